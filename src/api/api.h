@@ -1,0 +1,109 @@
+/* api.h -- HTTP meets the domain: how a request passes the threads.
+ *
+ *     loop:    route -> decode (parse and validate; no blocking)
+ *     pool:    work  (Argon2, rendering; may block) -> read (a snapshot of the store)
+ *     writer:  write (the transaction; grouped with others; durable when it returns)
+ *     pool:    finish (e.g. draw a page again after a refused form)
+ *     loop:    reply
+ *
+ * An endpoint is a table row that names the stages it has; absent stages are skipped without a thread
+ * change. A stage that fails skips the rest but finish; api_call.problem says what the client is told.
+ * Who is asking is found in the first store stage, in the same transaction (the session's row), so a
+ * revoked session works nowhere and the hot path needs no cache.
+ *
+ * JSON endpoints and HTML pages use the same stages; pages (page/) give their own finish.
+ */
+#ifndef API_H
+#define API_H
+
+#include <cjson/cJSON.h>
+
+#include "core/locale.h"
+#include "http/http.h"
+#include "io/io_pool.h"
+#include "store/store.h"
+
+struct queue;
+
+/* One per process; read-only after start. */
+struct api {
+    struct store *store;
+    struct queue *queue;
+    struct io_pool *pool;
+    const char *app_key;    // the Pusher app of our own pages
+    const char *app_secret; // for /broadcasting/auth
+    bool is_secure;         // cookies get Secure (behind TLS)
+    const char *origin;     // own public origin when known ("https://viche.example"), else NULL: Host decides
+};
+
+/* Who is asking; id 0: nobody. */
+struct api_viewer {
+    int64_t id;
+    struct str name, email, role; // in the call's arena
+    struct str token_hash;        // 32 bytes
+};
+
+/* What went wrong, for problem+json and for forms. status 0: nothing. */
+struct api_problem {
+    int status;
+    const char *code; // "voting-closed"; texts in locales under problem.CODE.title / .detail
+    struct {
+        const char *pointer, *code; // "/body", "too-long": locales under field.CODE
+        int64_t limit;              // {limit} in the text; 0: none
+    } fields[8];
+    size_t field_count;
+};
+
+enum api_auth { API_ANYONE, API_USER };
+
+struct api_call;
+struct api_endpoint {
+    enum api_auth auth;
+    enum err (*decode)(struct api_call *call);
+    enum err (*work)(struct api_call *call);
+    enum err (*read)(struct store_tx *tx, struct api_call *call);
+    enum err (*write)(struct store_tx *tx, struct api_call *call);
+    enum err (*finish)(struct api_call *call); // runs after failures too (call->problem.status != 0)
+    const void *extra;                         // the row of page/
+};
+
+struct api_call {
+    struct http_exchange *x; // on the loop thread only, but its req, params and arena may be read in any stage
+    struct api *api;
+    const struct api_endpoint *endpoint;
+    struct arena *arena; // the exchange's
+    enum locale_lang lang;
+    struct api_viewer viewer;
+    struct api_problem problem;
+    cJSON *in;   // the JSON body, or NULL; freed by api
+    void *data;  // what decode made for the later stages, in the arena
+
+    /* the answer */
+    int status;             // 200 unless set
+    const char *type;       // "application/json; charset=utf-8" unless set
+    struct buf body;        // freed by api
+    struct http_field fields[8]; // Location, Set-Cookie, ...
+    size_t field_count;
+};
+
+/* The http handler of every row whose extra is an api_endpoint; ctx is the struct api. */
+void api_handle(struct http_exchange *x, void *ctx);
+
+/* Notes a problem and returns ERR_INVALID, so that a stage can `return api_refuse(...)`. */
+enum err api_refuse(struct api_call *call, int status, const char *code);
+/* Adds a field error (status 422, code "invalid"). */
+enum err api_refuse_field(struct api_call *call, const char *pointer, const char *code, int64_t limit);
+void api_add_field(struct api_call *call, struct str name, struct str value);
+
+/* The table of JSON endpoints (and /broadcasting/auth), for http_server_add with ctx = struct api. */
+extern const struct http_route api_routes_table[];
+extern const size_t api_routes_count;
+
+/* 404 and 405 outside pages. */
+void api_unrouted(struct http_exchange *x, int status, void *ctx);
+
+/* Is an unsafe request with a cookie from our own pages? Sec-Fetch-Site, else Origin against Host; a bearer
+ * token needs no check. */
+bool api_is_same_origin(const struct http_request *req, const struct api *api);
+
+#endif

@@ -1,0 +1,28 @@
+/* utf8.h -- UTF-8 validation (RFC 3629), whole or as the bytes come. */
+#ifndef CORE_UTF8_H
+#define CORE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/str.h"
+
+/* State between two pieces of a text; zero at its start. */
+struct utf8 {
+    uint8_t state; // 0: between characters
+};
+
+/* Checks the next piece. False as soon as no continuation could be valid (fail fast). */
+bool utf8_feed(struct utf8 *u, const uint8_t *bytes, size_t len);
+static inline bool utf8_is_whole(const struct utf8 *u)
+{
+    return u->state == 0;
+}
+
+bool utf8_is_valid(struct str s);
+
+/* Code points in a valid s. */
+size_t utf8_length(struct str s);
+
+#endif

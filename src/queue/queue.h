@@ -1,0 +1,100 @@
+/* queue.h -- background jobs as rows beside the domain's data.
+ *
+ *     READY -- claim --> RUNNING -- commit + ack (one transaction) --> gone
+ *       ^                  |  error: attempt + 1, run_at = now + random(0, min(cap, base * 2^attempt))
+ *       '------------------'  lease over (process died): back to READY, epoch + 1
+ *                          |  attempts used up --> DEAD, with the error
+ *
+ * Promises. A job exists if and only if the transaction that enqueued it committed. It runs at least once.
+ * Its effects in our database happen exactly once: they are written in the transaction that acknowledges
+ * it, which is refused when the job's epoch is not the claimer's (someone else claimed it since). Not
+ * promised: that outside effects (announcements, mail) happen only once; they come after the commit.
+ *
+ * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on the
+ * writer, with the acknowledgement), done (after the commit is durable: announce).
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/str.h"
+#include "store/store.h"
+
+struct queue;
+
+enum queue_state { QUEUE_READY, QUEUE_RUNNING, QUEUE_DEAD };
+
+struct queue_job {
+    int64_t id;
+    struct str kind, payload; // JSON; in the arena
+    int64_t epoch;
+    int attempt;         // 0 at the first run
+    int64_t created_at_ms;
+    struct arena arena;  // the handler's memory for this run
+    void *user;          // from run to commit to done
+};
+
+struct queue_handler {
+    const char *kind;
+    /* On a worker thread; may block, may read with store_read. Not OK: retry; put a reason into
+     * *why_out (static or in the job's arena). */
+    enum err (*run)(struct queue_job *job, void *ctx, struct str *why_out);
+    /* On the writer thread, in the acknowledging transaction. NULL: no effects. */
+    enum err (*commit)(struct store_tx *tx, struct queue_job *job, void *ctx);
+    /* On the worker thread after the commit is durable. NULL: nothing. Not called when the commit was refused. */
+    void (*done)(struct queue_job *job, void *ctx);
+    void *ctx;
+    int max_attempts;    // 0: 20
+    int64_t backoff_ms;  // base; 0: 1000
+};
+
+struct queue_new {
+    struct str kind, payload; // payload <= QUEUE_MAX_PAYLOAD_BYTES
+    struct str unique_key;    // not empty: skipped while a READY job with this key exists
+    int64_t run_at_ms;        // 0: now
+};
+enum { QUEUE_MAX_PAYLOAD_BYTES = 64 * 1024 };
+
+struct queue_options {
+    int workers;        // threads; 0: none run here
+    int64_t lease_ms;   // 30 s
+    int64_t backoff_cap_ms; // 1 h
+    int batch;          // jobs claimed at once by a worker; 0: 32
+};
+
+/* handlers are borrowed for the queue's life. */
+struct queue *queue_new(struct store *store, const struct queue_options *options,
+                        const struct queue_handler *handlers, size_t count);
+/* Returns the jobs of dead processes to READY (all RUNNING ones: the store is ours alone), then starts the workers. */
+MUST_USE enum err queue_start(struct queue *q);
+/* Claims nothing more, waits for running jobs (bounded by drain_ms; the rest go back by lease), joins. */
+void queue_stop(struct queue *q, int64_t drain_ms);
+void queue_free(struct queue *q);
+
+/* In the caller's transaction. id_out may be NULL; 0: skipped by unique_key. Workers wake when it commits
+ * (the store's on_commit leads to queue_wake). */
+MUST_USE enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out);
+
+/* Tells the workers that something may be ready. Cheap; any thread. */
+void queue_wake(struct queue *q);
+
+struct queue_stats {
+    int64_t ready, scheduled, running, dead; // rows now
+    int64_t done, failed, refused;            // since start: acknowledged, errors, stale acknowledgements
+};
+MUST_USE enum err queue_get_stats(struct queue *q, struct queue_stats *out);
+
+/* ---- the pieces that workers use; public for tests ---- */
+/* Leases up to cap ready jobs, oldest first. ERR_NOT_FOUND: none; *next_run_at_out: when the next one is due, or 0. */
+MUST_USE enum err queue_claim(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs, size_t cap,
+                              size_t *count_out, int64_t *next_run_at_out);
+/* Removes the job. ERR_CONFLICT: the epoch is stale; the caller's transaction must roll back. */
+MUST_USE enum err queue_ack(struct store_tx *tx, const struct queue_job *job);
+/* Puts the job back for a later try, or to DEAD. ERR_CONFLICT: stale. */
+MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str why,
+                             int64_t delay_ms, bool is_dead);
+
+#endif

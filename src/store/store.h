@@ -1,0 +1,125 @@
+/* store.h -- transactions on the database, whichever driver (SQLite now, PostgreSQL later).
+ *
+ *     store_write(w) --> queue --> writer thread: BEGIN; SAVEPOINT, w1->fn, RELEASE; ... COMMIT (one fsync)
+ *                                                                     '--> w1->on_done, w2->on_done, ...
+ *     store_read(fn)  --> a reader connection: a snapshot, on the calling thread
+ *
+ * A transaction is a function: it gets a store_tx, prepares and steps statements and returns OK to commit
+ * or an error to roll back its own effects (a savepoint: others of the group are not touched). It may run
+ * more than once where the driver retries (PostgreSQL), so it has no side effects but the database and its
+ * own results, which it resets at its start. It must not block on anything else.
+ *
+ * SQL is written once for both drivers: $1 parameters, RETURNING, ON CONFLICT; times are integer
+ * milliseconds; no driver's own functions in civic code.
+ *
+ * Durable means: SQLite WAL with synchronous=FULL, the group's fsync done before any on_done. When the
+ * commit of a group fails, every write in it gets ERR_IO (or ERR_AGAIN when the disk is full) and nothing
+ * of it is kept.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "core/str.h"
+
+struct store;
+struct store_tx;   // a transaction or snapshot in progress
+struct store_stmt; // a prepared statement, owned by its connection's cache
+
+typedef enum err store_fn(struct store_tx *tx, void *arg);
+
+struct store_options {
+    const char *path;   // the SQLite file
+    int readers;        // reader connections; callers of store_read wait for a free one
+    int64_t busy_ms;    // wait for another process's lock
+};
+
+/* Opens, or creates (mode 0600), and checks that no other process has it open as a server
+ * (ERR_CONFLICT). Does not migrate. why_out gets a sentence for the operator. */
+MUST_USE enum err store_open(const struct store_options *options, struct store **out, char *why_out,
+                             size_t why_cap);
+/* Finishes queued writes, checkpoints, closes. */
+void store_close(struct store *s);
+
+/* Applies the embedded migrations NNNN_what.sql in order, each in a transaction, once.
+ * ERR_CONFLICT: the database is newer than this binary. applied_out may be NULL. */
+struct store_migration {
+    int number;
+    const char *name, *sql;
+};
+MUST_USE enum err store_migrate(struct store *s, const struct store_migration *list, size_t count,
+                                int *applied_out, char *why_out, size_t why_cap);
+/* The number of the newest applied migration; 0: none. */
+MUST_USE enum err store_schema_number(struct store *s, int *out);
+
+/* PRAGMA integrity_check and foreign_key_check (SQLite). ERR_INVALID: damaged, why_out says where. */
+MUST_USE enum err store_check(struct store *s, char *why_out, size_t why_cap);
+
+/* ---- writes ---- */
+struct store_write {
+    store_fn *fn;
+    void *arg;
+    /* Runs on the writer thread right after the commit (or failure): only hand the result on
+     * (io_loop_post, signal). err is what fn returned, or the failure of the commit. */
+    void (*on_done)(struct store_write *w, enum err err);
+    struct store_write *next; // private
+    enum err result;          // private
+};
+
+/* Any thread. w lives until on_done. ERR_AGAIN: more than STORE_MAX_QUEUED writes wait (answer 503);
+ * then on_done is not called. Writes of one thread run in order. */
+enum { STORE_MAX_QUEUED = 20000, STORE_MAX_GROUP = 512 };
+MUST_USE enum err store_write(struct store *s, struct store_write *w);
+
+/* As store_write, but for work that may wait: taken only when no ordinary write is queued, or one part in
+ * four of a group when both wait, so that workers never starve answers nor the reverse. */
+MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
+
+/* Blocks until done. Never on a loop thread. */
+MUST_USE enum err store_write_wait(struct store *s, store_fn *fn, void *arg);
+
+/* Called on the writer thread after each group that changed something, before its on_dones: invalidate
+ * caches here. At most one. */
+void store_on_commit(struct store *s, void (*fn)(void *ctx), void *ctx);
+
+/* ---- reads ---- */
+/* Runs fn on the calling thread in a snapshot of a reader connection; blocks. Sees every write whose
+ * on_done was called before. Statements that write fail with ERR_DENIED. Never on a loop thread. */
+MUST_USE enum err store_read(struct store *s, store_fn *fn, void *arg);
+
+/* ---- statements, inside a store_fn ---- */
+/* sql must be a string literal (cached by its address). The statement is reset and its bindings cleared.
+ * Do not use one literal twice at the same time. ERR_INVALID: bad SQL (logged: our bug). */
+MUST_USE enum err store_prepare(struct store_tx *tx, const char *sql, struct store_stmt **out);
+/* Parameters count from 1 ($1). Text and blobs are borrowed until the step. */
+void store_bind_int(struct store_stmt *st, int index, int64_t value);
+void store_bind_text(struct store_stmt *st, int index, struct str value); // at == NULL binds NULL
+void store_bind_blob(struct store_stmt *st, int index, const void *bytes, size_t len);
+void store_bind_null(struct store_stmt *st, int index);
+/* OK: a row is there. ERR_NOT_FOUND: no (more) row; the statement is reset. ERR_CONFLICT: a unique,
+ * check or foreign key constraint. ERR_IO, ERR_AGAIN (disk full). Anything but OK resets it. */
+MUST_USE enum err store_step(struct store_stmt *st);
+/* Columns count from 0. Text lives until the next step or finish. NULL gives 0 or at == NULL. */
+int64_t store_column_int(struct store_stmt *st, int index);
+struct str store_column_text(struct store_stmt *st, int index);
+struct str store_column_blob(struct store_stmt *st, int index);
+bool store_column_is_null(struct store_stmt *st, int index);
+/* Resets; NULL is accepted. Call it when done with a statement that still has a row. */
+void store_finish(struct store_stmt *st);
+
+/* Steps a statement that returns no rows. changes_out (may be NULL): rows it changed. ERR_CONFLICT, ... */
+MUST_USE enum err store_run(struct store_stmt *st, int64_t *changes_out);
+
+/* Unix milliseconds, the same for all statements of this transaction: use it for deadlines. */
+int64_t store_now_ms(const struct store_tx *tx);
+
+/* Numbers for metrics: groups committed, writes, waiting. */
+struct store_stats {
+    int64_t groups, writes, waiting;
+};
+void store_get_stats(struct store *s, struct store_stats *out);
+
+#endif

@@ -1,0 +1,45 @@
+/* test.h -- how unit tests are written: Check (libcheck) underneath, one process per test.
+ *
+ *     TEST(buf_refuses_to_pass_its_maximum) { EXPECT_EQ(buf_append(...), ERR_TOO_LARGE); }
+ *
+ * A TEST registers itself; there is no list to keep. A crash, a leak or a hang fails that test only.
+ */
+#ifndef TEST_H
+#define TEST_H
+
+#include <check.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TEST(name)                                                                                 \
+    static void run_##name(void);                                                                  \
+    START_TEST(check_##name)                                                                       \
+    {                                                                                              \
+        run_##name();                                                                              \
+    }                                                                                              \
+    END_TEST                                                                                       \
+    __attribute__((constructor)) static void register_##name(void)                                 \
+    {                                                                                              \
+        test_register(#name, check_##name);                                                        \
+    }                                                                                              \
+    static void run_##name(void)
+
+#define EXPECT(cond) ck_assert_msg((cond), "expected %s", #cond)
+#define EXPECT_EQ(got, want)                                                                       \
+    do {                                                                                           \
+        int64_t got_ = (int64_t)(got), want_ = (int64_t)(want);                                    \
+        ck_assert_msg(got_ == want_, "expected %s == %s (got %lld, want %lld)", #got, #want,       \
+                      (long long)got_, (long long)want_);                                          \
+    } while (0)
+/* got is a struct str, want a C string. */
+#define EXPECT_STR(got, want)                                                                      \
+    do {                                                                                           \
+        struct str g_ = (got);                                                                     \
+        const char *w_ = (want);                                                                   \
+        ck_assert_msg(g_.len == strlen(w_) && memcmp(g_.at, w_, g_.len) == 0,                      \
+                      "expected %s to be \"%s\", got \"%.*s\"", #got, w_, (int)g_.len, g_.at);     \
+    } while (0)
+
+void test_register(const char *name, const TTest *test);
+
+#endif
