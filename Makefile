@@ -40,6 +40,17 @@ $(OUT)/unit: $(UNIT:%.c=$(OUT)/%.o) $(OBJ)
 $(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OBJ)
 	$(CC) $(OPT.$V) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 
+$(OUT)/embed.o: build/embed.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(WARN) -Wno-overlength-strings $(OPT.$V) -c $< -o $@
+
+build/embed.c: tools/embed build/web/.built $(wildcard web/templates/* web/locales/* web/assets/* migrations/*)
+	tools/embed $@
+
+build/web/.built: $(wildcard web/src/* web/styles/* web/assets/*) web/build.mjs package.json
+	node web/build.mjs
+	@touch $@
+
 $(OUT)/%.o: %.c Makefile | build/layers
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(WARN) $(OPT.$V) -MMD -MP -c $< -o $@
