@@ -1,7 +1,7 @@
 # The build. `make help` lists the targets; `make V=asan test` uses a variant.
 
 V    ?= debug
-PKGS := libuv sqlite3 libcjson libcmark libsodium libcrypto zlib
+PKGS := libuv sqlite3 libcjson libcmark libsodium libcrypto zlib inih
 LIBS := -lhttp_parser
 
 CC.fuzz    = clang
@@ -30,6 +30,63 @@ FUZZ = $(wildcard tests/fuzz/fuzz_*.c)
 OBJ  = $(SRC:%.c=$(OUT)/%.o) $(OUT)/embed.o
 
 all: $(OUT)/viche                                  ## build the server
+
+DATA   = data
+NODE_TEST = node --test --test-concurrency=1 --test-timeout=240000
+VERSION   = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+run: ; @tools/deps run                              ## build, fill with demo data, serve http://127.0.0.1:8080
+	@$(MAKE) --no-print-directory V=release build/release/viche
+	build/release/viche seed --demo --data $(DATA)
+	build/release/viche serve --data $(DATA) $(ARGS)
+
+test: ; @tools/deps test                            ## lint, unit, integration, browser and crash tests
+	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
+	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory -j2 lint' 'unit=build/asan/unit' \
+	    'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'browser=VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
+	    'crash=$(MAKE) --no-print-directory V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
+
+test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills
+	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
+	@node tests/run.mjs 'clang=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
+	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'crash-20=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
+	    'fuzz=$(MAKE) fuzz T=60'
+
+unit: $(OUT)/unit                                  ## unit tests only; T=name runs those that match
+	$(OUT)/unit $T
+
+bench: ; @tools/deps bench                          ## measure; rows and conditions as in docs/performance.md
+	@$(MAKE) --no-print-directory V=release build/release/viche
+	node bench/run.mjs $(ARGS)
+
+lint: $(OBJ)                                       ## format, clang-tidy, layers, symbol names, types
+	clang-format --dry-run -Werror $$(find src tests bench -name '*.[ch]')
+	tools/layers src
+	tools/symbols $(OBJ)
+	clang-tidy --quiet $(SRC) $(MAIN) -- $(CPPFLAGS)
+	npx --no-install tsc --noEmit -p web
+
+format:                                            ## reformat every C file
+	clang-format -i $$(find src tests bench -name '*.[ch]')
+
+fuzz:                                              ## run each fuzzer for T seconds (30)
+	$(MAKE) V=fuzz $(FUZZ:tests/fuzz/%.c=build/fuzz/%)
+	tools/run-fuzz build/fuzz $(or $T,30)
+
+cover:                                             ## line coverage of the unit tests, by file
+	$(MAKE) V=cov build/cov/unit && build/cov/unit
+	tools/coverage build/cov
+
+deps:                                              ## install what run and test need (apt-get, npm)
+	tools/deps run && tools/deps test
+
+clean:                                             ## remove everything built
+	rm -rf build
+
+help:                                              ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile
 
 $(OUT)/viche: $(OUT)/$(MAIN:.c=.o) $(OBJ)
 	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
@@ -60,4 +117,4 @@ build/layers: src/LAYERS $(wildcard src/*/*.[ch])
 	tools/layers src && touch $@
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test lint format fuzz cover clean help
+.PHONY: all run test test-all unit bench lint format fuzz cover deps clean help

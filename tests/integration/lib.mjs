@@ -1,0 +1,146 @@
+// lib.mjs -- starts the real server for tests, on a free loopback port and a folder of its own.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const viche = resolve(root, process.env.VICHE ?? 'build/debug/viche');
+export const app = { id: '1001', key: 'test-key', secret: 'test-secret' };
+
+// Reports of the sanitizers end up in stderr and make the exit status 99.
+const sanitizer = {
+    ASAN_OPTIONS: 'exitcode=99:detect_leaks=1',
+    UBSAN_OPTIONS: 'halt_on_error=1:exitcode=99:print_stacktrace=1',
+    TSAN_OPTIONS: 'exitcode=99:halt_on_error=0',
+};
+
+/** Waits until fn() gives something true; fails after ms. */
+export async function until(fn, what = 'condition', ms = 15000) {
+    const end = Date.now() + ms;
+    for (;;) {
+        const value = await fn();
+        if (value) return value;
+        if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);
+        await new Promise((done) => setTimeout(done, 20));
+    }
+}
+
+/** Runs `viche ARGS` to its end: {status, stdout, stderr}. */
+export function runViche(args, options = {}) {
+    const r = spawnSync(viche, args, {
+        encoding: 'utf8',
+        ...options,
+        env: { ...process.env, ...sanitizer, ...options.env },
+    });
+    return { status: r.status, signal: r.signal, stdout: r.stdout, stderr: r.stderr };
+}
+
+/**
+ * Starts `viche serve` and waits until it serves.
+ * seed: true runs `viche seed --demo` first. args, env: added. listen: address (default a free port).
+ * Gives {url, host, port, dataDir, pid, child, log(), stop(), kill9(), restart()}; stop() fails when the
+ * server did not end with status 0 (a sanitizer's finding, a crash).
+ */
+export async function startServer({ seed = false, args = [], env = {}, dataDir, port = 0 } = {}) {
+    const ownDir = dataDir === undefined;
+    const dir = dataDir ?? mkdtempSync(join(tmpdir(), 'viche-test-'));
+    const fullEnv = {
+        ...process.env,
+        ...sanitizer,
+        REVERB_APP_ID: app.id,
+        REVERB_APP_KEY: app.key,
+        REVERB_APP_SECRET: app.secret,
+        ...env,
+    };
+    if (seed) {
+        const r = runViche(['seed', '--demo', '--data', dir], { env: fullEnv });
+        if (r.status !== 0) throw new Error(`seed failed (${r.status}): ${r.stderr}`);
+    }
+    const server = { dataDir: dir, host: '127.0.0.1', port, url: '', pid: 0, child: null };
+    let log = '';
+
+    const start = async () => {
+        const child = spawn(viche, ['serve', '--listen', `127.0.0.1:${server.port}`, '--data', dir, ...args], {
+            env: fullEnv,
+            stdio: ['ignore', 'ignore', 'pipe'],
+        });
+        child.ended = new Promise((done) => child.on('exit', (code, signal) => done({ code, signal })));
+        let ended = null;
+        child.ended.then((r) => (ended = r));
+        let ready = '';
+        child.stderr.setEncoding('utf8');
+        child.stderr.on('data', (text) => {
+            log += text;
+            if (log.length > 4e6) log = log.slice(-2e6);
+            ready += ready.length < 1e5 ? text : '';
+        });
+        server.child = child;
+        server.pid = child.pid;
+        const match = await until(
+            () => {
+                if (ended) throw new Error(`the server ended (${JSON.stringify(ended)}): ${log}`);
+                return ready.match(/at=app\.ready .*port=(\d+)/);
+            },
+            'the server to be ready',
+            30000,
+        );
+        server.port = Number(match[1]);
+        server.url = `http://127.0.0.1:${server.port}`;
+    };
+    const clean = () => {
+        if (ownDir) rmSync(dir, { recursive: true, force: true });
+    };
+
+    server.log = () => log;
+    /** SIGTERM; fails unless the server ends with status 0. */
+    server.stop = async ({ keep = false } = {}) => {
+        if (server.child.exitCode === null && server.child.signalCode === null) server.child.kill('SIGTERM');
+        const { code, signal } = await server.child.ended;
+        if (!keep) clean();
+        if (code !== 0) throw new Error(`the server ended with ${code ?? signal}:\n${log.slice(-20000)}`);
+    };
+    server.kill9 = async () => {
+        server.child.kill('SIGKILL');
+        await server.child.ended;
+    };
+    server.restart = start;
+    server.cleanup = clean;
+    await start();
+    return server;
+}
+
+/** A tiny JSON client: api(url, 'POST', '/api/v1/session', {body, token, headers}). */
+export async function api(url, method, path, { body, token, headers = {} } = {}) {
+    const response = await fetch(url + path, {
+        method,
+        redirect: 'manual',
+        headers: {
+            ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+            ...(token ? { Authorization: `Bearer ${token}` } : {}),
+            ...headers,
+        },
+        body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    let json = null;
+    try {
+        json = JSON.parse(text);
+    } catch {
+        // not JSON: the caller looks at text
+    }
+    return { status: response.status, headers: response.headers, text, json };
+}
+
+let counter = 0;
+/** Registers a fresh user and logs in: {token, user, email, password}. */
+export async function newUser(url, name = 'Тест Тестенко') {
+    const email = `user${process.pid}-${++counter}@example.org`;
+    const password = 'correct horse battery';
+    const made = await api(url, 'POST', '/api/v1/users', { body: { name, email, password } });
+    if (made.status !== 201) throw new Error(`register: ${made.status} ${made.text}`);
+    const session = await api(url, 'POST', '/api/v1/session', { body: { email, password } });
+    if (session.status !== 201) throw new Error(`login: ${session.status} ${session.text}`);
+    return { ...session.json, email, password };
+}
