@@ -23,7 +23,7 @@ CPPFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -Itests/unit $(shell pkg-config --cfla
 LDLIBS     = -pthread $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(LIBS) -lm
 
 OUT  = build/$V
-MAIN = src/app/main.c
+MAIN = src/cli/main.c
 SRC  = $(filter-out $(MAIN),$(wildcard src/*/*.c))
 UNIT = $(wildcard tests/unit/*.c)
 FUZZ = $(wildcard tests/fuzz/fuzz_*.c)
@@ -65,7 +65,7 @@ lint: $(OBJ)                                       ## format, clang-tidy, layers
 	clang-format --dry-run -Werror $$(find src tests bench -name '*.[ch]')
 	tools/layers src
 	tools/symbols $(OBJ)
-	clang-tidy --quiet $(SRC) $(MAIN) -- $(CPPFLAGS)
+	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) 2>&1 | { ! grep -E ': (error|warning):' -A 5; }
 	npx --no-install tsc --noEmit -p web
 
 format:                                            ## reformat every C file
