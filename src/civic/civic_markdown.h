@@ -1,0 +1,15 @@
+/* civic_markdown.h -- people's Markdown to HTML that is safe to put into a page.
+ *
+ * CommonMark by cmark in safe mode: raw HTML and links other than http, https and mailto are
+ * dropped, images become links to them (nothing is loaded from elsewhere), links get rel="nofollow
+ * noopener". Headings start at h3, below the page's own.
+ */
+#ifndef CIVIC_MARKDOWN_H
+#define CIVIC_MARKDOWN_H
+
+#include "core/arena.h"
+
+/* text is valid UTF-8. Blocks for microseconds; any thread. */
+struct str civic_markdown_html(struct str text, struct arena *a);
+
+#endif
