@@ -3,13 +3,13 @@
  *     OPEN -- io_conn_end --> ENDING (flush, FIN, wait <= 2 s for the peer's) --> CLOSED
  *     OPEN, ENDING -- io_conn_close, error, hang-up ----------------------------> CLOSED
  *
- * In:  readable -> handler->on_bytes, with bytes that live in the loop's shared buffer for the call only;
- *      an idle connection owns no read buffer.
- * Out: io_conn_write gathers into one buffer per connection, sent once at the end of the loop's turn;
- *      io_conn_write_shared sends bytes of somebody else at once without a copy when nothing is waiting,
- *      and copies only what the socket did not take. An idle connection owns no write buffer.
- * close is a request: on_closed is called and memory goes at the end of the turn, so callbacks may close
- * anything. After io_conn_close no callback but on_closed comes.
+ * In:  readable -> handler->on_bytes, with bytes that live in the loop's shared buffer for the call
+ * only; an idle connection owns no read buffer. Out: io_conn_write gathers into one buffer per
+ * connection, sent once at the end of the loop's turn; io_conn_write_shared sends bytes of somebody
+ * else at once without a copy when nothing is waiting, and copies only what the socket did not
+ * take. An idle connection owns no write buffer. close is a request: on_closed is called and memory
+ * goes at the end of the turn, so callbacks may close anything. After io_conn_close no callback but
+ * on_closed comes.
  */
 #ifndef IO_CONN_H
 #define IO_CONN_H
@@ -26,7 +26,8 @@ struct io_conn;
 struct io_conn_handler {
     /* All len bytes must be taken (or copied). May pause, write, end, close, change the handler. */
     void (*on_bytes)(struct io_conn *c, void *owner, const uint8_t *bytes, size_t len);
-    /* The peer sent FIN: no more bytes will come; we may still write. NULL: io_conn_end is called. */
+    /* The peer sent FIN: no more bytes will come; we may still write. NULL: io_conn_end is called.
+     */
     void (*on_end)(struct io_conn *c, void *owner);
     /* Output that was waiting has all been taken by the kernel. May be NULL. */
     void (*on_drained)(struct io_conn *c, void *owner);
@@ -45,8 +46,9 @@ void io_conn_set_max_out(struct io_conn *c, size_t max_out_bytes);
 struct io_loop *io_conn_loop(const struct io_conn *c);
 bool io_conn_is_open(const struct io_conn *c); // neither ending nor closed
 
-/* Queues a copy; it leaves at the end of this turn. ERR_TOO_LARGE: more than max_out_bytes would wait
- * (nothing is queued; the caller decides, usually to close). OK and ignored once ending or closed. */
+/* Queues a copy; it leaves at the end of this turn. ERR_TOO_LARGE: more than max_out_bytes would
+ * wait (nothing is queued; the caller decides, usually to close). OK and ignored once ending or
+ * closed. */
 MUST_USE enum err io_conn_write(struct io_conn *c, const void *bytes, size_t len);
 
 /* As io_conn_write, but tries to send at once, without copying, when nothing is waiting. */

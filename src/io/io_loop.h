@@ -1,8 +1,9 @@
-/* io_loop.h -- one event loop (libuv underneath), its timers, and the way into it from other threads.
+/* io_loop.h -- one event loop (libuv underneath), its timers, and the way into it from other
+ * threads.
  *
- * A loop belongs to the thread that runs it. Everything here is for that thread, except io_loop_post and
- * io_loop_stop. One turn: poll for events, run their callbacks, run posted tasks, then the turn-end hooks
- * (gathered writes leave here), then free what was closed.
+ * A loop belongs to the thread that runs it. Everything here is for that thread, except
+ * io_loop_post and io_loop_stop. One turn: poll for events, run their callbacks, run posted tasks,
+ * then the turn-end hooks (gathered writes leave here), then free what was closed.
  */
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
@@ -12,7 +13,7 @@
 #include "core/list.h"
 
 struct io_loop;
-typedef struct uv_loop_s uv_loop_t;
+typedef struct uv_loop_s uv_loop_t; // as <uv.h> says it
 
 /* Work for a loop, embedded in its owner: posting allocates nothing. */
 struct io_task {
@@ -29,8 +30,8 @@ void io_loop_free(struct io_loop *l);
 void io_loop_run(struct io_loop *l);
 void io_loop_stop(struct io_loop *l); // any thread
 
-/* Runs task->run on the loop's thread, in the order of posting for each poster. Any thread. The task
- * must not be posted again before it runs. */
+/* Runs task->run on the loop's thread, in the order of posting for each poster. Any thread. The
+ * task must not be posted again before it runs. */
 void io_loop_post(struct io_loop *l, struct io_task *task);
 
 int io_loop_index(const struct io_loop *l);
@@ -42,8 +43,8 @@ uv_loop_t *io_loop_uv(struct io_loop *l); // io only
 enum { IO_LOOP_READ_BYTES = 64 * 1024 };
 uint8_t *io_loop_read_buffer(struct io_loop *l);
 
-/* Called at the end of every turn, in the order of registration. The hook is the caller's and lives as
- * long as the loop. */
+/* Called at the end of every turn, in the order of registration. The hook is the caller's and lives
+ * as long as the loop. */
 struct io_hook {
     struct list node;
     void (*run)(struct io_hook *hook);

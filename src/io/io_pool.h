@@ -5,12 +5,13 @@
 #ifndef IO_POOL_H
 #define IO_POOL_H
 
+#include "core/err.h"
 #include "io/io_loop.h"
 
 struct io_pool;
 
 struct io_job {
-    struct io_job *next; // private
+    struct io_job *next;  // private
     struct io_loop *home; // where on_done runs; NULL: on_done runs on the pool thread
     void (*run)(struct io_job *job);
     void (*on_done)(struct io_job *job);

@@ -1,0 +1,364 @@
+/* io_conn.c -- see io_conn.h for the states.
+ *
+ * In:   uv_poll -> on_poll -> read_some -> handler->on_bytes (bytes in the loop's buffer)
+ * Out:  io_conn_write -> c->out, c on l->dirty -> end of turn: io_conn_flush_dirty -> send_waiting
+ *
+ * Interest in readability is dropped lazily: io_conn_pause only sets a flag, and polling stops when
+ * the socket turns readable meanwhile. Most clients wait for their answer, so a request costs no
+ * epoll_ctl. Interest in writability exists only while output waits. libuv's own streams are not
+ * used, because they own buffers and a queue of write requests per connection.
+ */
+#include "io/io_conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "io/io_loop_internal.h"
+
+enum state { OPEN, ENDING, CLOSED };
+
+enum {
+    FIN_WAIT_MS = 2000,    // for the peer's FIN after ours
+    FLUSH_WAIT_MS = 10000, // for any progress of the last bytes of an ending connection
+};
+
+struct io_conn {
+    uv_poll_t poll;
+    struct io_loop *loop;
+    const struct io_conn_handler *handler;
+    void *owner;
+    struct list node; // of loop->conns, or of loop->dirty
+    struct buf out;
+    struct io_timer end_timer;
+    int fd;
+    uint8_t state;
+    uint8_t polled; // uv_poll_event flags that are asked for
+    bool is_paused;
+    bool is_read_done; // the peer sent FIN
+    bool is_fin_sent;
+};
+
+_Static_assert(sizeof(struct io_conn) < 320, "an idle connection is small");
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* Asks libuv for what the state needs. Each change costs two system calls. */
+static void update_poll(struct io_conn *c)
+{
+    int want = 0;
+    if (!c->is_read_done && !(c->state == OPEN && c->is_paused))
+        want |= UV_READABLE;
+    if (buf_len(&c->out) > 0)
+        want |= UV_WRITABLE;
+    if (want == c->polled)
+        return;
+    c->polled = (uint8_t)want;
+    CHECK(uv_poll_start(&c->poll, want, on_poll) == 0);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct io_conn *c = handle->data;
+    c->handler->on_closed(c, c->owner);
+    buf_done(&c->out);
+    mem_free(c);
+}
+
+static void enter(struct io_conn *c, enum state next)
+{
+    CHECK(next > c->state); // states only move forward
+    c->state = (uint8_t)next;
+    switch (next) {
+    case OPEN:
+        break;
+    case ENDING:
+        io_timer_start(c->loop, &c->end_timer, FLUSH_WAIT_MS);
+        break;
+    case CLOSED:
+        io_timer_stop(&c->end_timer);
+        list_remove(&c->node);
+        uv_close((uv_handle_t *)&c->poll, on_handle_closed);
+        close(c->fd);
+        break;
+    }
+}
+
+void io_conn_close(struct io_conn *c)
+{
+    if (c->state != CLOSED)
+        enter(c, CLOSED);
+}
+
+static void on_end_due(struct io_timer *t)
+{
+    io_conn_close(LIST_ENTRY(t, struct io_conn, end_timer));
+}
+
+/* ---- out ---- */
+
+/* What the socket takes now; 0: nothing, or the connection was lost and is closed. */
+static size_t send_some(struct io_conn *c, const void *bytes, size_t len)
+{
+    size_t sent = 0;
+    while (sent < len) {
+        ssize_t n = send(c->fd, (const uint8_t *)bytes + sent, len - sent, MSG_NOSIGNAL);
+        if (n > 0) {
+            sent += (size_t)n;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            break;
+        } else if (errno != EINTR) {
+            io_conn_close(c);
+            return 0;
+        }
+    }
+    return sent;
+}
+
+static void send_fin(struct io_conn *c)
+{
+    if (c->is_fin_sent)
+        return;
+    c->is_fin_sent = true;
+    if (c->is_read_done || shutdown(c->fd, SHUT_WR) != 0) {
+        io_conn_close(c);
+        return;
+    }
+    io_timer_start(c->loop, &c->end_timer, FIN_WAIT_MS);
+    update_poll(c);
+}
+
+/* Sends c->out as far as it goes and sees to what follows from that. */
+static void send_waiting(struct io_conn *c)
+{
+    bool had_output = buf_len(&c->out) > 0;
+
+    if (had_output) {
+        size_t sent = send_some(c, buf_head(&c->out), buf_len(&c->out));
+        if (c->state == CLOSED)
+            return;
+        buf_consume(&c->out, sent);
+        if (sent > 0 && c->state == ENDING)
+            io_timer_start(c->loop, &c->end_timer, FLUSH_WAIT_MS);
+    }
+    if (buf_len(&c->out) > 0) {
+        update_poll(c);
+        return;
+    }
+    buf_done(&c->out);
+    if (c->polled & UV_WRITABLE)
+        update_poll(c);
+    if (c->state == ENDING) {
+        send_fin(c);
+    } else if (had_output && c->handler->on_drained) {
+        c->loop->hooks_again = true;
+        c->handler->on_drained(c, c->owner);
+    }
+}
+
+static void leave_dirty(struct io_conn *c)
+{
+    list_remove(&c->node);
+    list_append(&c->loop->conns, &c->node);
+}
+
+static void mark_dirty(struct io_conn *c)
+{
+    list_remove(&c->node);
+    list_append(&c->loop->dirty, &c->node);
+}
+
+void io_conn_flush_dirty(struct io_loop *l)
+{
+    struct list *node;
+    while ((node = list_shift(&l->dirty))) {
+        struct io_conn *c = LIST_ENTRY(node, struct io_conn, node);
+        list_append(&l->conns, node);
+        send_waiting(c);
+    }
+}
+
+void io_conn_flush(struct io_conn *c)
+{
+    if (c->state == CLOSED)
+        return;
+    leave_dirty(c);
+    send_waiting(c);
+}
+
+enum err io_conn_write(struct io_conn *c, const void *bytes, size_t len)
+{
+    if (c->state != OPEN || len == 0)
+        return OK;
+    bool was_empty = buf_len(&c->out) == 0;
+    enum err err = buf_append(&c->out, bytes, len);
+    // When output waits already, the connection is dirty or waits to become writable.
+    if (!err && was_empty)
+        mark_dirty(c);
+    return err;
+}
+
+enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len)
+{
+    if (c->state != OPEN || buf_len(&c->out) > 0)
+        return io_conn_write(c, bytes, len);
+
+    size_t sent = send_some(c, bytes, len);
+    if (c->state == CLOSED || sent == len)
+        return OK;
+    enum err err = buf_append(&c->out, (const uint8_t *)bytes + sent, len - sent);
+    if (!err)
+        update_poll(c);
+    return err;
+}
+
+size_t io_conn_waiting(const struct io_conn *c)
+{
+    return buf_len(&c->out);
+}
+
+/* ---- in ---- */
+
+static void on_peer_end(struct io_conn *c)
+{
+    c->is_read_done = true;
+    if (c->state == ENDING) {
+        if (c->is_fin_sent)
+            io_conn_close(c);
+        else
+            update_poll(c);
+        return;
+    }
+    update_poll(c);
+    if (c->handler->on_end)
+        c->handler->on_end(c, c->owner);
+    else
+        io_conn_end(c);
+}
+
+static void read_some(struct io_conn *c)
+{
+    uint8_t *bytes = io_loop_read_buffer(c->loop);
+    ssize_t n = recv(c->fd, bytes, IO_LOOP_READ_BYTES, 0);
+
+    if (n > 0) {
+        if (c->state == OPEN)
+            c->handler->on_bytes(c, c->owner, bytes, (size_t)n);
+    } else if (n == 0) {
+        on_peer_end(c);
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        io_conn_close(c);
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct io_conn *c = poll->data;
+
+    if (status < 0) { // EPOLLERR: the peer reset the connection
+        io_conn_close(c);
+        return;
+    }
+    if (events & UV_WRITABLE)
+        io_conn_flush(c);
+    if (c->state == CLOSED || !(events & UV_READABLE))
+        return;
+    if (c->state == OPEN && c->is_paused)
+        update_poll(c);
+    else
+        read_some(c);
+}
+
+void io_conn_pause(struct io_conn *c)
+{
+    c->is_paused = true;
+}
+
+void io_conn_resume(struct io_conn *c)
+{
+    c->is_paused = false;
+    if (c->state != CLOSED)
+        update_poll(c);
+}
+
+/* ---- life ---- */
+
+struct io_conn *io_conn_new(struct io_loop *l, int fd, const struct io_conn_handler *handler,
+                            void *owner, size_t max_out_bytes)
+{
+    struct io_conn *c = MEM_NEW(struct io_conn);
+    c->loop = l;
+    c->fd = fd;
+    c->handler = handler;
+    c->owner = owner;
+    buf_init(&c->out, max_out_bytes);
+    io_timer_init(&c->end_timer, on_end_due);
+    list_append(&l->conns, &c->node);
+    CHECK(uv_poll_init(&l->uv, &c->poll, fd) == 0);
+    c->poll.data = c;
+    update_poll(c);
+    return c;
+}
+
+void io_conn_set_handler(struct io_conn *c, const struct io_conn_handler *handler, void *owner)
+{
+    c->handler = handler;
+    c->owner = owner;
+}
+
+void io_conn_set_max_out(struct io_conn *c, size_t max_out_bytes)
+{
+    size_t waiting = buf_len(&c->out);
+    c->out.max = max_out_bytes > waiting ? max_out_bytes : waiting;
+}
+
+void io_conn_end(struct io_conn *c)
+{
+    if (c->state != OPEN)
+        return;
+    enter(c, ENDING);
+    if (buf_len(&c->out) == 0)
+        send_fin(c);
+    // Else the FIN follows the last byte: see send_waiting.
+}
+
+void io_conn_close_all(struct io_loop *l)
+{
+    struct list *lists[] = {&l->conns, &l->dirty};
+    for (size_t i = 0; i < 2; i++)
+        while (!list_is_empty(lists[i]))
+            io_conn_close(LIST_ENTRY(lists[i]->next, struct io_conn, node));
+}
+
+struct io_loop *io_conn_loop(const struct io_conn *c)
+{
+    return c->loop;
+}
+
+bool io_conn_is_open(const struct io_conn *c)
+{
+    return c->state == OPEN;
+}
+
+void io_conn_peer(const struct io_conn *c, char out[static 46])
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof(peer);
+    const void *ip = NULL;
+
+    snprintf(out, 46, "unknown");
+    if (getpeername(c->fd, (struct sockaddr *)&peer, &len) != 0)
+        return; // the peer is gone already
+    if (peer.ss_family == AF_INET)
+        ip = &((struct sockaddr_in *)(void *)&peer)->sin_addr;
+    else if (peer.ss_family == AF_INET6)
+        ip = &((struct sockaddr_in6 *)(void *)&peer)->sin6_addr;
+    if (ip && !inet_ntop(peer.ss_family, ip, out, 46))
+        snprintf(out, 46, "unknown");
+}

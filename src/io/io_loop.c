@@ -1,0 +1,191 @@
+/* io_loop.c -- one turn, as libuv runs it:
+ *
+ *     timers -> prepare: end_turn, arm the timer -> poll: callbacks, posted tasks
+ *            -> check: due timers, end_turn -> close callbacks: memory goes
+ *
+ * end_turn runs both after the callbacks of a poll, so that a reply leaves at once, and before the
+ * loop blocks, because timers and close callbacks may have written too. It costs nothing when
+ * nothing is waiting.
+ */
+#include "io/io_loop.h"
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "io/io_loop_internal.h"
+
+/* ---- a turn ---- */
+
+static void end_turn(struct io_loop *l)
+{
+    do {
+        l->hooks_again = false;
+        for (struct list *node = l->hooks.next; node != &l->hooks; node = node->next) {
+            struct io_hook *hook = LIST_ENTRY(node, struct io_hook, node);
+            hook->run(hook);
+        }
+        io_conn_flush_dirty(l);
+    } while (l->hooks_again);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct io_loop *l = timer->data;
+    l->armed_ms = INT64_MAX;
+    io_wheel_run(&l->wheel, io_loop_now_ms(l));
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct io_loop *l = check->data;
+    io_wheel_run(&l->wheel, io_loop_now_ms(l));
+    end_turn(l);
+}
+
+/* Far-away timers do not wake the loop: it sleeps until the first used slot of the wheel. */
+static void arm_timer(struct io_loop *l)
+{
+    int64_t next_ms = io_wheel_next_ms(&l->wheel);
+    if (next_ms == l->armed_ms)
+        return;
+    l->armed_ms = next_ms;
+    if (next_ms == INT64_MAX) {
+        uv_timer_stop(&l->timer);
+        return;
+    }
+    int64_t wait_ms = next_ms - clock_mono_ms();
+    uv_update_time(&l->uv);
+    uv_timer_start(&l->timer, on_timer, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct io_loop *l = prepare->data;
+    end_turn(l);
+    arm_timer(l);
+    l->now_ms = 0; // what follows the poll is the next turn
+}
+
+int64_t io_loop_now_ms(const struct io_loop *l)
+{
+    if (l->now_ms == 0) {
+        struct io_loop *cache = (struct io_loop *)(uintptr_t)l;
+        cache->now_ms = clock_mono_ms();
+    }
+    return l->now_ms;
+}
+
+/* ---- from other threads ---- */
+
+static void on_wake(uv_async_t *wake)
+{
+    struct io_loop *l = wake->data;
+
+    pthread_mutex_lock(&l->lock);
+    struct io_task *task = l->tasks;
+    l->tasks = NULL;
+    l->tasks_end = &l->tasks;
+    bool stop = l->stop_wanted;
+    pthread_mutex_unlock(&l->lock);
+
+    while (task) {
+        struct io_task *next = task->next; // run may free or post the task
+        task->run(task);
+        task = next;
+    }
+    if (stop)
+        uv_stop(&l->uv);
+}
+
+void io_loop_post(struct io_loop *l, struct io_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&l->lock);
+    bool was_empty = l->tasks == NULL;
+    *l->tasks_end = task;
+    l->tasks_end = &task->next;
+    // Inside the lock, so that the loop cannot be freed between the two.
+    if (was_empty)
+        CHECK(uv_async_send(&l->wake) == 0);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void io_loop_stop(struct io_loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->stop_wanted = true;
+    CHECK(uv_async_send(&l->wake) == 0);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- life ---- */
+
+struct io_loop *io_loop_new(int index)
+{
+    struct io_loop *l = MEM_NEW(struct io_loop);
+    l->index = index;
+    l->armed_ms = INT64_MAX;
+    l->tasks_end = &l->tasks;
+    list_init(&l->conns);
+    list_init(&l->dirty);
+    list_init(&l->listeners);
+    list_init(&l->hooks);
+    io_wheel_init(&l->wheel, clock_mono_ms());
+    CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
+
+    CHECK(uv_loop_init(&l->uv) == 0);
+    CHECK(uv_async_init(&l->uv, &l->wake, on_wake) == 0);
+    CHECK(uv_timer_init(&l->uv, &l->timer) == 0);
+    CHECK(uv_prepare_init(&l->uv, &l->prepare) == 0);
+    CHECK(uv_check_init(&l->uv, &l->check) == 0);
+    l->wake.data = l->timer.data = l->prepare.data = l->check.data = l;
+    CHECK(uv_prepare_start(&l->prepare, on_prepare) == 0);
+    CHECK(uv_check_start(&l->check, on_check) == 0);
+    return l;
+}
+
+void io_loop_run(struct io_loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    bool stop = l->stop_wanted;
+    pthread_mutex_unlock(&l->lock);
+    if (!stop)
+        uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void io_loop_free(struct io_loop *l)
+{
+    if (!l)
+        return;
+    io_conn_close_all(l);
+    io_listener_stop_all(l);
+    uv_close((uv_handle_t *)&l->wake, NULL);
+    uv_close((uv_handle_t *)&l->timer, NULL);
+    uv_close((uv_handle_t *)&l->prepare, NULL);
+    uv_close((uv_handle_t *)&l->check, NULL);
+    uv_run(&l->uv, UV_RUN_DEFAULT); // the close callbacks
+    io_wheel_clear(&l->wheel);
+    CHECK(uv_loop_close(&l->uv) == 0);
+    pthread_mutex_destroy(&l->lock);
+    mem_free(l);
+}
+
+int io_loop_index(const struct io_loop *l)
+{
+    return l->index;
+}
+
+uv_loop_t *io_loop_uv(struct io_loop *l)
+{
+    return &l->uv;
+}
+
+uint8_t *io_loop_read_buffer(struct io_loop *l)
+{
+    return l->read_buffer;
+}
+
+void io_loop_add_hook(struct io_loop *l, struct io_hook *hook)
+{
+    list_append(&l->hooks, &hook->node);
+}

@@ -1,0 +1,41 @@
+/* io_loop_internal.h -- what the files of io share about a loop. */
+#ifndef IO_LOOP_INTERNAL_H
+#define IO_LOOP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "io/io_wheel.h"
+
+struct io_loop {
+    uv_loop_t uv;
+    uv_async_t wake;      // posted tasks, stop
+    uv_timer_t timer;     // armed for the wheel's next tick only
+    uv_prepare_t prepare; // before the loop blocks
+    uv_check_t check;     // after the callbacks of one poll
+    struct io_wheel wheel;
+    int64_t armed_ms; // what timer is armed for; INT64_MAX: not armed
+    int64_t now_ms;   // 0: not asked yet in this turn
+    int index;
+
+    struct list conns; // with nothing to send
+    struct list dirty; // with output gathered in this turn
+    struct list listeners;
+    struct list hooks;
+    bool hooks_again; // a callback ran after the hooks
+
+    pthread_mutex_t lock; // of the rest
+    struct io_task *tasks, **tasks_end;
+    bool stop_wanted;
+
+    uint8_t read_buffer[IO_LOOP_READ_BYTES];
+};
+
+/* io_conn.c: sends what was gathered; leaves l->dirty empty. */
+void io_conn_flush_dirty(struct io_loop *l);
+/* io_conn.c, io_listener.c: close all that the loop still has. */
+void io_conn_close_all(struct io_loop *l);
+void io_listener_stop_all(struct io_loop *l);
+
+#endif
