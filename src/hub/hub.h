@@ -1,0 +1,61 @@
+/* hub.h -- the Pusher protocol: apps, sockets, channels. Start reading here.
+ *
+ * One hub belongs to one loop and its thread; the hubs of a process are joined by a relay. A
+ * browser's page, running stock pusher-js, opens GET /app/{key}, subscribes to channels, and gets
+ * what backends publish there, through the signed REST calls (api_hub) or from inside
+ * (hub_relay_publish).
+ *
+ *     hub_app       keys and limits of an application (read-only)
+ *     hub_socket    one client: its id, subscriptions, liveness
+ *     hub_channel   a name and its subscribers; exists while it has one
+ *     hub_auth      signatures of subscriptions and REST calls
+ *     hub_message   protocol events to and from JSON
+ *     hub_relay     the other hubs
+ *
+ * The way of an event: it is encoded once, as a whole WebSocket frame, by whoever publishes; the
+ * relay posts the counted bytes to every loop; each hub appends them to the channel's bytes of this
+ * turn, and at the end of the turn every subscriber gets all of them with one send. The cost of
+ * fan-out is the kernel's, per TCP segment, so a busy channel is many times cheaper gathered than
+ * frame by frame; a single event waits for nothing but the end of the turn.
+ *
+ * Order: frames of one publisher arrive in order. Whoever subscribes gets what is published
+ * afterwards; whoever unsubscribes got what was published before.
+ *
+ * Trust: a client is bounded in message size, waiting bytes, channels and their names; a refused
+ * subscription leaves nothing behind; rubbish costs an error frame, a broken frame costs that
+ * connection.
+ *
+ * Presence, cache channels, client events, sign-in and webhooks are not spoken yet: presence
+ * channels and client events are refused with the protocol's own errors.
+ */
+#ifndef HUB_H
+#define HUB_H
+
+#include "http/http.h"
+#include "hub/hub_app.h"
+#include "hub/hub_relay.h"
+#include "io/io_loop.h"
+
+struct hub;
+
+/* A hub on l, joined to the relay; apps and relay are borrowed. Before the loops run. */
+struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay);
+/* After its loop was freed, which closes what sockets are left. */
+void hub_free(struct hub *h);
+
+const struct hub_apps *hub_apps_of(const struct hub *h);
+struct hub_relay *hub_relay_of(const struct hub *h);
+
+/* Answers GET /app/{key} and serves the socket from then on. The exchange is gone afterwards. An
+ * unknown key gets the error 4001 and is closed. */
+void hub_accept(struct hub *h, struct http_exchange *x, struct str key);
+
+/* Open sockets. */
+size_t hub_socket_count(const struct hub *h);
+
+/* Refuses new sockets and closes the open ones with 4200 (clients come back at once, elsewhere),
+ * spread evenly over spread_ms; on_stopped runs when all are gone, 5 s after that at the latest.
+ * Once. */
+void hub_stop(struct hub *h, int64_t spread_ms, void (*on_stopped)(void *ctx), void *ctx);
+
+#endif

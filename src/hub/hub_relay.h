@@ -1,0 +1,43 @@
+/* hub_relay.h -- joins the hubs of this process: what is published on any thread reaches every
+ * loop.
+ *
+ *     publisher (any thread) -- encode the frame once --> counted message --> post to each loop -->
+ * hub
+ *
+ * Each loop gets the messages of one publisher in their order. The bytes are shared by all loops
+ * and freed by the last. A hub on another machine will be one more receiver behind the same call.
+ */
+#ifndef HUB_RELAY_H
+#define HUB_RELAY_H
+
+#include "core/str.h"
+#include "hub/hub_app.h"
+
+struct hub;
+struct hub_relay;
+
+struct hub_relay *hub_relay_new(void);
+/* After all loops and publishers ended, before the hubs are freed. */
+void hub_relay_free(struct hub_relay *r);
+
+/* Sends an event to every subscriber of the channel but except_socket_id (empty: all). event and
+ * data are plain text in UTF-8; data is usually JSON text. Any thread; never blocks. */
+void hub_relay_publish(struct hub_relay *r, const struct hub_app *app, struct str channel,
+                       struct str event, struct str data, struct str except_socket_id);
+
+/* An event whose texts stand as JSON already, to be forwarded byte for byte. */
+struct hub_relay_event {
+    struct str channel;               // plain
+    struct str event_json, data_json; // values with their quotes, checked
+    struct str except_socket_id;
+};
+void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
+                    const struct hub_relay_event *event);
+
+/* Counts the subscribers of each channel over all hubs. on_counted runs on the asking hub's loop,
+ * later; counts[i] belongs to channels[i], whose bytes are copied. */
+typedef void hub_relay_counted_fn(void *ctx, const uint64_t *counts, size_t count);
+void hub_relay_count(struct hub *asking, const struct hub_app *app, const struct str *channels,
+                     size_t count, hub_relay_counted_fn *on_counted, void *ctx);
+
+#endif

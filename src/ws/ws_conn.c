@@ -1,0 +1,328 @@
+/* ws_conn.c -- one WebSocket connection after its handshake.
+ *
+ *     OPEN ---- we close -----------------> CLOSING -- peer's close ----------> ENDED
+ *     OPEN ---- peer's close, or its error -----------------------------------> ENDED
+ *     CLOSING - 3 s -----------------------------------------------------------> ENDED
+ *
+ * In ENDED all that is left is to send what waits, our FIN first (io_conn_end), and to hear from io
+ * that the connection is gone.
+ *
+ * In:   io_conn -> on_bytes -> ws_message_next -> on_data / on_control -> handler
+ * Out:  ws_conn_send -> io_conn_write
+ *
+ * Backpressure: when more than PAUSE_BYTES wait for the peer after we handled its bytes, we stop
+ * reading until they are gone. A peer that sends pings and never reads thus stops itself.
+ *
+ * Bytes are unmasked into a scratch buffer on the stack. A message that came whole is handed out
+ * from there; only one that came in parts is collected.
+ */
+#include "ws/ws_conn.h"
+
+#include "core/check.h"
+#include "core/mem.h"
+
+enum {
+    CLOSE_WAIT_MS = 3000,
+    PAUSE_BYTES = 64 * 1024,
+    SCRATCH_BYTES = 16 * 1024, // more than the default of max_message_size
+};
+
+struct ws_partial {
+    struct buf message;
+    uint8_t control[WS_FRAME_MAX_CONTROL_BYTES];
+    size_t control_len;
+};
+
+static struct ws_partial *get_partial(struct ws_conn *c)
+{
+    if (!c->partial) {
+        c->partial = MEM_NEW(struct ws_partial);
+        buf_init(&c->partial->message, (size_t)c->in.max_bytes);
+    }
+    return c->partial;
+}
+
+static void drop_partial(struct ws_conn *c)
+{
+    if (c->partial)
+        buf_done(&c->partial->message);
+    mem_free(c->partial);
+    c->partial = NULL;
+}
+
+static void drop_partial_when_empty(struct ws_conn *c)
+{
+    if (c->partial && c->partial->control_len == 0 && buf_len(&c->partial->message) == 0)
+        drop_partial(c);
+}
+
+static void enter(struct ws_conn *c, enum ws_conn_state next)
+{
+    CHECK(next > c->state); // states only move forward
+    c->state = (uint8_t)next;
+    drop_partial(c);
+    switch (next) {
+    case WS_CONN_OPEN:
+        break;
+    case WS_CONN_CLOSING:
+        // The rest of the turn's output goes first; the peer must be read to see its close.
+        io_timer_start(io_conn_loop(c->io), &c->timer, CLOSE_WAIT_MS);
+        if (c->is_paused)
+            io_conn_resume(c->io);
+        io_conn_flush(c->io);
+        break;
+    case WS_CONN_ENDED:
+        io_timer_stop(&c->timer);
+        io_conn_end(c->io);
+        break;
+    }
+}
+
+static enum err write_frame(struct ws_conn *c, const struct ws_frame *frame, const void *payload)
+{
+    // Header and payload go into the same write, so that neither is queued without the other.
+    uint8_t small[WS_FRAME_MAX_HEADER_BYTES + 512];
+    size_t header_len = ws_frame_write(frame, small), len = (size_t)frame->size_bytes;
+    if (len <= sizeof(small) - header_len) {
+        if (len > 0)
+            memcpy(small + header_len, payload, len);
+        return io_conn_write(c->io, small, header_len + len);
+    }
+    struct buf whole;
+    buf_init(&whole, header_len + len);
+    enum err err = buf_append(&whole, small, header_len);
+    if (!err)
+        err = buf_append(&whole, payload, len);
+    if (!err)
+        err = io_conn_write_shared(c->io, buf_head(&whole), buf_len(&whole));
+    buf_done(&whole);
+    return err;
+}
+
+enum err ws_conn_send(struct ws_conn *c, const struct ws_frame *frame, const void *payload)
+{
+    return ws_conn_is_open(c) ? write_frame(c, frame, payload) : OK;
+}
+
+enum err ws_conn_send_shared(struct ws_conn *c, const void *frames, size_t len)
+{
+    return ws_conn_is_open(c) ? io_conn_write_shared(c->io, frames, len) : OK;
+}
+
+enum err ws_conn_ping(struct ws_conn *c)
+{
+    return ws_conn_send(c, &(struct ws_frame){.opcode = WS_PING, .fin = true}, NULL);
+}
+
+/* A close frame must leave even when the queue is full: it is the last thing that is queued. */
+static void write_close(struct ws_conn *c, const struct ws_close *close)
+{
+    uint8_t payload[WS_FRAME_MAX_CONTROL_BYTES];
+    size_t len = ws_close_write(close, payload);
+    struct ws_frame frame = {.opcode = WS_CLOSE, .fin = true, .size_bytes = len};
+    io_conn_set_max_out(c->io,
+                        io_conn_waiting(c->io) + WS_FRAME_MAX_HEADER_BYTES + sizeof(payload));
+    CHECK(write_frame(c, &frame, payload) == OK);
+}
+
+void ws_conn_close(struct ws_conn *c, int code, struct str reason)
+{
+    if (!ws_conn_is_open(c))
+        return;
+    write_close(c, &(struct ws_close){code, reason});
+    enter(c, WS_CONN_CLOSING);
+}
+
+void ws_conn_abort(struct ws_conn *c)
+{
+    io_conn_close(c->io);
+}
+
+void ws_conn_start_timer(struct ws_conn *c, int64_t delay_ms)
+{
+    if (ws_conn_is_open(c))
+        io_timer_start(io_conn_loop(c->io), &c->timer, delay_ms);
+}
+
+static void on_due(struct io_timer *timer)
+{
+    struct ws_conn *c = LIST_ENTRY(timer, struct ws_conn, timer);
+    if (c->state == WS_CONN_CLOSING)
+        io_conn_close(c->io); // it had its time to answer
+    else if (ws_conn_is_open(c) && c->handler->on_timer)
+        c->handler->on_timer(c);
+}
+
+/* The peer broke the rules: say so and end (RFC 6455 §7.1.7). */
+static void fail(struct ws_conn *c, enum err err)
+{
+    static const struct ws_close why[ERR_COUNT] = {
+        [ERR_PROTOCOL] = {WS_CLOSE_PROTOCOL, {"Protocol error", 14}},
+        [ERR_INVALID] = {WS_CLOSE_INVALID, {"Not valid UTF-8", 15}},
+        [ERR_TOO_LARGE] = {WS_CLOSE_TOO_LARGE, {"Maximum message size exceeded", 29}},
+    };
+    CHECK(why[err].code != 0);
+    if (ws_conn_is_open(c))
+        write_close(c, &why[err]);
+    enter(c, WS_CONN_ENDED);
+}
+
+static void on_close_frame(struct ws_conn *c, struct str payload)
+{
+    struct ws_close close;
+    enum err err = ws_close_parse(payload, &close);
+    if (err) {
+        fail(c, err);
+        return;
+    }
+    if (close.code == WS_CLOSE_NO_CODE)
+        close.code = WS_CLOSE_NORMAL;
+    if (ws_conn_is_open(c))
+        write_close(c, &close); // the echo
+    enter(c, WS_CONN_ENDED);
+}
+
+static void on_control(struct ws_conn *c, enum ws_opcode opcode, struct str payload)
+{
+    if (opcode == WS_CLOSE) {
+        on_close_frame(c, payload);
+        return;
+    }
+    if (!ws_conn_is_open(c))
+        return;
+    struct ws_frame pong = {.opcode = WS_PONG, .fin = true, .size_bytes = payload.len};
+    if (opcode == WS_PING && write_frame(c, &pong, payload.at) != OK) {
+        ws_conn_abort(c); // its queue is full of what it does not read
+        return;
+    }
+    if (c->handler->on_control)
+        c->handler->on_control(c);
+}
+
+static void on_control_piece(struct ws_conn *c, const struct ws_piece *piece)
+{
+    bool is_part = c->partial && c->partial->control_len > 0;
+    if (piece->is_last && !is_part) {
+        on_control(c, piece->opcode, (struct str){(const char *)piece->bytes, piece->len});
+        return;
+    }
+    struct ws_partial *partial = get_partial(c);
+    memcpy(partial->control + partial->control_len, piece->bytes, piece->len);
+    partial->control_len += piece->len;
+    if (!piece->is_last)
+        return;
+
+    uint8_t control[WS_FRAME_MAX_CONTROL_BYTES];
+    size_t len = partial->control_len;
+    memcpy(control, partial->control, len);
+    partial->control_len = 0;
+    drop_partial_when_empty(c);
+    on_control(c, piece->opcode, (struct str){(const char *)control, len});
+}
+
+static void on_data_piece(struct ws_conn *c, const struct ws_piece *piece)
+{
+    if (!ws_conn_is_open(c))
+        return;
+    if (c->handler->on_piece) {
+        c->handler->on_piece(c, piece);
+        return;
+    }
+    if (piece->is_first && piece->is_last) {
+        c->handler->on_message(c, piece->opcode,
+                               (struct str){(const char *)piece->bytes, piece->len});
+        return;
+    }
+    if (piece->len > 0) // ws_message counted: it fits
+        CHECK(buf_append(&get_partial(c)->message, piece->bytes, piece->len) == OK);
+    if (!piece->is_last)
+        return;
+
+    struct buf message = {0};
+    if (c->partial) {
+        message = c->partial->message;
+        buf_init(&c->partial->message, message.max);
+        drop_partial_when_empty(c);
+    }
+    c->handler->on_message(c, piece->opcode,
+                           (struct str){(const char *)buf_head(&message), buf_len(&message)});
+    buf_done(&message);
+}
+
+/* False when the connection is over. */
+static bool take_piece(struct ws_conn *c, struct ws_input *in, uint8_t *scratch)
+{
+    struct ws_piece piece;
+    enum err err = ws_message_next(&c->in, in, scratch, SCRATCH_BYTES, &piece);
+    if (err == ERR_AGAIN)
+        return false;
+    if (err) {
+        fail(c, err);
+        return false;
+    }
+    if (ws_opcode_is_control(piece.opcode))
+        on_control_piece(c, &piece);
+    else
+        on_data_piece(c, &piece);
+    return true;
+}
+
+static void pause_when_too_much_waits(struct ws_conn *c)
+{
+    if (!ws_conn_is_open(c) || c->is_paused || io_conn_waiting(c->io) <= PAUSE_BYTES)
+        return;
+    io_conn_flush(c->io);
+    if (io_conn_waiting(c->io) <= PAUSE_BYTES || !io_conn_is_open(c->io))
+        return;
+    c->is_paused = true;
+    io_conn_pause(c->io);
+}
+
+void ws_conn_receive(struct ws_conn *c, const uint8_t *bytes, size_t len)
+{
+    uint8_t scratch[SCRATCH_BYTES] __attribute__((uninitialized));
+    struct ws_input in = {bytes, len};
+    while (c->state != WS_CONN_ENDED && io_conn_is_open(c->io) && take_piece(c, &in, scratch))
+        ;
+    pause_when_too_much_waits(c);
+}
+
+static void on_bytes(struct io_conn *io, void *owner, const uint8_t *bytes, size_t len)
+{
+    (void)io;
+    ws_conn_receive(owner, bytes, len);
+}
+
+static void on_drained(struct io_conn *io, void *owner)
+{
+    struct ws_conn *c = owner;
+    if (!c->is_paused)
+        return;
+    c->is_paused = false;
+    io_conn_resume(io);
+}
+
+static void on_closed(struct io_conn *io, void *owner)
+{
+    struct ws_conn *c = owner;
+    (void)io;
+    io_timer_stop(&c->timer);
+    drop_partial(c);
+    c->state = WS_CONN_ENDED;
+    c->io = NULL;
+    c->handler->on_closed(c);
+}
+
+void ws_conn_init(struct ws_conn *c, struct io_conn *io, const struct ws_conn_handler *handler,
+                  size_t max_message_bytes, size_t max_out_bytes)
+{
+    // on_end stays empty: a FIN without a close frame just ends the connection.
+    static const struct io_conn_handler io_handler = {
+        .on_bytes = on_bytes, .on_drained = on_drained, .on_closed = on_closed};
+
+    *c = (struct ws_conn){.handler = handler, .io = io};
+    ws_message_init(&c->in, max_message_bytes);
+    io_timer_init(&c->timer, on_due);
+    io_conn_set_max_out(io, max_out_bytes);
+    io_conn_set_handler(io, &io_handler, c);
+}
