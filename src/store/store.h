@@ -1,20 +1,24 @@
 /* store.h -- transactions on the database, whichever driver (SQLite now, PostgreSQL later).
  *
- *     store_write(w) --> queue --> writer thread: BEGIN; SAVEPOINT, w1->fn, RELEASE; ... COMMIT (one fsync)
- *                                                                     '--> w1->on_done, w2->on_done, ...
- *     store_read(fn)  --> a reader connection: a snapshot, on the calling thread
+ *     store_write(w) --> queue --> writer thread: BEGIN; SAVEPOINT, w1->fn, RELEASE; ... COMMIT
+ * (one fsync)
+ *                                                                     '--> w1->on_done,
+ * w2->on_done, ... store_read(fn)  --> a reader connection: a snapshot, on the calling thread
  *
- * A transaction is a function: it gets a store_tx, prepares and steps statements and returns OK to commit
- * or an error to roll back its own effects (a savepoint: others of the group are not touched). It may run
- * more than once where the driver retries (PostgreSQL), so it has no side effects but the database and its
- * own results, which it resets at its start. It must not block on anything else.
+ * A transaction is a function: it gets a store_tx, prepares and steps statements and returns OK to
+ * commit or an error to roll back its own effects (a savepoint: others of the group are not
+ * touched). It may run more than once where the driver retries (PostgreSQL), so it has no side
+ * effects but the database and its own results, which it resets at its start. It must not block on
+ * anything else.
  *
  * SQL is written once for both drivers: $1 parameters, RETURNING, ON CONFLICT; times are integer
  * milliseconds; no driver's own functions in civic code.
  *
- * Durable means: SQLite WAL with synchronous=FULL, the group's fsync done before any on_done. When the
- * commit of a group fails, every write in it gets ERR_IO (or ERR_AGAIN when the disk is full) and nothing
- * of it is kept.
+ * Durable means: SQLite WAL with synchronous=FULL, the group's fsync done before any on_done. When
+ * the commit of a group fails, every write in it gets ERR_IO (or ERR_AGAIN when the disk is full)
+ * and nothing of it is kept. When the fsync itself fails the process logs and aborts: the kernel
+ * may have dropped the pages, so only the log on disk, read again from the start, says what is
+ * there.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -32,16 +36,19 @@ struct store_stmt; // a prepared statement, owned by its connection's cache
 typedef enum err store_fn(struct store_tx *tx, void *arg);
 
 struct store_options {
-    const char *path;   // the SQLite file
-    int readers;        // reader connections; callers of store_read wait for a free one
-    int64_t busy_ms;    // wait for another process's lock
+    const char *path; // the SQLite file
+    int readers;      // reader connections; callers of store_read wait for a free one; 0: 2
+    int64_t busy_ms;  // wait for another process's lock; 0: 5 s
+    bool is_server; // holds FILE.lock until the close: one server per file. Others may still write
 };
 
-/* Opens, or creates (mode 0600), and checks that no other process has it open as a server
- * (ERR_CONFLICT). Does not migrate. why_out gets a sentence for the operator. */
+/* Opens, or creates (mode 0600). Does not migrate. why_out gets a sentence for the operator.
+ * ERR_CONFLICT: another process has it open as a server, and so should we. ERR_NOT_FOUND: no such
+ * directory. ERR_DENIED: no permission. ERR_INVALID: not a database. ERR_AGAIN: locked by another
+ * process, or the disk is full. ERR_IO. */
 MUST_USE enum err store_open(const struct store_options *options, struct store **out, char *why_out,
                              size_t why_cap);
-/* Finishes queued writes, checkpoints, closes. */
+/* Finishes queued writes, checkpoints, closes. No other call may be running or come later. */
 void store_close(struct store *s);
 
 /* Applies the embedded migrations NNNN_what.sql in order, each in a transaction, once.
@@ -55,7 +62,8 @@ MUST_USE enum err store_migrate(struct store *s, const struct store_migration *l
 /* The number of the newest applied migration; 0: none. */
 MUST_USE enum err store_schema_number(struct store *s, int *out);
 
-/* PRAGMA integrity_check and foreign_key_check (SQLite). ERR_INVALID: damaged, why_out says where. */
+/* PRAGMA integrity_check and foreign_key_check (SQLite). ERR_INVALID: damaged, why_out says where.
+ */
 MUST_USE enum err store_check(struct store *s, char *why_out, size_t why_cap);
 
 /* ---- writes ---- */
@@ -69,56 +77,68 @@ struct store_write {
     enum err result;          // private
 };
 
-/* Any thread. w lives until on_done. ERR_AGAIN: more than STORE_MAX_QUEUED writes wait (answer 503);
- * then on_done is not called. Writes of one thread run in order. */
+/* Any thread, the writer's too. w lives until on_done. ERR_AGAIN: STORE_MAX_QUEUED writes wait
+ * (answer 503) or the store closes; then on_done is not called. Writes of one thread run in order.
+ */
 enum { STORE_MAX_QUEUED = 20000, STORE_MAX_GROUP = 512 };
 MUST_USE enum err store_write(struct store *s, struct store_write *w);
 
-/* As store_write, but for work that may wait: taken only when no ordinary write is queued, or one part in
- * four of a group when both wait, so that workers never starve answers nor the reverse. */
+/* As store_write, but for work that may wait: taken only when no ordinary write is queued, or one
+ * part in four of a group when both wait, so that workers never starve answers nor the reverse. In
+ * order among themselves; up to STORE_MAX_QUEUED of them, counted apart. */
 MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 
-/* Blocks until done. Never on a loop thread. */
+/* Blocks until done. Never on a loop thread nor inside a store_fn or on_done. */
 MUST_USE enum err store_write_wait(struct store *s, store_fn *fn, void *arg);
 
-/* Called on the writer thread after each group that changed something, before its on_dones: invalidate
- * caches here. At most one. */
+/* Called on the writer thread after each group that changed something, before its on_dones:
+ * invalidate caches here. At most one; set it before the first write. A server calls it also when
+ * it sees, within a second, that another process has written. It may call store_write and
+ * store_write_later. */
 void store_on_commit(struct store *s, void (*fn)(void *ctx), void *ctx);
 
 /* ---- reads ---- */
-/* Runs fn on the calling thread in a snapshot of a reader connection; blocks. Sees every write whose
- * on_done was called before. Statements that write fail with ERR_DENIED. Never on a loop thread. */
+/* Runs fn on the calling thread in a snapshot of a reader connection; blocks. Sees every write
+ * whose on_done was called before. Statements that write fail with ERR_DENIED. Never on a loop
+ * thread. */
 MUST_USE enum err store_read(struct store *s, store_fn *fn, void *arg);
 
 /* ---- statements, inside a store_fn ---- */
-/* sql must be a string literal (cached by its address). The statement is reset and its bindings cleared.
- * Do not use one literal twice at the same time. ERR_INVALID: bad SQL (logged: our bug). */
+/* sql must be a string literal (cached by its address). The statement is reset and its bindings
+ * cleared. Do not use one literal twice at the same time. ERR_INVALID: bad SQL (logged: our bug).
+ */
 MUST_USE enum err store_prepare(struct store_tx *tx, const char *sql, struct store_stmt **out);
-/* Parameters count from 1 ($1). Text and blobs are borrowed until the step. */
+/* Parameters count from 1 ($1). Text and blobs are borrowed until the statement is reset (by a step
+ * that is not OK, by store_run or store_finish). */
 void store_bind_int(struct store_stmt *st, int index, int64_t value);
 void store_bind_text(struct store_stmt *st, int index, struct str value); // at == NULL binds NULL
 void store_bind_blob(struct store_stmt *st, int index, const void *bytes, size_t len);
 void store_bind_null(struct store_stmt *st, int index);
 /* OK: a row is there. ERR_NOT_FOUND: no (more) row; the statement is reset. ERR_CONFLICT: a unique,
- * check or foreign key constraint. ERR_IO, ERR_AGAIN (disk full). Anything but OK resets it. */
+ * check, not-null or foreign key constraint; this statement's effects are undone, the transaction
+ * may go on. ERR_DENIED: a write inside store_read. ERR_IO, ERR_AGAIN (disk full). Anything but OK
+ * resets it. */
 MUST_USE enum err store_step(struct store_stmt *st);
 /* Columns count from 0. Text lives until the next step or finish. NULL gives 0 or at == NULL. */
 int64_t store_column_int(struct store_stmt *st, int index);
 struct str store_column_text(struct store_stmt *st, int index);
 struct str store_column_blob(struct store_stmt *st, int index);
 bool store_column_is_null(struct store_stmt *st, int index);
-/* Resets; NULL is accepted. Call it when done with a statement that still has a row. */
+/* Resets; NULL is accepted. Call it when done with a statement that still has a row; those that a
+ * store_fn leaves open are reset when it returns. */
 void store_finish(struct store_stmt *st);
 
-/* Steps a statement that returns no rows. changes_out (may be NULL): rows it changed. ERR_CONFLICT, ... */
+/* Steps a statement that returns no rows. changes_out (may be NULL): rows it changed. ERR_CONFLICT,
+ * ... */
 MUST_USE enum err store_run(struct store_stmt *st, int64_t *changes_out);
 
 /* Unix milliseconds, the same for all statements of this transaction: use it for deadlines. */
 int64_t store_now_ms(const struct store_tx *tx);
 
-/* Numbers for metrics: groups committed, writes, waiting. */
+/* Numbers for metrics: groups committed, writes acknowledged, waiting now; writes that failed with
+ * their group; checkpoints of the WAL. */
 struct store_stats {
-    int64_t groups, writes, waiting;
+    int64_t groups, writes, waiting, failed, checkpoints;
 };
 void store_get_stats(struct store *s, struct store_stats *out);
 

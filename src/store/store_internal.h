@@ -1,0 +1,114 @@
+/* store_internal.h -- what the files of the store share: the driver table, the write lanes, the
+ * readers. */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "store/store.h"
+
+/* One connection of a driver; the driver's struct begins with it. One thread at a time. */
+struct store_conn {
+    const struct store_driver *driver;
+};
+
+/* The driver's statement begins with it. */
+struct store_stmt {
+    const struct store_driver *driver;
+};
+
+struct store_tx {
+    struct store_conn *conn;
+    int64_t now_ms;
+};
+
+/* What a database must be able to do. Errors are logged where they occur, but for constraints.
+ *
+ *     begin -> { save -> fn -> settle -> release | undo }* -> commit | rollback
+ */
+struct store_driver {
+    enum err (*open)(const struct store_options *options, bool is_reader, struct store_conn **out,
+                     char *why_out, size_t why_cap);
+    void (*close)(struct store_conn *c);
+
+    enum err (*begin)(struct store_conn *c, bool is_write);
+    /* changed_out (may be NULL): something was written. A failure leaves no transaction. */
+    enum err (*commit)(struct store_conn *c, bool *changed_out);
+    void (*rollback)(struct store_conn *c);
+    enum err (*save)(struct store_conn *c); // opens the savepoint of one write
+    enum err (*release)(struct store_conn *c);
+    enum err (*undo)(struct store_conn *c); // back to the savepoint, which is then closed
+    /* Resets the statements a fn left open. ERR_CONFLICT: it leaves a deferred constraint broken.
+     */
+    enum err (*settle)(struct store_conn *c);
+    /* Not OK: the database ended the whole transaction by itself (disk full, i/o error), for that
+     * reason. */
+    enum err (*lost)(const struct store_conn *c);
+    /* The last failure was one of fsync: what is on disk is unknown. */
+    bool (*is_sync_lost)(const struct store_conn *c);
+
+    /* Work that may wait, after a group: is_idle says that nobody waits. True: something was done.
+     */
+    bool (*tidy)(struct store_conn *c, bool is_idle);
+    bool (*is_tidy)(const struct store_conn *c); // tidy has nothing to do
+    /* Another process has written since the last call. */
+    bool (*is_changed_elsewhere)(struct store_conn *c);
+    enum err (*exec)(struct store_conn *c, const char *sql, char *why_out, size_t why_cap);
+    enum err (*check)(struct store_conn *c, char *why_out, size_t why_cap);
+
+    enum err (*prepare)(struct store_conn *c, const char *sql, struct store_stmt **out);
+    void (*bind_int)(struct store_stmt *st, int index, int64_t value);
+    void (*bind_bytes)(struct store_stmt *st, int index, struct str value, bool is_blob);
+    enum err (*step)(struct store_stmt *st);
+    int64_t (*column_int)(struct store_stmt *st, int index);
+    struct str (*column_text)(struct store_stmt *st, int index);
+    struct str (*column_blob)(struct store_stmt *st, int index);
+    bool (*column_is_null)(struct store_stmt *st, int index);
+    int64_t (*changes)(struct store_stmt *st); // rows of the last statement
+    void (*reset)(struct store_stmt *st);
+};
+
+extern const struct store_driver store_sqlite_driver;
+
+/* First in, first out, linked by store_write.next. */
+struct store_lane {
+    struct store_write *first, **last;
+    int count;
+};
+
+enum { STORE_NOW, STORE_LATER, STORE_LANES };
+
+struct store_writer {
+    pthread_t thread;
+    pthread_mutex_t mutex; // guards what follows, up to the blank line
+    pthread_cond_t wake;
+    struct store_lane lanes[STORE_LANES];
+    bool is_closing, is_waiting;
+    struct store_stats stats; // waiting is counted from the lanes
+
+    struct store_conn *conn; // the thread's own from here on
+    bool is_server;
+    void (*on_commit)(void *ctx);
+    void *on_commit_ctx;
+};
+
+struct store {
+    struct store_writer writer;
+    int lock_fd; // -1: not a server
+    pthread_mutex_t readers_mutex;
+    pthread_cond_t reader_free;
+    struct store_conn **readers; // a stack: [0, readers_free) are free
+    int readers_count, readers_free;
+};
+
+/* Starts the thread on conn, which is then the writer's to close. */
+MUST_USE enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
+                                     bool is_server);
+/* Finishes what is queued, closes conn. */
+void store_writer_stop(struct store_writer *w);
+MUST_USE enum err store_writer_submit(struct store_writer *w, int lane, struct store_write *write);
+
+/* store_schema_number: it is the migrations' table. */
+MUST_USE enum err store_migrate_number(struct store *s, int *out);
+
+#endif

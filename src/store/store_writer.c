@@ -1,0 +1,279 @@
+/* store_writer.c -- the thread that writes: it takes what waits and commits it as one group.
+ *
+ *     lanes NOW, LATER --> take_group --> BEGIN, each fn in a savepoint, COMMIT --> on_commit,
+ * on_dones
+ *                                                                         '--> tidy (checkpoint)
+ *
+ * There is no artificial delay: while one group is synced the next one gathers, so that the size of
+ * the groups follows the load. The checkpoint comes after the answers: only the next group can feel
+ * it.
+ *
+ * When COMMIT fails nothing of the group is acknowledged. When a sync failed, the process ends: see
+ * store.h.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "store/store_internal.h"
+
+enum {
+    IDLE_MS = 50,    // nobody wrote for so long: time to checkpoint
+    WATCH_MS = 1000, // how late a server sees another process's writes
+    LATER_PART = 4,  // one in so many of a group comes from LATER when both wait
+};
+
+static void lane_push(struct store_lane *lane, struct store_write *write)
+{
+    write->next = NULL;
+    *lane->last = write;
+    lane->last = &write->next;
+    lane->count++;
+}
+
+static struct store_write *lane_shift(struct store_lane *lane)
+{
+    struct store_write *write = lane->first;
+    if (!write)
+        return NULL;
+    lane->first = write->next;
+    if (!lane->first)
+        lane->last = &lane->first;
+    lane->count--;
+    return write;
+}
+
+static bool is_empty(const struct store_writer *w)
+{
+    return !w->lanes[STORE_NOW].first && !w->lanes[STORE_LATER].first;
+}
+
+/* Called with the mutex held. */
+static void take_group(struct store_writer *w, struct store_lane *group)
+{
+    while (group->count < STORE_MAX_GROUP) {
+        int lane = (group->count + 1) % LATER_PART == 0 ? STORE_LATER : STORE_NOW;
+        struct store_write *write = lane_shift(&w->lanes[lane]);
+        if (!write)
+            write = lane_shift(&w->lanes[lane == STORE_NOW ? STORE_LATER : STORE_NOW]);
+        if (!write)
+            return;
+        lane_push(group, write);
+    }
+}
+
+/* Runs one write. is_alone: the transaction is its own, and a savepoint would be waste. */
+static void run_write(struct store_conn *c, struct store_write *write, bool is_alone)
+{
+    const struct store_driver *driver = c->driver;
+    struct store_tx tx = {c, clock_unix_ms()};
+
+    enum err err = is_alone ? OK : driver->save(c);
+    if (err) {
+        write->result = err;
+        return;
+    }
+    err = write->fn(&tx, write->arg);
+    enum err broken = driver->settle(c);
+    if (!err)
+        err = broken;
+    if (!driver->lost(c) && !is_alone) {
+        enum err closed = err ? driver->undo(c) : driver->release(c);
+        if (!err)
+            err = closed;
+    }
+    write->result = err;
+}
+
+static void fail_all(const struct store_lane *group, enum err why)
+{
+    for (struct store_write *write = group->first; write; write = write->next)
+        if (!write->result)
+            write->result = why;
+}
+
+/* Runs the writes of a group in one transaction and leaves in each its result. True: the database
+ * changed. */
+static bool run_group(struct store_conn *c, const struct store_lane *group)
+{
+    const struct store_driver *driver = c->driver;
+    bool is_alone = group->count == 1, is_changed = false;
+
+    for (struct store_write *write = group->first; write; write = write->next)
+        write->result = OK;
+    enum err err = driver->begin(c, true);
+    if (err) {
+        fail_all(group, err);
+        return false;
+    }
+    for (struct store_write *write = group->first; write && !driver->lost(c); write = write->next)
+        run_write(c, write, is_alone);
+
+    err = driver->lost(c);
+    if (err || (is_alone && group->first->result)) {
+        driver->rollback(c);
+        fail_all(group, err);
+        return false;
+    }
+    err = driver->commit(c, &is_changed);
+    if (err)
+        fail_all(group, err);
+    return !err && is_changed;
+}
+
+static void tell(struct store_lane *group)
+{
+    for (struct store_write *write = group->first, *next; write; write = next) {
+        next = write->next; // on_done may free it
+        write->on_done(write, write->result);
+    }
+}
+
+static void end_if_sync_lost(struct store_conn *c)
+{
+    if (!c->driver->is_sync_lost(c))
+        return;
+    log_error("at=store_writer.sync why=\"fsync failed: stopping, the next start reads the log on "
+              "disk\"");
+    abort();
+}
+
+static void count_group(struct store_writer *w, const struct store_lane *group, bool is_changed)
+{
+    int failed = 0;
+    for (struct store_write *write = group->first; write; write = write->next)
+        failed += write->result != OK;
+    pthread_mutex_lock(&w->mutex);
+    w->stats.groups += is_changed;
+    w->stats.writes += group->count - failed;
+    w->stats.failed += failed;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void commit_group(struct store_writer *w, struct store_lane *group)
+{
+    bool is_changed = run_group(w->conn, group);
+    count_group(w, group, is_changed);
+    if (is_changed && w->on_commit)
+        w->on_commit(w->on_commit_ctx);
+    tell(group);
+    end_if_sync_lost(w->conn);
+}
+
+/* With the mutex held, waits for a write or for max_ms (0: for ever). */
+static void wait_for_work(struct store_writer *w, int64_t max_ms)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += max_ms / 1000;
+    end.tv_nsec += max_ms % 1000 * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_nsec -= 1000000000;
+        end.tv_sec++;
+    }
+    int code = 0;
+    w->is_waiting = true;
+    while (is_empty(w) && !w->is_closing && code != ETIMEDOUT)
+        code = max_ms > 0 ? pthread_cond_timedwait(&w->wake, &w->mutex, &end)
+                          : pthread_cond_wait(&w->wake, &w->mutex);
+    w->is_waiting = false;
+}
+
+/* Work between the groups: checkpoint, and a look at what other processes did. */
+static void tidy(struct store_writer *w, bool is_idle)
+{
+    struct store_conn *c = w->conn;
+    bool is_done = c->driver->tidy(c, is_idle);
+    end_if_sync_lost(c);
+    if (is_idle && w->is_server && c->driver->is_changed_elsewhere(c) && w->on_commit)
+        w->on_commit(w->on_commit_ctx);
+    pthread_mutex_lock(&w->mutex);
+    w->stats.checkpoints += is_done;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static int64_t patience_ms(const struct store_writer *w)
+{
+    if (!w->conn->driver->is_tidy(w->conn))
+        return IDLE_MS;
+    return w->is_server ? WATCH_MS : 0;
+}
+
+static void *run(void *arg)
+{
+    struct store_writer *w = arg;
+    for (;;) {
+        struct store_lane group = {.last = &group.first};
+        pthread_mutex_lock(&w->mutex);
+        if (is_empty(w) && !w->is_closing)
+            wait_for_work(w, patience_ms(w));
+        take_group(w, &group);
+        bool is_over = !group.first && w->is_closing;
+        pthread_mutex_unlock(&w->mutex);
+        if (is_over)
+            return NULL;
+        if (group.first)
+            commit_group(w, &group);
+        tidy(w, !group.first);
+    }
+}
+
+enum err store_writer_start(struct store_writer *w, struct store_conn *conn, bool is_server)
+{
+    pthread_condattr_t attr;
+    sigset_t all, old;
+
+    *w = (struct store_writer){.conn = conn, .is_server = is_server};
+    for (int i = 0; i < STORE_LANES; i++)
+        w->lanes[i].last = &w->lanes[i].first;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    pthread_condattr_destroy(&attr);
+
+    sigfillset(&all); // signals are for the loops
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int code = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (code == 0)
+        return OK;
+    log_error("at=store_writer.start errno=%d", code);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->mutex);
+    return ERR_IO;
+}
+
+void store_writer_stop(struct store_writer *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->is_closing = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->mutex);
+    pthread_join(w->thread, NULL);
+    CHECK(is_empty(w));
+    w->conn->driver->close(w->conn);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->mutex);
+}
+
+enum err store_writer_submit(struct store_writer *w, int lane, struct store_write *write)
+{
+    enum err err = ERR_AGAIN;
+    bool must_wake = false;
+    pthread_mutex_lock(&w->mutex);
+    if (!w->is_closing && w->lanes[lane].count < STORE_MAX_QUEUED) {
+        lane_push(&w->lanes[lane], write);
+        must_wake = w->is_waiting;
+        w->is_waiting = false; // one call is enough
+        err = OK;
+    }
+    pthread_mutex_unlock(&w->mutex);
+    if (must_wake)
+        pthread_cond_signal(&w->wake);
+    return err;
+}
