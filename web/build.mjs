@@ -81,5 +81,5 @@ await build({
     outfile: join(out, 'app.js'),
     format: 'iife',
     loader: { '.mustache': 'text' },
-    plugins: [localeSections(['comment', 'live'])],
+    plugins: [localeSections(['live', 'time', 'proposal', 'support', 'comment', 'voting', 'notification', 'nav', 'form', 'proposals'])],
 });

@@ -1,0 +1,82 @@
+// lib.mjs -- Chromium for the tests: readers with a language and a colour scheme, who log in and wait for
+// what they should see. Pages report their own errors; a test that leaves one fails.
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+import { api, until } from '../integration/lib.mjs';
+
+export { api, until };
+
+const ARGS = [
+    '--headless=new',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+];
+
+export const launch = () =>
+    chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+
+const LOCALES = { uk: 'uk-UA', en: 'en-GB' };
+
+/**
+ * A reader with an own window. lang: Accept-Language; scheme: "light" or "dark"; user: {email, password} to
+ * log in with through the form. Gives {context, page, errors, close()}.
+ */
+export async function reader(browser, server, { lang = 'en', scheme = 'light', width = 1280, js = true, user } = {}) {
+    const context = await browser.newContext({
+        baseURL: server.url,
+        locale: LOCALES[lang],
+        colorScheme: scheme,
+        javaScriptEnabled: js,
+        viewport: { width, height: 800 },
+    });
+    context.setDefaultTimeout(15_000);
+    const page = await context.newPage();
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    page.on('console', (message) => {
+        // a refused request is logged by the browser itself; tests look at what the page makes of it
+        const isRefusal = message.text().startsWith('Failed to load resource');
+        const isSocket = message.text().startsWith('WebSocket connection to');
+        if (message.type() === 'error' && !isRefusal && !isSocket) errors.push(message.text());
+    });
+    const one = {
+        context,
+        page,
+        errors,
+        close: async () => {
+            await context.close();
+            assert.deepEqual(errors, [], 'the page had errors of its own');
+        },
+    };
+    if (user) await logIn(page, user);
+    return one;
+}
+
+export async function logIn(page, { email, password }) {
+    await page.goto('/login');
+    await page.fill('input[name="email"]', email);
+    await page.fill('input[name="password"]', password);
+    await Promise.all([
+        page.waitForURL((url) => !url.pathname.startsWith('/login')),
+        page.click('form[data-form="login"] button[type="submit"]'),
+    ]);
+}
+
+/** Waits until the page says that it is live. */
+export const live = (page) => page.waitForSelector('[data-live-status][data-state="live"]');
+
+/** Waits until the text of selector, white space and no-break spaces made one, matches. */
+export const shows = (page, selector, pattern, ms) =>
+    until(
+        async () => {
+            const text = await page.locator(selector).first().textContent({ timeout: 2000 }).catch(() => '');
+            return pattern.test(text.replace(/\s+/g, ' ').trim());
+        },
+        `${selector} to show ${pattern}`,
+        ms,
+    );

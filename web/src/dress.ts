@@ -1,0 +1,105 @@
+// Views for the templates that the browser draws: the API's objects with the words and marks that the
+// server adds in page_dress.c. Both must come to the same HTML.
+
+import type { Comment, Notification, PageData, Proposal, Voting } from './data';
+import { ago, date, exact, left } from './times';
+import { number, plural, text } from './words';
+
+const DAY_MS = 86_400_000;
+const MAX_DEPTH = 3;
+const PATTERNS = 6;
+
+export interface CommentExtra {
+    is_sending?: boolean;
+    failed_text?: string;
+}
+
+const times = (iso: string): object => ({ time_text: ago(iso), time_full: exact(iso) });
+const share = (part: number, whole: number): number => (whole > 0 ? Math.floor((part * 100) / whole) : 0);
+
+export function dressComment(comment: Comment, data: PageData, extra: CommentExtra = {}): object {
+    const isPending = comment.id === 0;
+    const isOpen = data.proposal?.state !== 'closed';
+    const vote = comment.viewer?.vote ?? 0;
+    return {
+        ...comment,
+        ...times(comment.created_at),
+        ...extra,
+        id: isPending ? comment.client_id : comment.id,
+        up_text: number(comment.up),
+        down_text: number(comment.down),
+        agree_label: plural('comment.agree_label', comment.up),
+        disagree_label: plural('comment.disagree_label', comment.down),
+        is_agreed: vote === 1,
+        is_disagreed: vote === -1,
+        agree_value: vote === 1 ? '0' : '1',
+        disagree_value: vote === -1 ? '0' : '-1',
+        is_own: data.user !== null && comment.author.id === data.user.id,
+        can_vote: !isPending && data.user !== null && isOpen,
+        can_reply: !isPending && data.user !== null && isOpen && comment.depth < MAX_DEPTH,
+        reply_label: text('comment.reply_to', { name: comment.author.name }),
+    };
+}
+
+export function dressProposal(proposal: Proposal, data: PageData): object {
+    const { support_count: count, threshold } = proposal;
+    const rest = Date.parse(proposal.deadline_at) - Date.now();
+    const isClosed = proposal.state === 'closed';
+    const isEnough = count >= threshold;
+    return {
+        ...proposal,
+        ...proposal.viewer,
+        is_anonymous: data.user === null,
+        count_text: number(count),
+        of_text: plural('proposal.of_threshold', threshold),
+        threshold_text: number(threshold),
+        percent_text: `${share(count, threshold)}%`,
+        bar: Math.min(100, share(count, threshold)),
+        mark: 99.4,
+        missing_text: isEnough ? text('support.enough') : plural('support.missing', threshold - count),
+        is_enough: isEnough,
+        left_text: isClosed ? '' : left(proposal.deadline_at),
+        is_urgent: rest < 3 * DAY_MS,
+        deadline_date: date(new Date(proposal.deadline_at)),
+        can_sign: !isClosed,
+        is_closed: isClosed,
+    };
+}
+
+export function dressVoting(voting: Voting, data: PageData): object {
+    const mine = voting.viewer?.option_id ?? 0;
+    const most = Math.max(...voting.options.map((option) => option.votes));
+    const options = voting.options.map((option, i) => ({
+        ...option,
+        votes_text: plural('voting.votes', option.votes),
+        votes_number: number(option.votes),
+        percent_text: `${option.percent}%`,
+        bar: option.percent,
+        is_mine: option.id === mine,
+        is_leading: option.votes > 0 && option.votes === most,
+        pattern: i % PATTERNS,
+    }));
+    const chosen = voting.options.find((option) => option.id === mine);
+    return {
+        ...voting,
+        options,
+        is_anonymous: data.user === null,
+        is_open: voting.state === 'open',
+        is_scheduled: voting.state === 'scheduled',
+        is_closed: voting.state === 'closed',
+        voters_text: plural('voting.voters', voting.voters),
+        has_voted: chosen !== undefined,
+        voted_text: chosen ? text('voting.voted', { option: chosen.title }) : '',
+    };
+}
+
+export function dressNotification(notification: Notification): object {
+    const at = notification.comment_id === null ? '' : `#comment-${notification.comment_id}`;
+    return {
+        ...notification,
+        ...times(notification.created_at),
+        kind_text: text(`notification.kind.${notification.kind}`),
+        has_actor: notification.kind !== 'reached',
+        url: `/proposals/${notification.proposal.id}${at}`,
+    };
+}

@@ -1,0 +1,18 @@
+// The templates that the browser draws too: the same files, the same views as on the server.
+
+import Mustache from 'mustache';
+
+import comment from '../templates/comment.mustache';
+import follow from '../templates/follow.mustache';
+import notification from '../templates/notification.mustache';
+import problem from '../templates/problem.mustache';
+import support from '../templates/support.mustache';
+import votingBallot from '../templates/voting_ballot.mustache';
+import votingResults from '../templates/voting_results.mustache';
+import { texts } from './words';
+
+const templates = { comment, follow, notification, problem, support, votingBallot, votingResults };
+
+export function render(name: keyof typeof templates, view: object): string {
+    return Mustache.render(templates[name], { t: texts(), ...view });
+}
