@@ -1,7 +1,12 @@
 #include "app/app_bridge.h"
 
+#include "core/buf.h"
+#include "core/check.h"
 #include "core/map.h"
 #include "core/mem.h"
+
+/* An item has 3 numbers and their names: under 100 bytes. */
+enum { MAX_JOINED = 256, MAX_EVENT_BYTES = 64 * 1024 };
 
 struct app_bridge {
     struct io_loop *loop;
@@ -41,11 +46,56 @@ static void value_free(struct value *v)
     mem_free(v);
 }
 
-static void publish(struct app_bridge *b, const char *channel, struct value *v)
+static void publish(struct app_bridge *b, const char *channel, const char *event, struct str data)
 {
-    hub_relay_publish(b->relay, b->app, str_of(channel), str_of(v->event), str_of(v->data),
-                      STR(""));
-    value_free(v);
+    hub_relay_publish(b->relay, b->app, str_of(channel), str_of(event), data, STR(""));
+}
+
+/* The waiting items of one event and channel leave together; few enough to fit, or in the next
+ * turn. */
+static void publish_items(struct window *w, const char *event)
+{
+    struct str items[MAX_JOINED];
+    struct value *taken[MAX_JOINED];
+    size_t count = 0;
+    for (struct list *node = w->values.next, *next; node != &w->values && count < MAX_JOINED;
+         node = next) {
+        struct value *v = LIST_ENTRY(node, struct value, node);
+        next = node->next;
+        if (v->key[0] == '\0' || strcmp(v->event, event) != 0)
+            continue;
+        list_remove(&v->node);
+        taken[count] = v;
+        items[count++] = str_of(v->data);
+    }
+
+    struct buf data;
+    buf_init(&data, MAX_EVENT_BYTES);
+    enum err err = civic_announce_join(items, count, &data);
+    CHECK(err == OK); // MAX_JOINED items of their greatest length fit
+    publish(w->bridge, w->channel, event,
+            (struct str){(const char *)buf_head(&data), buf_len(&data)});
+    buf_done(&data);
+    for (size_t i = 0; i < count; i++)
+        value_free(taken[i]);
+}
+
+/* Sends what has waited longest; false when nothing waits. */
+static bool publish_oldest(struct window *w)
+{
+    if (list_is_empty(&w->values))
+        return false;
+    struct value *oldest = LIST_ENTRY(w->values.next, struct value, node);
+    if (oldest->key[0] != '\0') {
+        char *event = str_dup(str_of(oldest->event));
+        publish_items(w, event);
+        mem_free(event);
+        return true;
+    }
+    list_remove(&oldest->node);
+    publish(w->bridge, w->channel, oldest->event, str_of(oldest->data));
+    value_free(oldest);
+    return true;
 }
 
 static void window_free(struct window *w)
@@ -61,14 +111,12 @@ static void window_free(struct window *w)
 static void on_window_over(struct io_timer *timer)
 {
     struct window *w = LIST_ENTRY(timer, struct window, timer);
-    struct list *node = list_shift(&w->values);
-    if (!node) {
-        map_remove(&w->bridge->channels, str_of(w->channel));
-        window_free(w);
+    if (publish_oldest(w)) {
+        io_timer_start(w->bridge->loop, &w->timer, APP_BRIDGE_WINDOW_MS);
         return;
     }
-    publish(w->bridge, w->channel, LIST_ENTRY(node, struct value, node));
-    io_timer_start(w->bridge->loop, &w->timer, APP_BRIDGE_WINDOW_MS);
+    map_remove(&w->bridge->channels, str_of(w->channel));
+    window_free(w);
 }
 
 /* Takes v: in the place of an older value of the same counter, or behind the others. */
@@ -87,6 +135,18 @@ static void keep_newest(struct window *w, struct value *v)
     list_append(&w->values, &v->node);
 }
 
+/* Takes the name. */
+static struct window *window_new(struct app_bridge *b, char *channel)
+{
+    struct window *w = MEM_NEW(struct window);
+    w->bridge = b;
+    w->channel = channel;
+    list_init(&w->values);
+    io_timer_init(&w->timer, on_window_over);
+    map_put(&b->channels, str_of(w->channel), w);
+    return w;
+}
+
 static void on_counter(struct io_task *task)
 {
     struct message *m = LIST_ENTRY(task, struct message, task);
@@ -96,13 +156,9 @@ static void on_counter(struct io_task *task)
         keep_newest(w, m->value);
         mem_free(m->channel);
     } else {
-        w = MEM_NEW(struct window);
-        w->bridge = b;
-        w->channel = m->channel;
-        list_init(&w->values);
-        io_timer_init(&w->timer, on_window_over);
-        map_put(&b->channels, str_of(w->channel), w);
-        publish(b, w->channel, m->value);
+        w = window_new(b, m->channel);
+        list_append(&w->values, &m->value->node);
+        publish_oldest(w);
         io_timer_start(b->loop, &w->timer, APP_BRIDGE_WINDOW_MS);
     }
     mem_free(m);

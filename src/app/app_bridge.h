@@ -2,8 +2,9 @@
  *
  * civic knows no hub and the hub knows no civic; they meet here. Events pass at once, in order.
  * Counters (signature counts, votes, tallies) of one channel pass at most once in
- * APP_BRIDGE_WINDOW_MS: the first at once, then the newest of each (event, key) in turn, so that
- * the last value always arrives and a storm of votes costs two frames a second per reader.
+ * APP_BRIDGE_WINDOW_MS: the first at once, then the newest of each event in turn (items with a key
+ * joined into one), so that the last value always arrives and a storm of votes costs two frames a
+ * second per reader.
  *
  *     worker: event   -> relay (every loop's hub)
  *     worker: counter -> post -> first loop: channel waits? keep the newest : relay, start the

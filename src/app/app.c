@@ -1,0 +1,278 @@
+#include "app/app.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/app_apps.h"
+#include "app/app_bridge.h"
+#include "app/app_data.h"
+#include "app/app_node.h"
+#include "app/app_texts.h"
+#include "civic/civic.h"
+#include "civic/civic_jobs.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "page/page.h"
+#include "queue/queue.h"
+
+enum { MAX_LOOPS = 64, LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000 };
+
+struct app {
+    const struct app_options *options;
+    struct app_apps apps;
+    struct store *store;
+    struct civic *civic;
+    struct hub_relay *relay;
+    struct io_pool *pool;
+    struct app_bridge *bridge;
+    struct queue_handler *handlers;
+    struct queue *queue;
+    struct civic_jobs jobs;
+    struct api api;
+    struct app_stops stops;
+    int fds[MAX_LOOPS];
+    struct app_node *nodes;
+    int loops;
+    int port;
+    char *why;
+    size_t why_cap;
+};
+
+/* ---- building, from the bottom up ---- */
+
+static int loop_count(const struct app_options *options)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int count = options->loops > 0 ? options->loops : cores > 0 ? (int)cores : 1;
+    return count > MAX_LOOPS ? MAX_LOOPS : count;
+}
+
+/* As many descriptors as the system lets us have: each socket is one. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("at=app.start why=\"cannot raise the limit of descriptors\"");
+}
+
+/* All sockets before anything else, so that a taken port is the first thing that is said. */
+static enum err listen_all(struct app *a)
+{
+    enum err err = io_listener_open(str_of(a->options->listen), &a->fds[0], a->why, a->why_cap);
+    if (err)
+        return err;
+    a->port = io_listener_port(a->fds[0]);
+    for (int i = 1; i < a->loops; i++) {
+        err = io_listener_open_sibling(a->fds[0], &a->fds[i]);
+        if (err) {
+            snprintf(a->why, a->why_cap, "cannot listen with %d loops on %s", a->loops,
+                     a->options->listen);
+            return err;
+        }
+    }
+    return OK;
+}
+
+static enum err open_data(struct app *a)
+{
+    int applied = 0;
+    enum err err = app_data_open_migrated(a->options->data, true, a->options->readers, &applied,
+                                          &a->store, a->why, a->why_cap);
+    if (err)
+        return err;
+    if (applied > 0)
+        log_info("at=app.migrate applied=%d", applied);
+    return app_apps_load(a->options->apps, a->options->data, &a->apps, a->why, a->why_cap);
+}
+
+static void build_domain(struct app *a)
+{
+    struct civic_options options = civic_default_options;
+    options.is_limited = a->options->is_limited;
+    a->civic = civic_new(&options);
+    a->relay = hub_relay_new();
+    a->pool = io_pool_new(a->options->readers, "pool");
+    a->api = (struct api){
+        .store = a->store,
+        .civic = a->civic,
+        .pool = a->pool,
+        .app_key = a->apps.apps.at[0].key.at,
+        .app_secret = a->apps.apps.at[0].secret.at,
+        .is_secure = strncmp(a->options->origin, "https://", 8) == 0,
+        .origin = a->options->origin[0] ? a->options->origin : NULL,
+    };
+}
+
+static void build_nodes(struct app *a)
+{
+    const struct app_parts parts = {
+        .options = a->options,
+        .apps = a->apps.apps,
+        .relay = a->relay,
+        .api = &a->api,
+        .stops = &a->stops,
+    };
+    a->nodes = mem_zalloc((size_t)a->loops * sizeof(*a->nodes));
+    for (int i = 0; i < a->loops; i++) {
+        app_node_init(&a->nodes[i], i, a->fds[i], &parts);
+        a->fds[i] = -1;
+    }
+}
+
+/* The store tells who is interested in a commit: workers and the cache of pages. */
+static void on_commit(void *ctx)
+{
+    struct app *a = ctx;
+    queue_wake(a->queue);
+    page_invalidate();
+}
+
+static void build_queue(struct app *a)
+{
+    const struct queue_options options = {
+        .workers = a->options->workers,
+        .lease_ms = LEASE_MS,
+        .backoff_cap_ms = BACKOFF_CAP_MS,
+    };
+    a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps.at[0]);
+    a->jobs = (struct civic_jobs){.store = a->store, .announcer = app_bridge_announcer(a->bridge)};
+    a->handlers = mem_zalloc(civic_jobs_count * sizeof(*a->handlers));
+    civic_jobs_bind(&a->jobs, a->handlers);
+    a->queue = queue_new(a->store, &options, a->handlers, civic_jobs_count);
+    a->api.queue = a->queue;
+    store_on_commit(a->store, on_commit, a);
+}
+
+static enum err start(struct app *a)
+{
+    enum err err = civic_jobs_start(a->store);
+    if (!err)
+        err = queue_start(a->queue);
+    for (int i = 0; i < a->loops && !err; i++)
+        err = app_node_start(&a->nodes[i]);
+    if (err)
+        snprintf(a->why, a->why_cap, "cannot start: %s", err_text(err));
+    return err;
+}
+
+/* ---- the end, from the top down ---- */
+
+static void drain(struct app *a)
+{
+    for (int i = 0; i < a->loops; i++)
+        app_node_drain(&a->nodes[i]);
+    if (!app_stops_wait(&a->stops, a->options->drain_ms + 1000))
+        log_warn("at=app.stop why=\"requests did not finish in time\"");
+    queue_stop(a->queue, a->options->drain_ms);
+    for (int i = 0; i < a->loops; i++)
+        app_node_close_sockets(&a->nodes[i]);
+    if (!app_stops_wait(&a->stops, a->options->spread_ms + 6000))
+        log_warn("at=app.stop why=\"sockets did not close in time\"");
+}
+
+static void tear_down(struct app *a)
+{
+    if (a->queue)
+        queue_stop(a->queue, 0); // again is harmless
+    io_pool_free(a->pool);       // its answers need running loops
+    if (a->store)
+        store_close(a->store); // finishes what was queued; answers go to loops that still run
+    for (int i = 0; a->nodes && i < a->loops; i++)
+        app_node_stop(&a->nodes[i]);
+    for (int i = 0; a->nodes && i < a->loops; i++)
+        app_node_done(&a->nodes[i]);
+    for (int i = 0; i < a->loops; i++)
+        if (a->fds[i] >= 0)
+            close(a->fds[i]);
+    app_bridge_free(a->bridge);
+    queue_free(a->queue);
+    hub_relay_free(a->relay);
+    for (int i = 0; a->nodes && i < a->loops; i++)
+        hub_free(a->nodes[i].hub);
+    mem_free(a->nodes);
+    mem_free(a->handlers);
+    civic_free(a->civic);
+    app_apps_done(&a->apps);
+    page_done();
+    app_stops_done(&a->stops);
+}
+
+static int wait_for_signal(const sigset_t *signals)
+{
+    for (;;) {
+        int signal = 0;
+        if (sigwait(signals, &signal) == 0 && signal != SIGHUP)
+            return signal;
+    }
+}
+
+/* A second signal while we drain: the operator is in a hurry. What was acknowledged is durable
+ * anyway. */
+static void *watch_for_second_signal(void *arg)
+{
+    wait_for_signal(arg);
+    log_warn("at=app.stop why=\"second signal\"");
+    _exit(1);
+}
+
+static void run(struct app *a, const sigset_t *signals)
+{
+    char quoted[LOG_QUOTE_BYTES];
+    log_info("at=app.ready listen=%s port=%d loops=%d workers=%d data=%s",
+             log_quote(str_of(a->options->listen), quoted), a->port, a->loops, a->options->workers,
+             a->options->data);
+    int signal = wait_for_signal(signals);
+    log_info("at=app.stop signal=%d", signal);
+    pthread_t watcher;
+    static sigset_t again; // outlives this call: the watcher is never joined
+    again = *signals;
+    if (pthread_create(&watcher, NULL, watch_for_second_signal, &again) == 0)
+        pthread_detach(watcher);
+    drain(a);
+}
+
+enum err app_serve(const struct app_options *options, char *why_out, size_t why_cap)
+{
+    struct app a = {
+        .options = options, .why = why_out, .why_cap = why_cap, .loops = loop_count(options)};
+    for (int i = 0; i < MAX_LOOPS; i++)
+        a.fds[i] = -1;
+    app_stops_init(&a.stops);
+    mallopt(M_ARENA_MAX, 4); // many threads, little memory each
+    raise_descriptor_limit();
+
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); // before any thread, so that all inherit it
+    signal(SIGPIPE, SIG_IGN);
+
+    enum err err = listen_all(&a);
+    if (!err)
+        err = open_data(&a);
+    if (!err)
+        err = app_texts_load(why_out, why_cap);
+    if (!err)
+        err = page_init(why_out, why_cap);
+    if (!err) {
+        build_domain(&a);
+        build_nodes(&a);
+        build_queue(&a);
+        err = start(&a);
+        if (!err)
+            run(&a, &signals);
+    }
+    tear_down(&a);
+    return err;
+}

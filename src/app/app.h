@@ -1,0 +1,39 @@
+/* app.h -- builds the parts, wires them, starts them, and ends them in order.
+ *
+ *     start: listeners -> store, migrations -> texts, pages -> loops with their hub and HTTP server
+ *            -> pool, workers -> threads -> "ready"
+ *     stop:  no new connections, requests finish -> workers finish -> sockets close with 4200 ->
+ *            loops end -> store closes
+ *
+ * The calling thread is the operator's: it only waits for signals. SIGTERM and SIGINT stop (a
+ * second one stops at once), SIGHUP is ignored (nothing is reloadable yet).
+ */
+#ifndef APP_H
+#define APP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+struct app_options {
+    const char *listen;  // "127.0.0.1:8080"
+    const char *data;    // directory
+    const char *apps;    // JSON file of apps, or ""
+    const char *ws_echo; // path of the echo endpoint, or ""
+    const char *origin;  // "https://viche.example" when behind a proxy, or ""
+    int loops;           // 0: one per core
+    int workers;         // threads that run jobs
+    int readers;         // threads that read the store and draw pages
+    bool is_limited;     // rate limits hold
+    int64_t drain_ms;    // how long requests and jobs may take to finish at the end
+    int64_t spread_ms;   // closing of sockets is spread over so long
+};
+
+enum { APP_WHY_BYTES = 512 };
+
+/* Serves until a signal. On failure why_out has one sentence for the operator. */
+MUST_USE enum err app_serve(const struct app_options *options, char *why_out, size_t why_cap);
+
+#endif

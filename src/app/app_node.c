@@ -1,0 +1,179 @@
+#include "app/app_node.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/api_hub.h"
+#include "core/log.h"
+#include "http/http_static.h"
+#include "page/page.h"
+#include "ws/ws_echo.h"
+
+static const struct http_route static_routes[] = {
+    {.method = HTTP_GET, .path = "/static/{*}", .handler = http_static_serve},
+};
+
+/* ---- what is waited for ---- */
+
+void app_stops_init(struct app_stops *s)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&s->lock, NULL);
+    s->pending = 0;
+}
+
+void app_stops_done(struct app_stops *s)
+{
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+}
+
+static void expect_one(struct app_stops *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->pending++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void on_one(void *ctx)
+{
+    struct app_stops *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    s->pending--;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool app_stops_wait(struct app_stops *s, int64_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(wait_ms / 1000);
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&s->lock);
+    int rc = 0;
+    while (s->pending > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&s->changed, &s->lock, &until);
+    bool are_all = s->pending == 0;
+    pthread_mutex_unlock(&s->lock);
+    return are_all;
+}
+
+/* ---- on the loop's thread ---- */
+
+static void on_accept(void *ctx, int fd)
+{
+    struct app_node *n = ctx;
+    http_server_accept(n->server, fd);
+}
+
+static void start_listening(struct io_task *task)
+{
+    struct app_node *n = LIST_ENTRY(task, struct app_node, start_task);
+    n->listener = io_listener_start(n->loop, n->fd, on_accept, n);
+    n->fd = -1;
+}
+
+static void drain(struct io_task *task)
+{
+    struct app_node *n = LIST_ENTRY(task, struct app_node, drain_task);
+    io_listener_stop(n->listener);
+    n->listener = NULL;
+    http_server_stop(n->server, n->options->drain_ms, on_one, n->stops);
+}
+
+static void close_sockets(struct io_task *task)
+{
+    struct app_node *n = LIST_ENTRY(task, struct app_node, close_task);
+    hub_stop(n->hub, n->options->spread_ms, on_one, n->stops);
+}
+
+static void *run(void *arg)
+{
+    struct app_node *n = arg;
+    io_loop_run(n->loop);
+    return NULL;
+}
+
+/* ---- on the operator's thread ---- */
+
+static void add_routes(struct app_node *n, const struct app_parts *parts)
+{
+    if (n->options->ws_echo[0]) {
+        n->echo_route = (struct http_route){
+            .method = HTTP_GET, .path = n->options->ws_echo, .handler = ws_echo_handle};
+        http_server_add(n->server, &n->echo_route, 1, NULL);
+    }
+    http_server_add(n->server, api_hub_routes, api_hub_route_count, n->hub);
+    http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
+    http_server_add(n->server, static_routes, 1, NULL);
+    http_server_add(n->server, page_routes_table, page_routes_count, parts->api);
+    http_server_on_unrouted(n->server, page_unrouted, parts->api);
+}
+
+void app_node_init(struct app_node *n, int index, int fd, const struct app_parts *parts)
+{
+    *n = (struct app_node){.fd = fd, .options = parts->options, .stops = parts->stops};
+    n->start_task.run = start_listening;
+    n->drain_task.run = drain;
+    n->close_task.run = close_sockets;
+    n->loop = io_loop_new(index);
+    n->hub = hub_new(n->loop, &parts->apps, parts->relay);
+    n->server = http_server_new(n->loop, &http_default_limits);
+    add_routes(n, parts);
+}
+
+enum err app_node_start(struct app_node *n)
+{
+    int rc = pthread_create(&n->thread, NULL, run, n);
+    if (rc != 0) {
+        log_error("at=app_node.start errno=%d why=\"%s\"", rc, strerror(rc));
+        return ERR_IO;
+    }
+    n->has_thread = true;
+    io_loop_post(n->loop, &n->start_task);
+    return OK;
+}
+
+void app_node_drain(struct app_node *n)
+{
+    if (!n->has_thread)
+        return;
+    expect_one(n->stops);
+    io_loop_post(n->loop, &n->drain_task);
+}
+
+void app_node_close_sockets(struct app_node *n)
+{
+    if (!n->has_thread)
+        return;
+    expect_one(n->stops);
+    io_loop_post(n->loop, &n->close_task);
+}
+
+void app_node_stop(struct app_node *n)
+{
+    if (!n->has_thread)
+        return;
+    io_loop_stop(n->loop);
+    pthread_join(n->thread, NULL);
+    n->has_thread = false;
+}
+
+void app_node_done(struct app_node *n)
+{
+    if (n->fd >= 0)
+        close(n->fd);
+    io_loop_free(n->loop); // closes what is still open: its callbacks need server and hub
+    http_server_free(n->server);
+}

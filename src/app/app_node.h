@@ -1,0 +1,63 @@
+/* app_node.h -- one loop with all that lives on it: HTTP server, hub, listener, and its thread. */
+#ifndef APP_NODE_H
+#define APP_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api/api.h"
+#include "app/app.h"
+#include "hub/hub.h"
+#include "io/io_listener.h"
+
+struct app_stops;
+
+struct app_node {
+    struct io_loop *loop;
+    struct http_server *server;
+    struct hub *hub;
+    struct io_listener *listener;
+    int fd; // listening, until the loop owns it
+    pthread_t thread;
+    bool has_thread;
+
+    const struct app_options *options;
+    struct app_stops *stops;
+    struct io_task start_task, drain_task, close_task;
+    struct http_route echo_route;
+};
+
+/* Counts what the operator's thread waits for at the end. */
+struct app_stops {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int pending;
+};
+void app_stops_init(struct app_stops *s);
+void app_stops_done(struct app_stops *s);
+/* True when all pending ones have happened within wait_ms. */
+bool app_stops_wait(struct app_stops *s, int64_t wait_ms);
+
+/* What all nodes share; borrowed for their lives. */
+struct app_parts {
+    const struct app_options *options;
+    struct hub_apps apps;
+    struct hub_relay *relay;
+    struct api *api;
+    struct app_stops *stops;
+};
+
+/* Takes fd. */
+void app_node_init(struct app_node *n, int index, int fd, const struct app_parts *parts);
+/* Starts the thread. ERR_IO. */
+MUST_USE enum err app_node_start(struct app_node *n);
+/* From the operator's thread: no new connections, requests finish within drain_ms, then one of
+ * stops. */
+void app_node_drain(struct app_node *n);
+/* From the operator's thread: sockets close within spread_ms and a little, then one of stops. */
+void app_node_close_sockets(struct app_node *n);
+/* Ends the loop and joins its thread. */
+void app_node_stop(struct app_node *n);
+void app_node_done(struct app_node *n);
+
+#endif

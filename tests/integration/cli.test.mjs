@@ -1,0 +1,187 @@
+// The command line: what scripts rely on.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { api, runViche, startServer } from './lib.mjs';
+
+const dirs = [];
+const newDir = () => {
+    dirs.push(mkdtempSync(join(tmpdir(), 'viche-cli-')));
+    return dirs.at(-1);
+};
+after(() => dirs.forEach((d) => rmSync(d, { recursive: true, force: true })));
+const oneLine = (r) => assert.match(r.stderr, /^viche: [^\n]+\n$/);
+
+test('help lists every command and exits with 0', () => {
+    const r = runViche(['--help']);
+    assert.equal(r.status, 0, r.stderr);
+    for (const word of ['serve', 'user add', 'seed', 'migrate', 'check', 'version']) assert.match(r.stdout, new RegExp(word));
+});
+
+test('serve --help lists the options with their defaults', () => {
+    const r = runViche(['serve', '--help']);
+    assert.equal(r.status, 0, r.stderr);
+    assert.match(r.stdout, /--listen/);
+    assert.match(r.stdout, /127\.0\.0\.1:8080/);
+    assert.match(r.stdout, /--ws-echo/);
+});
+
+test('wrong usage exits with 2 and one line that says what to do', () => {
+    for (const args of [['fly'], ['serve', '--lisen', '1'], ['serve', '--loops', 'x'], ['user', 'add'], ['seed'], []]) {
+        const r = runViche(args);
+        assert.equal(r.status, 2, `${args}: ${r.stderr}`);
+    }
+    const r = runViche(['serve', '--loops', 'x']);
+    oneLine(r);
+    assert.match(r.stderr, /--loops/);
+});
+
+test('version prints a version', () => {
+    const r = runViche(['version']);
+    assert.equal(r.status, 0);
+    assert.match(r.stdout, /^viche \S+/);
+});
+
+test('user add makes an account that can log in', async () => {
+    const data = newDir();
+    const r = runViche(
+        ['user', 'add', '--data', data, '--email', 'anna@example.org', '--name', 'Анна', '--password-stdin', '--role', 'member'],
+        { input: 'a long password\n' },
+    );
+    assert.equal(r.status, 0, r.stderr);
+    const again = runViche(['user', 'add', '--data', data, '--email', 'Anna@example.org', '--name', 'x', '--password-stdin'], { input: 'a long password' });
+    assert.equal(again.status, 1);
+    oneLine(again);
+    const server = await startServer({ dataDir: data });
+    const session = await api(server.url, 'POST', '/api/v1/session', { body: { email: 'anna@example.org', password: 'a long password' } });
+    assert.equal(session.status, 201, session.text);
+    assert.equal(session.json.user.role, 'member');
+    await server.stop();
+});
+
+test('user add works while the server runs', async () => {
+    const server = await startServer();
+    const r = runViche(['user', 'add', '--data', server.dataDir, '--email', 'b@example.org', '--name', 'B', '--password-stdin'], { input: 'a long password' });
+    assert.equal(r.status, 0, r.stderr);
+    const session = await api(server.url, 'POST', '/api/v1/session', { body: { email: 'b@example.org', password: 'a long password' } });
+    assert.equal(session.status, 201, session.text);
+    await server.stop();
+});
+
+test('a bad e-mail, a short password and an unknown role are refused with a sentence', () => {
+    const data = newDir();
+    const add = (args, input) => runViche(['user', 'add', '--data', data, '--name', 'x', '--password-stdin', ...args], { input });
+    for (const r of [
+        add(['--email', 'not an address'], 'a long password'),
+        add(['--email', 'a@example.org'], 'short'),
+        add(['--email', 'a@example.org', '--role', 'king'], 'a long password'),
+    ]) {
+        assert.notEqual(r.status, 0);
+        oneLine(r);
+    }
+});
+
+test('seed --demo may be run twice', () => {
+    const data = newDir();
+    for (const _ of [1, 2]) {
+        const r = runViche(['seed', '--demo', '--data', data]);
+        assert.equal(r.status, 0, r.stderr);
+    }
+});
+
+test('migrate says how many it applied, check finds a sound database', () => {
+    const data = newDir();
+    assert.match(runViche(['migrate', '--data', data]).stdout, /applied/);
+    const r = runViche(['check', '--data', data]);
+    assert.equal(r.status, 0, r.stderr);
+});
+
+test('check of a damaged database says where and exits with 1', () => {
+    const data = newDir();
+    assert.equal(runViche(['seed', '--demo', '--data', data]).status, 0);
+    const file = join(data, 'viche.db');
+    const size = statSync(file).size;
+    const dd = spawnSync('dd', ['if=/dev/urandom', `of=${file}`, 'bs=4096', 'seek=4', 'count=6', 'conv=notrunc']);
+    assert.equal(dd.status, 0);
+    assert.equal(statSync(file).size, size);
+    const r = runViche(['check', '--data', data]);
+    assert.equal(r.status, 1, r.stdout);
+    assert.notEqual(r.stderr, '');
+});
+
+test('the data directory and its files are for the owner only', async () => {
+    const data = join(newDir(), 'data');
+    const server = await startServer({ dataDir: data });
+    assert.equal(statSync(data).mode & 0o777, 0o700);
+    for (const name of ['viche.db', 'viche.db-wal', 'app.json'])
+        if (existsSync(join(data, name))) assert.equal(statSync(join(data, name)).mode & 0o077, 0, name);
+    await server.stop();
+});
+
+test('a taken port is one clear sentence', async () => {
+    const other = net.createServer().listen(0, '127.0.0.1');
+    await new Promise((done) => other.on('listening', done));
+    const r = runViche(['serve', '--data', newDir(), '--listen', `127.0.0.1:${other.address().port}`], { timeout: 20000 });
+    assert.equal(r.status, 1, r.stderr);
+    assert.match(r.stderr, /port \d+ is taken.*--listen/);
+    other.close();
+});
+
+test('a second server on the same data directory is refused', async () => {
+    const server = await startServer();
+    const r = runViche(['serve', '--data', server.dataDir, '--listen', '127.0.0.1:0'], { timeout: 20000 });
+    assert.equal(r.status, 1);
+    oneLine(r);
+    await server.stop();
+});
+
+test('a data directory that cannot be made is one clear sentence', () => {
+    const dir = newDir();
+    writeFileSync(join(dir, 'file'), '');
+    for (const data of [join(dir, 'file'), join(dir, 'none', 'deeper')]) {
+        const r = runViche(['serve', '--data', data, '--listen', '127.0.0.1:0'], { timeout: 20000 });
+        assert.equal(r.status, 1);
+        oneLine(r);
+        assert.match(r.stderr, /--data/);
+    }
+    if (process.getuid() !== 0) {
+        chmodSync(dir, 0o500);
+        assert.equal(runViche(['serve', '--data', dir], { timeout: 20000 }).status, 1);
+    }
+});
+
+test('a database newer than the binary is refused', () => {
+    const data = newDir();
+    assert.equal(runViche(['migrate', '--data', data]).status, 0);
+    const table = spawnSync('sqlite3', [join(data, 'viche.db'), "SELECT name FROM sqlite_master WHERE name LIKE '%migration%' AND type='table'"], { encoding: 'utf8' }).stdout.trim();
+    const cols = spawnSync('sqlite3', [join(data, 'viche.db'), `SELECT group_concat(name) FROM pragma_table_info('${table}')`], { encoding: 'utf8' }).stdout.trim();
+    assert.ok(table && cols.includes('number'), `${table}: ${cols}`);
+    const change = spawnSync('sqlite3', [join(data, 'viche.db'), `UPDATE ${table} SET number = 9000 WHERE number = (SELECT max(number) FROM ${table})`], { encoding: 'utf8' });
+    assert.equal(change.status, 0, change.stderr);
+    const r = runViche(['serve', '--data', data, '--listen', '127.0.0.1:0'], { timeout: 20000 });
+    assert.equal(r.status, 1, r.stderr);
+    assert.match(r.stderr, /newer/);
+});
+
+test('options come from the file, the environment and the flags, the later wins', () => {
+    const dir = newDir();
+    const conf = join(dir, 'viche.conf');
+    writeFileSync(conf, 'listen = 127.0.0.1:1\nloops = 0\n');
+    let r = runViche(['serve', '--config', conf, '--data', dir], { timeout: 20000 });
+    assert.notEqual(r.status, 0); // loops = 0 is out of range
+    assert.match(r.stderr, /loops/);
+    r = runViche(['serve', '--config', conf, '--data', dir], { env: { VICHE_LOOPS: '-3' }, timeout: 20000 });
+    assert.match(r.stderr, /loops/i);
+    r = runViche(['serve', '--config', join(dir, 'none.conf'), '--data', dir], { timeout: 20000 });
+    assert.notEqual(r.status, 0);
+    assert.match(r.stderr, /none\.conf/);
+});
+
+test('SIGTERM ends the server with 0', async () => {
+    const server = await startServer();
+    await server.stop();
+});
