@@ -2,10 +2,10 @@
 // server adds in page_dress.c. Both must come to the same HTML.
 
 import type { Comment, Notification, PageData, Proposal, Voting } from './data';
-import { ago, date, exact, left } from './times';
+import { ago, exact, left } from './times';
 import { number, plural, text } from './words';
 
-const DAY_MS = 86_400_000;
+const URGENT_MS = 48 * 3_600_000;
 const MAX_DEPTH = 3;
 const PATTERNS = 6;
 
@@ -15,12 +15,15 @@ export interface CommentExtra {
 }
 
 const times = (iso: string): object => ({ time_text: ago(iso), time_full: exact(iso) });
-const share = (part: number, whole: number): number => (whole > 0 ? Math.floor((part * 100) / whole) : 0);
+const percent = (part: number, whole: number): number => Math.floor((part * 100) / whole);
+const withSign = (n: number): string => `${n}\u00a0%`;
 
 export function dressComment(comment: Comment, data: PageData, extra: CommentExtra = {}): object {
     const isPending = comment.id === 0;
     const isOpen = data.proposal?.state !== 'closed';
     const vote = comment.viewer?.vote ?? 0;
+    const isOwn = data.user !== null && comment.author.id === data.user.id;
+    const canAct = !isPending && data.user !== null && isOpen;
     return {
         ...comment,
         ...times(comment.created_at),
@@ -34,33 +37,36 @@ export function dressComment(comment: Comment, data: PageData, extra: CommentExt
         is_disagreed: vote === -1,
         agree_value: vote === 1 ? '0' : '1',
         disagree_value: vote === -1 ? '0' : '-1',
-        is_own: data.user !== null && comment.author.id === data.user.id,
-        can_vote: !isPending && data.user !== null && isOpen,
-        can_reply: !isPending && data.user !== null && isOpen && comment.depth < MAX_DEPTH,
+        is_own: isOwn,
+        can_vote: canAct && !isOwn,
+        can_reply: canAct && comment.depth < MAX_DEPTH,
         reply_label: text('comment.reply_to', { name: comment.author.name }),
     };
 }
 
-export function dressProposal(proposal: Proposal, data: PageData): object {
-    const { support_count: count, threshold } = proposal;
+/** date: of the deadline, as the server wrote it in its own time zone. */
+export function dressProposal(proposal: Proposal, data: PageData, date: string): object {
+    const count = proposal.support_count;
+    const threshold = Math.max(1, proposal.threshold);
+    const whole = Math.max(count, threshold);
     const rest = Date.parse(proposal.deadline_at) - Date.now();
     const isClosed = proposal.state === 'closed';
-    const isEnough = count >= threshold;
     return {
         ...proposal,
-        ...proposal.viewer,
         is_anonymous: data.user === null,
+        has_supported: proposal.viewer?.has_supported ?? false,
+        is_following: proposal.viewer?.is_following ?? false,
         count_text: number(count),
         of_text: plural('proposal.of_threshold', threshold),
         threshold_text: number(threshold),
-        percent_text: `${share(count, threshold)}%`,
-        bar: Math.min(100, share(count, threshold)),
-        mark: 99.4,
-        missing_text: isEnough ? text('support.enough') : plural('support.missing', threshold - count),
-        is_enough: isEnough,
+        percent_text: withSign(percent(count, threshold)),
+        bar: percent(count, whole),
+        mark: percent(threshold, whole),
+        missing_text: count < threshold ? plural('support.missing', threshold - count) : text('support.enough'),
+        is_enough: count >= threshold,
         left_text: isClosed ? '' : left(proposal.deadline_at),
-        is_urgent: rest < 3 * DAY_MS,
-        deadline_date: date(new Date(proposal.deadline_at)),
+        is_urgent: !isClosed && rest < URGENT_MS,
+        deadline_date: date,
         can_sign: !isClosed,
         is_closed: isClosed,
     };
@@ -73,7 +79,7 @@ export function dressVoting(voting: Voting, data: PageData): object {
         ...option,
         votes_text: plural('voting.votes', option.votes),
         votes_number: number(option.votes),
-        percent_text: `${option.percent}%`,
+        percent_text: withSign(option.percent),
         bar: option.percent,
         is_mine: option.id === mine,
         is_leading: option.votes > 0 && option.votes === most,
@@ -94,7 +100,8 @@ export function dressVoting(voting: Voting, data: PageData): object {
 }
 
 export function dressNotification(notification: Notification): object {
-    const at = notification.comment_id === null ? '' : `#comment-${notification.comment_id}`;
+    const id = notification.comment_id;
+    const at = id === null ? '' : `?comment=${id}#comment-${id}`;
     return {
         ...notification,
         ...times(notification.created_at),

@@ -14,12 +14,14 @@ import { number, plural, text } from './words';
 
 export class Support {
     private proposal: Proposal;
+    private readonly deadlineDate: string;
 
     constructor(
         private readonly page: HTMLElement,
         private readonly data: PageData & { proposal: Proposal },
     ) {
         this.proposal = data.proposal;
+        this.deadlineDate = page.querySelector('[data-support] time')?.textContent ?? '';
         handleForm('support', (form, button) => this.press(form, button));
         handleForm('follow', (form, button) => this.follow(form, button));
     }
@@ -48,11 +50,15 @@ export class Support {
         });
     }
 
+    private view(): object {
+        return dressProposal(this.proposal, this.data, this.deadlineDate);
+    }
+
     private draw(): void {
         const section = this.page.querySelector<HTMLElement>('[data-support]');
         const pressed = section?.querySelector<HTMLFormElement>('form');
         if (section && !(pressed && isBusy(pressed))) {
-            patch(section, render('support', dressProposal(this.proposal, this.data)));
+            patch(section, render('support', this.view()));
         }
         this.drawState();
     }
@@ -88,11 +94,11 @@ export class Support {
         const method = methodOf(form);
         const done = busy(button, text('form.recording'));
         try {
-            await call('' + method, `/proposals/${this.proposal.id}/follow`);
+            await call(method, `/proposals/${this.proposal.id}/follow`);
             done();
             settle(form);
             this.setViewer({ is_following: method === 'PUT' });
-            patch(form, render('follow', dressProposal(this.proposal, this.data)));
+            patch(form, render('follow', this.view()));
         } catch (error) {
             done();
             complain(form, problemFrom(error));

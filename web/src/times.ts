@@ -1,4 +1,4 @@
-// Times in words: the browser's side of what page_dress does with times. Relative times are drawn again
+// Times in words: the browser's side of src/page/page_time.h. Relative times are drawn again
 // each minute.
 
 import { plural, text } from './words';
@@ -14,29 +14,8 @@ export function clockTime(at: Date): string {
     return `${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
-export function date(at: Date): string {
-    return text('time.date', {
-        day: String(at.getDate()),
-        month: text(`time.month.${at.getMonth() + 1}`),
-        year: String(at.getFullYear()),
-    });
-}
-
-/** "5 minutes ago"; a date when it is longer than a week ago. */
-export function ago(iso: string, now = Date.now()): string {
-    const at = Date.parse(iso);
-    const age = now - at;
-    if (age < MINUTE) return text('time.now');
-    if (age < HOUR) return plural('time.minutes', Math.floor(age / MINUTE));
-    if (age < DAY) return plural('time.hours', Math.floor(age / HOUR));
-    if (age < 7 * DAY) return plural('time.days', Math.floor(age / DAY));
-    return date(new Date(at));
-}
-
-/** "25 November 2026, 12:04" */
-export function exact(iso: string): string {
-    const at = new Date(iso);
-    return text('time.date_time', {
+function format(key: string, at: Date): string {
+    return text(key, {
         day: String(at.getDate()),
         month: text(`time.month.${at.getMonth() + 1}`),
         year: String(at.getFullYear()),
@@ -44,14 +23,30 @@ export function exact(iso: string): string {
     });
 }
 
+/** "5 minutes ago"; a date when it is longer ago than 30 days. */
+export function ago(iso: string, now = Date.now()): string {
+    const at = Date.parse(iso);
+    const age = now - at;
+    if (age < 45_000) return text('time.now');
+    if (age < HOUR) return plural('time.minutes', Math.max(1, Math.floor(age / MINUTE)));
+    if (age < DAY) return plural('time.hours', Math.floor(age / HOUR));
+    if (age < 30 * DAY) return plural('time.days', Math.floor(age / DAY));
+    return format('time.date', new Date(at));
+}
+
+/** "25 November 2026, 12:04" */
+export function exact(iso: string): string {
+    return format('time.date_time', new Date(iso));
+}
+
 /** "12 days left" */
 export function left(iso: string, now = Date.now()): string {
     const rest = Date.parse(iso) - now;
     if (rest <= 0) return text('time.over');
-    if (rest >= DAY) return plural('time.left_days', Math.floor(rest / DAY));
-    if (rest >= HOUR) return plural('time.left_hours', Math.floor(rest / HOUR));
-    if (rest >= MINUTE) return plural('time.left_minutes', Math.floor(rest / MINUTE));
-    return text('time.left_soon');
+    if (rest < MINUTE) return text('time.left_soon');
+    if (rest < HOUR) return plural('time.left_minutes', Math.floor(rest / MINUTE));
+    if (rest < 2 * DAY) return plural('time.left_hours', Math.floor(rest / HOUR));
+    return plural('time.left_days', Math.floor(rest / DAY));
 }
 
 /** Draws the relative times of comments and notifications again, each minute. */
