@@ -82,3 +82,21 @@ export function makeTown(dataDir, { users = 64, proposals = 50, votings = 0, com
         })),
     };
 }
+
+/** Adds a discussion of `count` comments, one in three a reply, to a proposal of the town; the server must not run. */
+export function addDiscussion(dataDir, proposal, count, users) {
+    const now = Date.now();
+    const firstId = proposal * 100000;
+    const author = `${first} + (i * 7) % ${users}`;
+    const text = `'Коментар ' || i || ': підтримую, бо це *важливо* для нашої вулиці, для дітей і для всього міста.'`;
+    execute(
+        dataDir,
+        `BEGIN;
+        ${series(count)} INSERT INTO comment (id, proposal_id, parent_id, root_id, depth, author_id, created_at_ms, body)
+            SELECT ${firstId} + i, ${proposal}, CASE i % 3 WHEN 2 THEN ${firstId} + i - 1 END,
+                   CASE i % 3 WHEN 2 THEN ${firstId} + i - 1 END, CASE i % 3 WHEN 2 THEN 2 ELSE 1 END, ${author},
+                   ${now} - 1000 * (${count} - i), ${text} FROM n;
+        UPDATE proposal SET comment_count = comment_count + ${count} WHERE id = ${proposal};
+        COMMIT;`,
+    );
+}
