@@ -1,0 +1,338 @@
+#include "core/conf.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { MAX_NAME = 64, MAX_NEAR = 3 };
+
+struct reader {
+    const struct conf_table *table, *also;
+    struct arena *texts;
+    void *target;
+    char *why;
+    size_t why_cap;
+};
+
+static const struct conf_option *find(const struct conf_table *table, struct str name)
+{
+    for (size_t i = 0; table && i < table->count; i++)
+        if (str_eq(str_of(table->options[i].name), name))
+            return &table->options[i];
+    return NULL;
+}
+
+/* ---- values ---- */
+
+static enum err parse_duration(struct str text, int64_t *out)
+{
+    static const struct {
+        struct str unit;
+        int64_t ms;
+    } units[] = {
+        {{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}, {{"h", 1}, 3600000}, {{"", 0}, 1000}};
+    size_t digits = 0;
+    while (digits < text.len && text.at[digits] >= '0' && text.at[digits] <= '9')
+        digits++;
+    struct str unit = {text.at + digits, text.len - digits};
+    int64_t number = 0;
+    if (str_parse_int((struct str){text.at, digits}, &number) != OK)
+        return ERR_INVALID;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!str_eq(unit, units[i].unit))
+            continue;
+        return __builtin_mul_overflow(number, units[i].ms, out) ? ERR_INVALID : OK;
+    }
+    return ERR_INVALID;
+}
+
+static bool parse_switch(struct str text, bool *out)
+{
+    static const char *const on[] = {"on", "true", "yes", "1"}, *const off[] = {"off", "false",
+                                                                                "no", "0"};
+    for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++) {
+        *out = str_eq_nocase(text, str_of(on[i]));
+        if (*out || str_eq_nocase(text, str_of(off[i])))
+            return true;
+    }
+    return false;
+}
+
+static enum err refuse(struct reader *r, const char *origin, const struct conf_option *o,
+                       struct str value)
+{
+    char wanted[96] = "on or off";
+    if (o->kind == CONF_INT)
+        snprintf(wanted, sizeof(wanted), "a number from %lld to %lld", (long long)o->min,
+                 (long long)o->max);
+    if (o->kind == CONF_DURATION)
+        snprintf(wanted, sizeof(wanted), "a duration like 500ms, 10s or 2m, from %lldms to %lldms",
+                 (long long)o->min, (long long)o->max);
+    snprintf(r->why, r->why_cap, "%s%s: '%.*s' is not %s", origin, o->name, STR_ARG(value), wanted);
+    return ERR_INVALID;
+}
+
+/* origin: "--" for a flag, "FILE: " for a file: it goes before the name in what is said. */
+static enum err set(struct reader *r, const char *origin, const struct conf_option *o,
+                    struct str value)
+{
+    char *field = (char *)r->target + o->at;
+    int64_t number = 0;
+    switch (o->kind) {
+    case CONF_TEXT:
+        *(const char **)(void *)field = arena_str(r->texts, value).at;
+        return OK;
+    case CONF_SWITCH:
+        return parse_switch(value, (bool *)field) ? OK : refuse(r, origin, o, value);
+    case CONF_INT:
+        if (str_parse_int(value, &number) != OK || number < o->min || number > o->max)
+            return refuse(r, origin, o, value);
+        *(int *)(void *)field = (int)number;
+        return OK;
+    case CONF_DURATION:
+        if (parse_duration(value, &number) != OK || number < o->min || number > o->max)
+            return refuse(r, origin, o, value);
+        *(int64_t *)(void *)field = number;
+        return OK;
+    }
+    return ERR_INVALID;
+}
+
+/* ---- sources ---- */
+
+static enum err set_defaults(struct reader *r)
+{
+    for (size_t i = 0; i < r->table->count; i++) {
+        enum err err =
+            set(r, "default of ", &r->table->options[i], str_of(r->table->options[i].value));
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+struct file_reader {
+    struct reader *r;
+    const char *path;
+    enum err err;
+};
+
+static int on_file_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct file_reader *f = user;
+    char origin[300];
+    const struct conf_option *o = find(f->r->table, str_of(name));
+    if (f->err)
+        return 1;
+    snprintf(origin, sizeof(origin), "%.290s: ", f->path);
+    if (o && !section[0]) {
+        f->err = set(f->r, origin, o, str_of(value));
+    } else if (section[0] || !find(f->r->also, str_of(name))) {
+        snprintf(f->r->why, f->r->why_cap, "%s: there is no option '%s'", f->path, name);
+        f->err = ERR_INVALID;
+    }
+    return 1;
+}
+
+static enum err read_file(struct reader *r, const char *path)
+{
+    struct file_reader f = {.r = r, .path = path};
+    int rc = ini_parse(path, on_file_line, &f);
+    if (f.err || rc == 0)
+        return f.err;
+    if (rc > 0) {
+        snprintf(r->why, r->why_cap, "%s:%d: not of the form name = value", path, rc);
+        return ERR_INVALID;
+    }
+    snprintf(r->why, r->why_cap, "cannot read the config file %s: %s", path, strerror(errno));
+    return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+}
+
+static const char *environment_of(const struct conf_option *o, char name[static MAX_NAME])
+{
+    snprintf(name, MAX_NAME, "VICHE_%s", o->name);
+    for (char *c = name; *c; c++)
+        *c = *c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+    return getenv(name);
+}
+
+static enum err read_environment(struct reader *r)
+{
+    for (size_t i = 0; i < r->table->count; i++) {
+        char name[MAX_NAME], origin[MAX_NAME + 8];
+        const char *value = environment_of(&r->table->options[i], name);
+        if (!value)
+            continue;
+        snprintf(origin, sizeof(origin), "%s: ", name);
+        enum err err = set(r, origin, &r->table->options[i], str_of(value));
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+/* Edits (Levenshtein) between two short names. */
+static size_t distance(struct str a, struct str b)
+{
+    size_t row[MAX_NAME + 1];
+    if (a.len > MAX_NAME || b.len > MAX_NAME)
+        return MAX_NAME;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t best = diagonal + (a.at[i - 1] != b.at[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b.len];
+}
+
+static enum err refuse_unknown(struct reader *r, struct str name)
+{
+    const char *nearest = NULL;
+    size_t least = MAX_NEAR + 1;
+    for (size_t i = 0; i < r->table->count; i++) {
+        size_t edits = distance(name, str_of(r->table->options[i].name));
+        if (edits < least) {
+            least = edits;
+            nearest = r->table->options[i].name;
+        }
+    }
+    if (nearest)
+        snprintf(r->why, r->why_cap, "there is no option --%.*s; did you mean --%s?", STR_ARG(name),
+                 nearest);
+    else
+        snprintf(r->why, r->why_cap, "there is no option --%.*s; --help lists them", STR_ARG(name));
+    return ERR_INVALID;
+}
+
+/* One flag at argv[i]: its option and value; *used_out: 1 or 2 words. */
+static enum err next_flag(struct reader *r, int argc, char *const *argv, int i,
+                          const struct conf_option **option_out, struct str *value_out,
+                          int *used_out)
+{
+    struct str word = str_of(argv[i]), value = {0};
+    if (!str_starts(word, STR("--")) || word.len == 2) {
+        snprintf(r->why, r->why_cap, "'%s' is not an option; --help lists them", argv[i]);
+        return ERR_INVALID;
+    }
+    struct str name = str_cut((struct str){word.at + 2, word.len - 2}, '=', &value);
+    bool has_value = name.len + 2 < word.len;
+    const struct conf_option *o = find(r->table, name);
+    if (!o)
+        return refuse_unknown(r, name);
+    *used_out = 1;
+    if (!has_value && o->kind == CONF_SWITCH) {
+        bool ignored = false;
+        has_value = i + 1 < argc && parse_switch(str_of(argv[i + 1]), &ignored);
+        value = has_value ? str_of(argv[i + 1]) : STR("on");
+        *used_out = has_value ? 2 : 1;
+    } else if (!has_value) {
+        if (i + 1 >= argc) {
+            snprintf(r->why, r->why_cap, "--%s needs a value", o->name);
+            return ERR_INVALID;
+        }
+        value = str_of(argv[i + 1]);
+        *used_out = 2;
+    }
+    *option_out = o;
+    *value_out = value;
+    return OK;
+}
+
+static enum err read_flags(struct reader *r, int argc, char *const *argv, const char *only)
+{
+    for (int i = 0, used = 1; i < argc; i += used) {
+        const struct conf_option *o = NULL;
+        struct str value;
+        enum err err = next_flag(r, argc, argv, i, &o, &value, &used);
+        if (!err && (!only || strcmp(o->name, only) == 0))
+            err = set(r, "--", o, value);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+enum err conf_read(const struct conf_table *table, const struct conf_table *also, int argc,
+                   char *const *argv, struct arena *texts, void *target, char *why_out,
+                   size_t why_cap)
+{
+    struct reader r = {.table = table,
+                       .also = also,
+                       .texts = texts,
+                       .target = target,
+                       .why = why_out,
+                       .why_cap = why_cap};
+    const struct conf_option *config = find(table, STR("config"));
+    enum err err = set_defaults(&r);
+    if (!err && config) {
+        // which file, first: flags and environment may name it, but the file comes before them
+        char name[MAX_NAME];
+        const char *value = environment_of(config, name);
+        if (value)
+            err = set(&r, "", config, str_of(value));
+        if (!err)
+            err = read_flags(&r, argc, argv, "config");
+        const char *path = *(const char **)(void *)((char *)target + config->at);
+        if (!err && path[0])
+            err = read_file(&r, path);
+    }
+    if (!err)
+        err = read_environment(&r);
+    return err ? err : read_flags(&r, argc, argv, NULL);
+}
+
+/* ---- help ---- */
+
+static const char *meaning_of(const struct conf_option *o)
+{
+    static const char *const by_kind[] = {
+        [CONF_TEXT] = "TEXT", [CONF_INT] = "N", [CONF_SWITCH] = "on|off", [CONF_DURATION] = "TIME"};
+    return o->meaning ? o->meaning : by_kind[o->kind];
+}
+
+enum err conf_write_help(const struct conf_table *table, struct buf *out)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct conf_option *o = &table->options[i];
+        char left[80], line[512];
+        snprintf(left, sizeof(left), "--%s %s", o->name, meaning_of(o));
+        int len = snprintf(line, sizeof(line), "  %-28s %s%s%s%s\n", left, o->help,
+                           o->value[0] ? " (default " : "", o->value, o->value[0] ? ")" : "");
+        enum err err =
+            buf_append(out, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+enum err conf_write_file(const struct conf_table *table, struct buf *out)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct conf_option *o = &table->options[i];
+        if (strcmp(o->name, "config") == 0)
+            continue;
+        char line[512];
+        int len = snprintf(line, sizeof(line), "# %s: %s\n%s%s = %s\n\n", meaning_of(o), o->help,
+                           o->value[0] ? "" : "; ", o->name, o->value);
+        enum err err =
+            buf_append(out, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
+        if (err)
+            return err;
+    }
+    return OK;
+}
