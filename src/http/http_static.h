@@ -8,7 +8,7 @@
 struct http_static_file {
     const char *name;    // "static/app.3f9a1c2b.js", "templates/home.mustache", "locales/uk.json"
     const char *logical; // "static/app.js": name without the hash
-    const char *type; // Content-Type
+    const char *type;    // Content-Type
     const uint8_t *bytes;
     size_t len;
     const uint8_t *gzip; // NULL when not smaller
@@ -28,8 +28,9 @@ const struct http_static_file *http_static_find(struct str name);
 /* By logical name: the file whose URL is "/" + name. NULL when absent. */
 const struct http_static_file *http_static_find_logical(struct str logical);
 
-/* Answers a GET of /static/{*} with the file "static/" + x->params[0] (nothing outside static/ is served): negotiation of Content-Encoding with Vary, If-None-Match (304),
- * Cache-Control; 404 through http_problem. */
+/* Answers a GET of /static/{*} with the file "static/" + x->params[0] (nothing outside static/ is
+ * served): negotiation of Content-Encoding with Vary, If-None-Match (304), Cache-Control; 404
+ * through http_problem. */
 void http_static_serve(struct http_exchange *x, void *ctx);
 
 #endif
