@@ -1,0 +1,143 @@
+#include "hub/hub.h"
+
+#include "core/check.h"
+#include "core/mem.h"
+#include "hub/hub_channel.h"
+#include "hub/hub_socket.h"
+#include "ws/ws_handshake.h"
+
+enum { ERROR_NO_APP = 4001, ERROR_RECONNECT = 4200, STOP_GRACE_MS = 5000 };
+
+static void on_turn_end(struct io_hook *hook)
+{
+    hub_channel_flush_all(LIST_ENTRY(hook, struct hub, hook));
+}
+
+static void on_stop_timer(struct io_timer *timer);
+
+struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay)
+{
+    struct hub *h = MEM_NEW(struct hub);
+    h->loop = l;
+    h->apps = apps;
+    h->relay = relay;
+    h->channels = mem_zalloc(apps->count * sizeof(h->channels[0]) + 1);
+    for (size_t i = 0; i < apps->count; i++)
+        map_init(&h->channels[i]);
+    map_init(&h->socket_ids);
+    list_init(&h->sockets);
+    list_init(&h->stopping);
+    list_init(&h->turns);
+    io_timer_init(&h->stop_timer, on_stop_timer);
+    h->hook.run = on_turn_end;
+    io_loop_add_hook(l, &h->hook);
+    hub_relay_join(relay, h);
+    return h;
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h)
+        return;
+    CHECK(h->socket_count == 0);
+    for (size_t i = 0; i < h->apps->count; i++)
+        map_done(&h->channels[i]);
+    mem_free(h->channels);
+    map_done(&h->socket_ids);
+    mem_free(h);
+}
+
+const struct hub_apps *hub_apps_of(const struct hub *h)
+{
+    return h->apps;
+}
+
+struct hub_relay *hub_relay_of(const struct hub *h)
+{
+    return h->relay;
+}
+
+size_t hub_socket_count(const struct hub *h)
+{
+    return h->socket_count;
+}
+
+/* Java, Swift and Flutter clients answer control frames only, and say who they are. */
+static bool is_pusher_js(struct http_exchange *x)
+{
+    struct str client;
+    return http_form_get(x->req.query, STR("client"), &x->arena, &client) != OK ||
+           client.len == 0 || str_eq(client, STR("js"));
+}
+
+void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
+{
+    const struct hub_app *app = hub_app_find_by_key(h->apps, key);
+    bool is_js = is_pusher_js(x);
+    struct buf early;
+    // Tools that watch a Reverb server look for this field.
+    struct io_conn *io = ws_handshake_upgrade(x, "X-Powered-By: Laravel Reverb\r\n", &early);
+    if (!io)
+        return;
+    if (h->is_stopping)
+        hub_socket_refuse(h, io, ERROR_RECONNECT, STR("Server is shutting down"));
+    else if (!app)
+        hub_socket_refuse(h, io, ERROR_NO_APP, STR("Application does not exist"));
+    else
+        hub_socket_accept(h, app, io, is_js, &early);
+    buf_done(&early);
+}
+
+/* ---- stopping ---- */
+
+static size_t list_length(const struct list *l)
+{
+    size_t length = 0;
+    for (const struct list *node = l->next; node != l; node = node->next)
+        length++;
+    return length;
+}
+
+/* How many of the sockets still to be told are due now, so that they end evenly. */
+static size_t count_due(const struct hub *h, int64_t now_ms)
+{
+    size_t left = list_length(&h->sockets);
+    int64_t ticks_left = (h->stop_by_ms - now_ms) / IO_TIMER_TICK_MS;
+    return ticks_left > 0 ? (left + (size_t)ticks_left - 1) / (size_t)ticks_left : left;
+}
+
+static void abort_all(struct list *sockets)
+{
+    for (struct list *node = sockets->next; node != sockets; node = node->next)
+        ws_conn_abort(&LIST_ENTRY(node, struct hub_socket, node)->ws);
+}
+
+static void on_stop_timer(struct io_timer *timer)
+{
+    struct hub *h = LIST_ENTRY(timer, struct hub, stop_timer);
+    int64_t now_ms = io_loop_now_ms(h->loop);
+    if (h->socket_count == 0) {
+        h->on_stopped(h->on_stopped_ctx);
+        return;
+    }
+    for (size_t due = count_due(h, now_ms); due > 0; due--) {
+        struct list *node = list_shift(&h->sockets);
+        list_append(&h->stopping, node);
+        hub_socket_close(LIST_ENTRY(node, struct hub_socket, node), ERROR_RECONNECT,
+                         STR("Server is shutting down"));
+    }
+    if (now_ms >= h->give_up_ms)
+        abort_all(&h->stopping);
+    io_timer_start(h->loop, &h->stop_timer, IO_TIMER_TICK_MS);
+}
+
+void hub_stop(struct hub *h, int64_t spread_ms, void (*on_stopped)(void *ctx), void *ctx)
+{
+    CHECK(!h->is_stopping);
+    h->is_stopping = true;
+    h->on_stopped = on_stopped;
+    h->on_stopped_ctx = ctx;
+    h->stop_by_ms = io_loop_now_ms(h->loop) + spread_ms;
+    h->give_up_ms = h->stop_by_ms + STOP_GRACE_MS;
+    io_timer_start(h->loop, &h->stop_timer, 0);
+}

@@ -1,0 +1,197 @@
+/* hub_channel.c -- subscribers and the frames of one turn.
+ *
+ *     struct turn, while a channel has frames to send:
+ *         frames      |frame 1|frame 2|frame 3|...      contiguous
+ *         exclusions           ^ socket S is not to get [start, end)
+ *
+ * At the turn's end every subscriber gets the frames with one send; one who is excluded from some
+ * gets the pieces between. A quiet channel is its name, an array of subscribers and nothing else.
+ * Whoever joins or leaves flushes first, so the array is the audience of all frames in the turn.
+ */
+#include "hub/hub_channel.h"
+
+#include "core/check.h"
+#include "core/mem.h"
+#include "hub/hub_socket.h"
+
+enum {
+    MAX_TURN_BYTES =
+        64 * 1024, // flushed before it grows larger: a send of this size is cheap enough
+    MAX_EXCLUSIONS = 64,
+    MIN_CAP = 2,
+};
+
+struct exclusion {
+    const struct hub_socket *socket;
+    size_t start, end; // in frames
+};
+
+struct turn {
+    struct list node; // in hub->turns
+    struct hub_channel *channel;
+    struct buf frames;
+    size_t exclusion_count;
+    struct exclusion exclusions[MAX_EXCLUSIONS];
+};
+
+struct hub_channel {
+    struct map *home; // the map that it is in
+    struct hub_socket **sockets;
+    struct turn *turn; // NULL: nothing to send
+    uint32_t count, cap;
+    uint32_t name_len;
+    char name[];
+};
+
+enum hub_channel_kind hub_channel_kind_of(struct str name)
+{
+    static const struct {
+        const char *prefix;
+        enum hub_channel_kind kind;
+    } table[] = {
+        {"private", HUB_CHANNEL_PRIVATE},
+        {"presence", HUB_CHANNEL_PRESENCE},
+        {"#server-to-user-", HUB_CHANNEL_USER},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (str_starts(name, str_of(table[i].prefix)))
+            return table[i].kind;
+    return HUB_CHANNEL_PUBLIC;
+}
+
+struct str hub_channel_name(const struct hub_channel *c)
+{
+    return (struct str){c->name, c->name_len};
+}
+
+size_t hub_channel_count(const struct hub_channel *c)
+{
+    return c->count;
+}
+
+struct hub_channel *hub_channel_find(struct hub *h, const struct hub_app *app, struct str name)
+{
+    return map_find(hub_channels_of(h, app), name);
+}
+
+/* ---- sending ---- */
+
+static void send_range(struct hub_socket *s, const struct buf *frames, size_t start, size_t end)
+{
+    if (start < end)
+        hub_socket_send_frames(s, buf_head(frames) + start, end - start);
+}
+
+static void send_turn(struct hub_socket *s, const struct turn *t)
+{
+    size_t start = 0;
+    for (size_t i = 0; i < t->exclusion_count; i++) {
+        if (t->exclusions[i].socket != s)
+            continue;
+        send_range(s, &t->frames, start, t->exclusions[i].start);
+        start = t->exclusions[i].end;
+    }
+    send_range(s, &t->frames, start, buf_len(&t->frames));
+}
+
+static void flush(struct hub_channel *c)
+{
+    struct turn *t = c->turn;
+    if (!t)
+        return;
+    c->turn = NULL;
+    list_remove(&t->node);
+    for (uint32_t i = 0; i < c->count; i++)
+        send_turn(c->sockets[i], t);
+    buf_done(&t->frames);
+    mem_free(t);
+}
+
+void hub_channel_flush_all(struct hub *h)
+{
+    struct list *node;
+    while ((node = h->turns.next) != &h->turns)
+        flush(LIST_ENTRY(node, struct turn, node)->channel);
+}
+
+static struct turn *get_turn(struct hub *h, struct hub_channel *c, size_t len)
+{
+    if (c->turn && (buf_len(&c->turn->frames) + len > MAX_TURN_BYTES ||
+                    c->turn->exclusion_count == MAX_EXCLUSIONS))
+        flush(c);
+    if (!c->turn) {
+        c->turn = MEM_NEW(struct turn);
+        c->turn->channel = c;
+        buf_init(&c->turn->frames, len > MAX_TURN_BYTES ? len : MAX_TURN_BYTES);
+        list_append(&h->turns, &c->turn->node);
+    }
+    return c->turn;
+}
+
+void hub_channel_publish(struct hub *h, struct hub_channel *c, struct str frames,
+                         const struct hub_socket *except)
+{
+    struct turn *t = get_turn(h, c, frames.len);
+    size_t start = buf_len(&t->frames);
+    CHECK(buf_append(&t->frames, frames.at, frames.len) == OK);
+    if (except)
+        t->exclusions[t->exclusion_count++] = (struct exclusion){except, start, start + frames.len};
+}
+
+/* ---- joining and leaving ---- */
+
+static struct hub_channel *channel_new(struct map *home, struct str name)
+{
+    struct hub_channel *c = mem_zalloc(sizeof(*c) + name.len);
+    c->home = home;
+    c->name_len = (uint32_t)name.len;
+    memcpy(c->name, name.at, name.len);
+    map_put(home, hub_channel_name(c), c);
+    return c;
+}
+
+static void channel_free(struct hub_channel *c)
+{
+    map_remove(c->home, hub_channel_name(c));
+    mem_free(c->sockets);
+    mem_free(c);
+}
+
+static void set_cap(struct hub_channel *c, uint32_t cap)
+{
+    c->sockets = mem_realloc(c->sockets, cap * sizeof(c->sockets[0]));
+    c->cap = cap;
+}
+
+struct hub_subscription *hub_channel_join(struct hub *h, struct hub_socket *s, struct str name)
+{
+    struct map *home = hub_channels_of(h, s->app);
+    struct hub_channel *c = map_find(home, name);
+    if (!c)
+        c = channel_new(home, name);
+    flush(c);
+    if (c->count == c->cap)
+        set_cap(c, c->cap > 0 ? c->cap * 2 : MIN_CAP);
+
+    struct hub_subscription *sub = MEM_NEW(struct hub_subscription);
+    sub->channel = c;
+    sub->index = c->count;
+    c->sockets[c->count++] = s;
+    return sub;
+}
+
+void hub_channel_leave(struct hub *h, struct hub_subscription *sub)
+{
+    struct hub_channel *c = sub->channel;
+    (void)h;
+    flush(c);
+    struct hub_socket *last = c->sockets[--c->count];
+    if (sub->index != c->count) {
+        c->sockets[sub->index] = last;
+        hub_socket_find_subscription(last, c)->index = sub->index;
+    }
+    if (c->count == 0)
+        channel_free(c);
+    else if (c->cap > MIN_CAP && c->count <= c->cap / 4)
+        set_cap(c, c->cap / 2);
+}

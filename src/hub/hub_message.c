@@ -1,0 +1,159 @@
+#include "hub/hub_message.h"
+
+#include <stdio.h>
+
+#include "core/check.h"
+#include "ws/ws_frame.h"
+
+const struct str hub_message_ping = {"{\"event\":\"pusher:ping\"}", 23};
+const struct str hub_message_pong = {"{\"event\":\"pusher:pong\"}", 23};
+
+/* ---- from a client ---- */
+
+/* Old clients send data as a string that holds JSON. */
+static enum err open_data(const struct json_slice *data, struct arena *a, struct json_slice *out)
+{
+    struct str text;
+    enum err err = json_unescape(data, a, &text);
+    return err ? err : json_scan(text, out);
+}
+
+enum err hub_message_parse(struct str text, struct arena *a, struct hub_message *out)
+{
+    if (json_scan_object(text, out->fields, JSON_MAX_FIELDS, &out->field_count) != OK)
+        return ERR_INVALID;
+    const struct json_slice *event = json_field_find(out->fields, out->field_count, STR("event"));
+    if (!event || event->kind != JSON_STRING || json_unescape(event, a, &out->event) != OK)
+        return ERR_INVALID;
+
+    out->channel = json_field_find(out->fields, out->field_count, STR("channel"));
+    out->data = json_field_find(out->fields, out->field_count, STR("data"));
+    if (out->data && out->data->kind == JSON_STRING && open_data(out->data, a, &out->opened) == OK)
+        out->data = &out->opened;
+    return OK;
+}
+
+/* Absent and null are both empty. */
+static enum err optional_string(const struct json_slice *value, struct arena *a, struct str *out)
+{
+    *out = (struct str){0};
+    if (!value || value->kind == JSON_NULL)
+        return OK;
+    return value->kind == JSON_STRING ? json_unescape(value, a, out) : ERR_INVALID;
+}
+
+enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *a,
+                                     struct hub_message_subscribe *out)
+{
+    struct json_field fields[JSON_MAX_FIELDS];
+    size_t count;
+    if (!m->data || json_scan_object(m->data->text, fields, JSON_MAX_FIELDS, &count) != OK)
+        return ERR_INVALID;
+
+    const struct json_slice *channel = json_field_find(fields, count, STR("channel"));
+    if (channel && channel->kind == JSON_NUMBER) // a name of digits that lost its quotes
+        out->channel = channel->text;
+    else if (optional_string(channel, a, &out->channel) != OK)
+        return ERR_INVALID;
+    if (out->channel.len == 0)
+        return ERR_INVALID;
+
+    if (optional_string(json_field_find(fields, count, STR("auth")), a, &out->auth) != OK)
+        return ERR_INVALID;
+    if (optional_string(json_field_find(fields, count, STR("channel_data")), a,
+                        &out->channel_data) != OK)
+        return ERR_INVALID;
+    struct json_slice ignored;
+    return out->channel_data.len > 0 ? json_scan(out->channel_data, &ignored) : OK;
+}
+
+/* ---- to a client ---- */
+
+static void put(struct buf *out, struct str text)
+{
+    CHECK(buf_append(out, text.at, text.len) == OK);
+}
+
+static void put_string(struct buf *out, struct str text)
+{
+    CHECK(json_write_string(out, text) == OK);
+}
+
+static void put_int(struct buf *out, int64_t value)
+{
+    CHECK(json_write_int(out, value) == OK);
+}
+
+/* {"event":E,"data":"<text>" -- without the closing brace */
+static void put_event(struct buf *out, const char *event, struct str data)
+{
+    put(out, STR("{\"event\":"));
+    put_string(out, str_of(event));
+    put(out, STR(",\"data\":"));
+    put_string(out, data);
+}
+
+void hub_message_established(struct buf *out, struct str socket_id, int64_t activity_timeout_s)
+{
+    char data[128];
+    int len = snprintf(data, sizeof(data), "{\"socket_id\":\"%.*s\",\"activity_timeout\":%lld}",
+                       STR_ARG(socket_id), (long long)activity_timeout_s);
+    put_event(out, "pusher:connection_established", (struct str){data, (size_t)len});
+    put(out, STR("}"));
+}
+
+void hub_message_error(struct buf *out, int code, struct str message)
+{
+    struct buf data;
+    buf_init(&data, out->max);
+    put(&data, STR("{\"code\":"));
+    put_int(&data, code);
+    put(&data, STR(",\"message\":"));
+    put_string(&data, message);
+    put(&data, STR("}"));
+    put_event(out, "pusher:error", (struct str){(const char *)buf_head(&data), buf_len(&data)});
+    put(out, STR("}"));
+    buf_done(&data);
+}
+
+void hub_message_subscribed(struct buf *out, struct str channel)
+{
+    put_event(out, "pusher_internal:subscription_succeeded", STR("{}"));
+    put(out, STR(",\"channel\":"));
+    put_string(out, channel);
+    put(out, STR("}"));
+}
+
+void hub_message_subscription_error(struct buf *out, struct str channel, struct str type,
+                                    struct str error, int status)
+{
+    put(out, STR("{\"event\":\"pusher:subscription_error\",\"channel\":"));
+    put_string(out, channel);
+    put(out, STR(",\"data\":{\"type\":"));
+    put_string(out, type);
+    put(out, STR(",\"error\":"));
+    put_string(out, error);
+    put(out, STR(",\"status\":"));
+    put_int(out, status);
+    put(out, STR("}}"));
+}
+
+void hub_message_event_frame(struct buf *out, struct str event_json, struct str data_json,
+                             struct str channel)
+{
+    struct buf json;
+    buf_init(&json, out->max);
+    put(&json, STR("{\"event\":"));
+    put(&json, event_json);
+    put(&json, STR(",\"data\":"));
+    put(&json, data_json);
+    put(&json, STR(",\"channel\":"));
+    put_string(&json, channel);
+    put(&json, STR("}"));
+
+    uint8_t header[WS_FRAME_MAX_HEADER_BYTES];
+    struct ws_frame frame = {.opcode = WS_TEXT, .fin = true, .size_bytes = buf_len(&json)};
+    put(out, (struct str){(const char *)header, ws_frame_write(&frame, header)});
+    put(out, (struct str){(const char *)buf_head(&json), buf_len(&json)});
+    buf_done(&json);
+}

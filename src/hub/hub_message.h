@@ -1,0 +1,47 @@
+/* hub_message.h -- protocol events to and from JSON. */
+#ifndef HUB_MESSAGE_H
+#define HUB_MESSAGE_H
+
+#include "core/arena.h"
+#include "core/buf.h"
+#include "core/json.h"
+#include "core/str.h"
+
+/* ---- from a client ---- */
+struct hub_message {
+    struct str event;
+    const struct json_slice *channel; // NULL: absent
+    const struct json_slice *data;    // NULL: absent; a string that holds JSON was opened
+    struct json_slice opened;         // private: what data points to then
+    struct json_field fields[JSON_MAX_FIELDS];
+    size_t field_count;
+};
+
+/* Splits a client's message; slices are borrowed from text and a. ERR_INVALID: not a JSON object
+ * with a string "event". */
+MUST_USE enum err hub_message_parse(struct str text, struct arena *a, struct hub_message *out);
+
+/* What a pusher:subscribe or pusher:unsubscribe says. */
+struct hub_message_subscribe {
+    struct str channel;
+    struct str auth;         // empty when absent
+    struct str channel_data; // empty when absent
+};
+/* Reads the data of such a message. ERR_INVALID: no channel, or a field of the wrong type. */
+MUST_USE enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *a,
+                                              struct hub_message_subscribe *out);
+
+/* ---- to a client: the JSON text, appended; never fails, as out must hold what it is given ---- */
+void hub_message_established(struct buf *out, struct str socket_id, int64_t activity_timeout_s);
+void hub_message_error(struct buf *out, int code, struct str message);
+void hub_message_subscribed(struct buf *out, struct str channel);
+void hub_message_subscription_error(struct buf *out, struct str channel, struct str type,
+                                    struct str error, int status);
+extern const struct str hub_message_ping, hub_message_pong;
+
+/* An event for subscribers as one whole WebSocket text frame. event_json and data_json are JSON
+ * values and go in byte for byte. */
+void hub_message_event_frame(struct buf *out, struct str event_json, struct str data_json,
+                             struct str channel);
+
+#endif
