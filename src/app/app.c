@@ -40,6 +40,7 @@ struct app {
     struct app_node *nodes;
     int loops;
     int port;
+    bool has_web, has_hub, has_worker;
     char *why;
     size_t why_cap;
 };
@@ -51,6 +52,29 @@ static int loop_count(const struct app_options *options)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int count = options->loops > 0 ? options->loops : cores > 0 ? (int)cores : 1;
     return count > MAX_LOOPS ? MAX_LOOPS : count;
+}
+
+static enum err read_roles(struct app *a)
+{
+    struct str rest = str_of(a->options->roles);
+    while (rest.len > 0) {
+        struct str role = str_trim(str_cut(rest, ',', &rest));
+        if (str_eq(role, STR("web")))
+            a->has_web = true;
+        else if (str_eq(role, STR("hub")))
+            a->has_hub = true;
+        else if (str_eq(role, STR("worker")))
+            a->has_worker = true;
+        else {
+            snprintf(a->why, a->why_cap, "--roles: '%.*s' is not web, hub or worker",
+                     STR_ARG(role));
+            return ERR_INVALID;
+        }
+    }
+    if (a->has_web || a->has_hub || a->has_worker)
+        return OK;
+    snprintf(a->why, a->why_cap, "--roles is empty; say some of web,hub,worker");
+    return ERR_INVALID;
 }
 
 /* As many descriptors as the system lets us have: each socket is one. */
@@ -120,6 +144,8 @@ static void build_nodes(struct app *a)
         .relay = a->relay,
         .api = &a->api,
         .stops = &a->stops,
+        .has_web = a->has_web,
+        .has_hub = a->has_hub,
     };
     a->nodes = mem_zalloc((size_t)a->loops * sizeof(*a->nodes));
     for (int i = 0; i < a->loops; i++) {
@@ -139,7 +165,7 @@ static void on_commit(void *ctx)
 static void build_queue(struct app *a)
 {
     const struct queue_options options = {
-        .workers = a->options->workers,
+        .workers = a->has_worker ? a->options->workers : 0,
         .lease_ms = LEASE_MS,
         .backoff_cap_ms = BACKOFF_CAP_MS,
     };
@@ -258,7 +284,9 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
     pthread_sigmask(SIG_BLOCK, &signals, NULL); // before any thread, so that all inherit it
     signal(SIGPIPE, SIG_IGN);
 
-    enum err err = listen_all(&a);
+    enum err err = read_roles(&a);
+    if (!err)
+        err = listen_all(&a);
     if (!err)
         err = open_data(&a);
     if (!err)

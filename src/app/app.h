@@ -20,6 +20,7 @@
 struct app_options {
     const char *listen;  // "127.0.0.1:8080"
     const char *data;    // directory
+    const char *roles;   // "web,hub,worker" or some of them
     const char *apps;    // JSON file of apps, or ""
     const char *ws_echo; // path of the echo endpoint, or ""
     const char *origin;  // "https://viche.example" when behind a proxy, or ""

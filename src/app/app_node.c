@@ -114,10 +114,13 @@ static void add_routes(struct app_node *n, const struct app_parts *parts)
             .method = HTTP_GET, .path = n->options->ws_echo, .handler = ws_echo_handle};
         http_server_add(n->server, &n->echo_route, 1, NULL);
     }
-    http_server_add(n->server, api_hub_routes, api_hub_route_count, n->hub);
-    http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
-    http_server_add(n->server, static_routes, 1, NULL);
-    http_server_add(n->server, page_routes_table, page_routes_count, parts->api);
+    if (parts->has_hub)
+        http_server_add(n->server, api_hub_routes, api_hub_route_count, n->hub);
+    if (parts->has_web) {
+        http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
+        http_server_add(n->server, static_routes, 1, NULL);
+        http_server_add(n->server, page_routes_table, page_routes_count, parts->api);
+    }
     http_server_on_unrouted(n->server, page_unrouted, parts->api);
 }
 

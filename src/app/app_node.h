@@ -45,6 +45,7 @@ struct app_parts {
     struct hub_relay *relay;
     struct api *api;
     struct app_stops *stops;
+    bool has_web, has_hub; // roles
 };
 
 /* Takes fd. */

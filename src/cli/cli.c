@@ -1,0 +1,130 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/log.h"
+
+#ifndef VICHE_VERSION
+#define VICHE_VERSION "0.1.0"
+#endif
+
+enum { WHY_BYTES = 512, HELP_BYTES = 16 * 1024 };
+
+static int run_version(const struct cli_command *command, int argc, char *const *argv);
+
+static const struct conf_table no_options = {0};
+
+static const struct cli_command commands[] = {
+    {"serve", "serve pages, API and WebSockets; run jobs", &cli_serve_options, cli_serve_run},
+    {"user add", "make an account", &cli_user_options, cli_user_add},
+    {"seed", "fill the database with a demo town (--demo)", &cli_data_seed_options, cli_data_seed},
+    {"migrate", "bring the database up to this version", &cli_data_options, cli_data_migrate},
+    {"check", "check that the database is sound", &cli_data_options, cli_data_check},
+    {"version", "print the version", &no_options, run_version},
+};
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+int cli_fail(int status, const char *format, ...)
+{
+    char line[WHY_BYTES * 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    fprintf(stderr, "viche: %s\n", line);
+    return status;
+}
+
+enum err cli_read_options(const struct cli_command *command, int argc, char *const *argv,
+                          struct arena *texts, void *target, int *status_out)
+{
+    char why[WHY_BYTES] = "";
+    enum err err = conf_read(command->options, &cli_serve_options, argc, argv, texts, target, why,
+                             sizeof(why));
+    if (err)
+        *status_out = cli_fail(err == ERR_INVALID ? CLI_USAGE : CLI_FAILED, "%s", why);
+    return err;
+}
+
+static int run_version(const struct cli_command *command, int argc, char *const *argv)
+{
+    (void)command;
+    (void)argv;
+    if (argc > 0)
+        return cli_fail(CLI_USAGE, "version takes no arguments");
+    printf("viche %s\n", VICHE_VERSION);
+    return CLI_DONE;
+}
+
+static void print_commands(FILE *out)
+{
+    fprintf(out, "usage: viche COMMAND [OPTIONS]      viche COMMAND --help lists its options\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(
+        out,
+        "\nAn option may also stand in the environment (VICHE_LISTEN) or in a file (--config).\n"
+        "Exit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+static int print_help(const struct cli_command *command)
+{
+    struct buf text;
+    buf_init(&text, HELP_BYTES);
+    printf("usage: viche %s%s\n%s\n", command->name, command->options->count ? " [OPTIONS]" : "",
+           command->help);
+    int status = CLI_DONE;
+    if (conf_write_help(command->options, &text) != OK)
+        status = CLI_FAILED;
+    else if (buf_len(&text) > 0)
+        printf("\n%.*s", (int)buf_len(&text), (const char *)buf_head(&text));
+    buf_done(&text);
+    return status;
+}
+
+/* How many words of argv the command's name takes; 0: it is another command. */
+static int words_matched(const struct cli_command *command, int argc, char *const *argv)
+{
+    struct str rest = str_of(command->name);
+    int words = 0;
+    while (rest.len > 0) {
+        struct str word = str_cut(rest, ' ', &rest);
+        if (words >= argc || !str_eq(str_of(argv[words]), word))
+            return 0;
+        words++;
+    }
+    return words;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_commands(stderr);
+        return CLI_USAGE;
+    }
+    if (asks_for_help(argv[1])) {
+        print_commands(stdout);
+        return CLI_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return run_version(NULL, 0, NULL);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        int words = words_matched(&commands[i], argc - 1, argv + 1);
+        if (words == 0)
+            continue;
+        int rest = argc - 1 - words;
+        char *const *arguments = argv + 1 + words;
+        for (int j = 0; j < rest; j++)
+            if (strcmp(arguments[j], "--help") == 0 || strcmp(arguments[j], "-h") == 0)
+                return print_help(&commands[i]);
+        return commands[i].run(&commands[i], rest, arguments);
+    }
+    return cli_fail(CLI_USAGE, "there is no command '%s'; viche --help lists them", argv[1]);
+}

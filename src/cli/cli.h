@@ -1,0 +1,38 @@
+/* cli.h -- the commands. Exit status: 0 done; 1 failed (one line on stderr says what and what to
+ * do); 2 wrong usage. */
+#ifndef CLI_H
+#define CLI_H
+
+#include "core/conf.h"
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+struct cli_command {
+    const char *name; // "user add": words joined by one space
+    const char *help;
+    const struct conf_table *options; // without --help, which all have
+    /* argv: what follows the name. Returns the exit status. */
+    int (*run)(const struct cli_command *command, int argc, char *const *argv);
+};
+
+/* Runs the command that argv names. */
+int cli_main(int argc, char **argv);
+
+/* conf_read, with what is wrong on stderr. *status_out: CLI_USAGE, or CLI_FAILED for the config
+ * file. */
+MUST_USE enum err cli_read_options(const struct cli_command *command, int argc, char *const *argv,
+                                   struct arena *texts, void *target, int *status_out);
+
+/* Prints "viche: ..." as one line on stderr and returns status. */
+int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+extern const struct conf_table cli_serve_options;
+
+int cli_serve_run(const struct cli_command *command, int argc, char *const *argv);
+int cli_data_migrate(const struct cli_command *command, int argc, char *const *argv);
+int cli_data_check(const struct cli_command *command, int argc, char *const *argv);
+int cli_data_seed(const struct cli_command *command, int argc, char *const *argv);
+int cli_user_add(const struct cli_command *command, int argc, char *const *argv);
+extern const struct conf_table cli_data_options, cli_data_seed_options, cli_user_options;
+
+#endif

@@ -1,0 +1,130 @@
+#include "app/app.h"
+#include "cli/cli.h"
+#include "core/log.h"
+
+/* What app_serve takes, and what only concerns the command line. */
+struct serve_target {
+    struct app_options app;
+    const char *config, *log_level;
+};
+
+#define AT(field) offsetof(struct serve_target, field)
+
+static const struct conf_option options[] = {
+    {.name = "config",
+     .kind = CONF_TEXT,
+     .value = "",
+     .meaning = "FILE",
+     .help = "read options from a file of lines 'name = value'",
+     .at = AT(config)},
+    {.name = "listen",
+     .kind = CONF_TEXT,
+     .value = "127.0.0.1:8080",
+     .meaning = "ADDRESS:PORT",
+     .help = "where to serve; port 0 takes a free one",
+     .at = AT(app.listen)},
+    {.name = "data",
+     .kind = CONF_TEXT,
+     .value = "data",
+     .meaning = "DIR",
+     .help = "where the database and app.json are; made when missing",
+     .at = AT(app.data)},
+    {.name = "roles",
+     .kind = CONF_TEXT,
+     .value = "web,hub,worker",
+     .meaning = "LIST",
+     .help = "what this process does: pages and API, WebSockets, jobs",
+     .at = AT(app.roles)},
+    {.name = "loops",
+     .kind = CONF_INT,
+     .value = "0",
+     .min = 0,
+     .max = 64,
+     .help = "event loops; 0: one for each core",
+     .at = AT(app.loops)},
+    {.name = "workers",
+     .kind = CONF_INT,
+     .value = "2",
+     .min = 0,
+     .max = 64,
+     .help = "threads that run jobs",
+     .at = AT(app.workers)},
+    {.name = "readers",
+     .kind = CONF_INT,
+     .value = "3",
+     .min = 1,
+     .max = 64,
+     .help = "threads that read the database, draw pages and check passwords",
+     .at = AT(app.readers)},
+    {.name = "apps",
+     .kind = CONF_TEXT,
+     .value = "",
+     .meaning = "FILE",
+     .help =
+         "apps of the Pusher protocol as JSON; else REVERB_APP_ID, _KEY, _SECRET; else app.json",
+     .at = AT(app.apps)},
+    {.name = "origin",
+     .kind = CONF_TEXT,
+     .value = "",
+     .meaning = "URL",
+     .help = "address that people use when a proxy stands before us; https makes cookies Secure",
+     .at = AT(app.origin)},
+    {.name = "rate-limits",
+     .kind = CONF_SWITCH,
+     .value = "on",
+     .help = "limits of writes and logins for each account and address",
+     .at = AT(app.is_limited)},
+    {.name = "ws-echo",
+     .kind = CONF_TEXT,
+     .value = "",
+     .meaning = "PATH",
+     .help = "echo WebSocket messages on this path, for protocol test suites",
+     .at = AT(app.ws_echo)},
+    {.name = "drain",
+     .kind = CONF_DURATION,
+     .value = "8s",
+     .min = 0,
+     .max = 600000,
+     .help = "how long requests and jobs may take to finish when stopping",
+     .at = AT(app.drain_ms)},
+    {.name = "close-spread",
+     .kind = CONF_DURATION,
+     .value = "500ms",
+     .min = 0,
+     .max = 600000,
+     .help = "closing of sockets is spread over this time when stopping",
+     .at = AT(app.spread_ms)},
+    {.name = "log-level",
+     .kind = CONF_TEXT,
+     .value = "info",
+     .meaning = "LEVEL",
+     .help = "debug, info, warn or error",
+     .at = AT(log_level)},
+};
+
+const struct conf_table cli_serve_options = {options, sizeof(options) / sizeof(options[0])};
+
+int cli_serve_run(const struct cli_command *command, int argc, char *const *argv)
+{
+    struct arena texts;
+    struct serve_target target = {0};
+    enum log_level level = LOG_INFO;
+    char why[APP_WHY_BYTES] = "";
+    int status = CLI_DONE;
+    arena_init(&texts);
+
+    if (cli_read_options(command, argc, argv, &texts, &target, &status) != OK)
+        goto out;
+    if (log_parse_level(str_of(target.log_level), &level) != OK) {
+        status = cli_fail(CLI_USAGE, "--log-level: '%s' is not debug, info, warn or error",
+                          target.log_level);
+        goto out;
+    }
+    log_set_level(level);
+    enum err err = app_serve(&target.app, why, sizeof(why));
+    if (err)
+        status = cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err));
+out:
+    arena_done(&texts);
+    return status;
+}
