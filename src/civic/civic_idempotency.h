@@ -26,7 +26,7 @@ MUST_USE enum err civic_idempotency_keep(struct store_tx *tx, int64_t user_id, s
                                          struct str request_hash,
                                          const struct civic_answer *answer);
 
-/* Removes up to limit answers older than a day. */
-MUST_USE enum err civic_idempotency_prune(struct store_tx *tx, int64_t limit);
+/* Removes up to limit answers older than a day; *count_out: how many. */
+MUST_USE enum err civic_idempotency_prune(struct store_tx *tx, int64_t limit, int64_t *count_out);
 
 #endif

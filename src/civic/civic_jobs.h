@@ -1,22 +1,26 @@
 /* civic_jobs.h -- what follows a write: notifications and announcements.
  *
- *     kind               payload          unique           commit                        then
- * announces comment.created    comment_id       -                notifications, next slice
- * comment.created, notification.created comment.notify     comment_id,after - notifications, next
- * slice     notification.created comment.voted      comment_id       per comment      -
- * comment.voted (counter) proposal.supported proposal_id      per proposal     "support"
- * notification        proposal.supported (counter) proposal.reached   proposal_id,after -
- * notifications, next slice     notification.created proposal.closed    proposal_id      per
- * proposal     -                             proposal.supported (counter) voting.tally voting_id
- * per voting       -                             voting.tally (counter) civic.prune        - one
- * ended sessions, old answers   -
+ *     comment.created     a comment    writes notifications; announces it and them
+ *     comment.notify      a comment    the next slice of followers: notifications
+ *     comment.voted      *a comment    announces its votes (counter)
+ *     proposal.supported *a proposal   announces its signatures and state (counter)
+ *     proposal.signed    *a proposal   tells its author, unless an older such notification is
+ * unread proposal.reached    a proposal   tells author and followers, in slices voting.tally *a
+ * voting     announces its results and state (counter) civic.prune        *             removes
+ * ended sessions and old answers, and comes again
  *
- * Bursts collapse: a unique job that is already waiting is not enqueued again, and reads the values
- * when it runs. Followers are served in slices of CIVIC_JOBS_SLICE, each a job of its own, so that
- * a proposal with a hundred thousand of them never holds the writer.
+ * Bursts collapse: a job marked * is not enqueued while one of its subject waits, and reads the
+ * values when it runs. proposal.supported and voting.tally also run when a deadline passes.
+ * Followers are served in slices of CIVIC_JOBS_SLICE, each a job of its own, so that a proposal
+ * with a hundred thousand of them never holds the writer.
+ *
+ * Values and notifications are read and announced under one mutex: two workers must not swap two
+ * values of a counter, or the older one would be the last that readers see.
  */
 #ifndef CIVIC_JOBS_H
 #define CIVIC_JOBS_H
+
+#include <pthread.h>
 
 #include "civic/civic_announce.h"
 #include "queue/queue.h"
@@ -27,13 +31,14 @@ enum { CIVIC_JOBS_SLICE = 500 };
 struct civic_jobs {
     struct store *store;
     const struct civic_announcer *announcer;
+    pthread_mutex_t mutex; // private
 };
 
-/* The handlers. Copy them and set ctx to a struct civic_jobs, or let civic_jobs_bind do it. */
+/* The handlers, without ctx. */
 extern const struct queue_handler civic_jobs_table[];
 extern const size_t civic_jobs_count;
 
-/* out has room for civic_jobs_count handlers. */
+/* Copies the handlers to out, which has room for civic_jobs_count, with jobs as their ctx. */
 void civic_jobs_bind(struct civic_jobs *jobs, struct queue_handler *out);
 
 /* Enqueues civic.prune unless it waits: once at start; it enqueues itself from then on. */

@@ -1,8 +1,8 @@
 /* civic_markdown.h -- people's Markdown to HTML that is safe to put into a page.
  *
- * CommonMark by cmark in safe mode: raw HTML and links other than http, https and mailto are
- * dropped, images become links to them (nothing is loaded from elsewhere), links get rel="nofollow
- * noopener". Headings start at h3, below the page's own.
+ * CommonMark by cmark in safe mode. Raw HTML is shown as the text it is. Of links other than http,
+ * https and mailto only the words stay; images become links (nothing is loaded from elsewhere);
+ * links get rel="nofollow noopener". Headings start at h3, below the page's own.
  */
 #ifndef CIVIC_MARKDOWN_H
 #define CIVIC_MARKDOWN_H

@@ -19,7 +19,7 @@ MUST_USE enum err civic_session_find(struct store_tx *tx, struct str token_hash,
 /* Ends it; OK when it had ended before. */
 MUST_USE enum err civic_session_end(struct store_tx *tx, struct str token_hash);
 
-/* Removes up to limit ended sessions. */
-MUST_USE enum err civic_session_prune(struct store_tx *tx, int64_t limit);
+/* Removes up to limit ended sessions; *count_out: how many. */
+MUST_USE enum err civic_session_prune(struct store_tx *tx, int64_t limit, int64_t *count_out);
 
 #endif

@@ -32,7 +32,7 @@ const char *civic_text_check(struct str in, const struct civic_text_rule *rule, 
                              struct str *clean_out);
 
 /* Gives the address in lower case, which is how it is stored. NULL, or "required", "too-long",
- * "bad-email". */
+ * "not-email". */
 const char *civic_text_check_email(struct str in, struct arena *a, struct str *clean_out);
 
 /* NULL, or "required", "too-short", "too-long". */

@@ -28,6 +28,11 @@ cJSON *civic_view_voting(const struct civic_voting *v, const struct civic_actor 
                          struct arena *a);
 cJSON *civic_view_notification(const struct civic_notification *n);
 
+/* What events carry: voting.tally, proposal.supported, comment.voted of one comment. */
+cJSON *civic_view_tally(const struct civic_voting *v);
+cJSON *civic_view_supported(const struct civic_proposal *p);
+cJSON *civic_view_voted(const struct civic_comment *c);
+
 /* {"number","support_count","threshold","state"}; number null when withdrawn */
 cJSON *civic_view_support(const struct civic_support *s);
 /* {"id","proposal_id","up","down","viewer":{"vote"}} */

@@ -54,7 +54,7 @@ MUST_USE enum err civic_voting_find(struct store_tx *tx, int64_t id, struct aren
                                     struct civic_voting *out);
 
 /* Casts or changes the actor's ballot. *is_new_out: it is the first. ERR_NOT_FOUND; ERR_DENIED;
- * ERR_CONFLICT "voting-not-open", "voting-closed"; ERR_INVALID "not-an-option". */
+ * ERR_CONFLICT "voting-not-open", "voting-closed"; ERR_INVALID "unknown-option". */
 MUST_USE enum err civic_voting_cast(struct store_tx *tx, const struct civic_actor *actor,
                                     int64_t id, int64_t option_id, bool *is_new_out,
                                     const char **why_out);

@@ -1,0 +1,358 @@
+#include "civic/civic_comment.h"
+
+#include "civic/civic_cursor.h"
+#include "civic/civic_job.h"
+#include "civic/civic_row.h"
+
+#define COLUMNS                                                                                    \
+    "SELECT c.id, c.proposal_id, c.parent_id, c.depth, c.author_id, a.name, c.body, c.up, c.down," \
+    " c.created_at_ms, c.client_id, v.value FROM comment c"                                        \
+    " JOIN account a ON a.id = c.author_id"                                                        \
+    " LEFT JOIN comment_vote v ON v.comment_id = c.id AND v.user_id = $1"
+
+static void read_row(struct store_stmt *st, struct arena *a, struct civic_comment *out)
+{
+    *out = (struct civic_comment){
+        .id = store_column_int(st, 0),
+        .proposal_id = store_column_int(st, 1),
+        .parent_id = store_column_int(st, 2),
+        .depth = (int)store_column_int(st, 3),
+        .author = {store_column_int(st, 4), civic_row_text(st, 5, a)},
+        .body = civic_row_text(st, 6, a),
+        .up = store_column_int(st, 7),
+        .down = store_column_int(st, 8),
+        .created_at_ms = store_column_int(st, 9),
+        .client_id = civic_row_text(st, 10, a),
+        .vote = (int)store_column_int(st, 11),
+    };
+}
+
+/* Where a new comment stands. */
+struct place {
+    int64_t root_id; // 0: it begins a thread
+    int depth;
+};
+
+static enum err find_place(struct store_tx *tx, const struct civic_comment_new *comment,
+                           struct place *out, const char **why_out)
+{
+    struct store_stmt *st = NULL;
+    *out = (struct place){.depth = 1};
+    if (!comment->parent_id)
+        return OK;
+    enum err err = store_prepare(
+        tx, "SELECT depth, root_id FROM comment WHERE id = $1 AND proposal_id = $2", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, comment->parent_id);
+    store_bind_int(st, 2, comment->proposal_id);
+    err = store_step(st);
+    if (!err) {
+        int64_t root_id = store_column_int(st, 1);
+        out->depth = (int)store_column_int(st, 0) + 1;
+        out->root_id = root_id ? root_id : comment->parent_id;
+    }
+    store_finish(st);
+    if (err == ERR_NOT_FOUND) {
+        *why_out = "parent-not-found";
+        return ERR_INVALID;
+    }
+    if (!err && out->depth > CIVIC_COMMENT_MAX_DEPTH) {
+        *why_out = "too-deep";
+        return ERR_INVALID;
+    }
+    return err;
+}
+
+static enum err insert(struct store_tx *tx, const struct civic_comment *c, int64_t root_id,
+                       int64_t *id_out)
+{
+    struct store_stmt *st = NULL;
+    enum err err =
+        store_prepare(tx,
+                      "INSERT INTO comment (proposal_id, parent_id, root_id, depth, author_id,"
+                      " created_at_ms, client_id, body)"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+                      &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, c->proposal_id);
+    civic_row_bind_id(st, 2, c->parent_id);
+    civic_row_bind_id(st, 3, root_id);
+    store_bind_int(st, 4, c->depth);
+    store_bind_int(st, 5, c->author.id);
+    store_bind_int(st, 6, c->created_at_ms);
+    store_bind_text(st, 7, c->client_id);
+    store_bind_text(st, 8, c->body);
+    err = store_step(st);
+    if (!err)
+        *id_out = store_column_int(st, 0);
+    store_finish(st);
+    return err;
+}
+
+static enum err count(struct store_tx *tx, int64_t proposal_id)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(
+        tx, "UPDATE proposal SET comment_count = comment_count + 1 WHERE id = $1", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, proposal_id);
+    return store_run(st, NULL);
+}
+
+enum err civic_comment_create(struct store_tx *tx, const struct civic_actor *actor,
+                              const struct civic_comment_new *comment, struct civic_comment *out,
+                              const char **why_out)
+{
+    struct place place;
+    enum err err =
+        civic_proposal_enter(tx, actor, comment->proposal_id, CIVIC_COMMENT, NULL, why_out);
+    if (!err)
+        err = find_place(tx, comment, &place, why_out);
+    if (err)
+        return err;
+    *out = (struct civic_comment){
+        .proposal_id = comment->proposal_id,
+        .parent_id = comment->parent_id,
+        .depth = place.depth,
+        .author = {actor->id, actor->name},
+        .body = comment->body,
+        .created_at_ms = comment->created_at_ms ? comment->created_at_ms : store_now_ms(tx),
+        .client_id = comment->client_id,
+    };
+    err = insert(tx, out, place.root_id, &out->id);
+    if (!err)
+        err = count(tx, comment->proposal_id);
+    if (!err)
+        err = civic_job_enqueue(tx, "comment.created", (struct civic_job){.id = out->id});
+    return err;
+}
+
+/* ---- lists ---- */
+static enum err prepare_list(struct store_tx *tx, enum civic_comment_sort sort,
+                             struct store_stmt **st_out)
+{
+    switch (sort) {
+    case CIVIC_COMMENT_NEW:
+        return store_prepare(
+            tx, COLUMNS " WHERE c.proposal_id = $2 AND c.id < $3 ORDER BY c.id DESC LIMIT $4",
+            st_out);
+    case CIVIC_COMMENT_OLD:
+        return store_prepare(
+            tx, COLUMNS " WHERE c.proposal_id = $2 AND c.id > $3 ORDER BY c.id LIMIT $4", st_out);
+    case CIVIC_COMMENT_THREADS:
+        return store_prepare(tx,
+                             COLUMNS " WHERE c.proposal_id = $2 AND c.parent_id IS NULL"
+                                     " AND c.id < $3 ORDER BY c.id DESC LIMIT $4",
+                             st_out);
+    }
+    return ERR_INVALID;
+}
+
+static enum err read_page(struct store_tx *tx, int64_t viewer_id,
+                          const struct civic_comment_query *query, struct civic_cursor start,
+                          struct arena *a, struct civic_comment_list *list)
+{
+    struct store_stmt *st = NULL;
+    size_t limit = (size_t)query->limit;
+    enum err err = prepare_list(tx, query->sort, &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, viewer_id);
+    store_bind_int(st, 2, query->proposal_id);
+    store_bind_int(st, 3, start.id);
+    store_bind_int(st, 4, query->limit + 1);
+    list->items = arena_alloc(a, limit * sizeof(*list->items));
+    while (!(err = store_step(st)) && list->count < limit)
+        read_row(st, a, &list->items[list->count++]);
+    if (!err) // one row more than asked: there is a next page
+        list->next =
+            civic_cursor_write((struct civic_cursor){start.order, 0, list->items[limit - 1].id}, a);
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* Puts the replies of a thread behind its first comment, each below what it answers. */
+static void append_replies(struct civic_comment_list *list, const struct civic_comment *replies,
+                           size_t count, int64_t parent_id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (replies[i].parent_id != parent_id)
+            continue;
+        list->items[list->count++] = replies[i];
+        if (replies[i].depth < CIVIC_COMMENT_MAX_DEPTH) // a reply's replies come after it in id
+            append_replies(list, replies + i + 1, count - i - 1, replies[i].id);
+    }
+}
+
+static enum err read_replies(struct store_tx *tx, int64_t viewer_id, int64_t root_id,
+                             struct arena *a, struct civic_comment_list *out)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(tx, COLUMNS " WHERE c.root_id = $2 ORDER BY c.id LIMIT $3", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, viewer_id);
+    store_bind_int(st, 2, root_id);
+    store_bind_int(st, 3, CIVIC_COMMENT_MAX_REPLIES);
+    out->count = 0;
+    while (!(err = store_step(st)))
+        read_row(st, a, &out->items[out->count++]);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static enum err add_replies(struct store_tx *tx, int64_t viewer_id, struct arena *a,
+                            struct civic_comment_list *list)
+{
+    struct civic_comment_list roots = *list, replies = {0};
+    replies.items = arena_alloc(a, CIVIC_COMMENT_MAX_REPLIES * sizeof(*replies.items));
+    size_t cap = roots.count;
+    list->count = 0;
+    for (size_t i = 0; i < roots.count; i++) {
+        enum err err = read_replies(tx, viewer_id, roots.items[i].id, a, &replies);
+        if (err)
+            return err;
+        if (list->items == roots.items || list->count + 1 + replies.count > cap) {
+            cap = 2 * (list->count + 1 + replies.count) + roots.count;
+            struct civic_comment *items = arena_alloc(a, cap * sizeof(*items));
+            if (list->count)
+                memcpy(items, list->items, list->count * sizeof(*items));
+            list->items = items;
+        }
+        list->items[list->count++] = roots.items[i];
+        append_replies(list, replies.items, replies.count, roots.items[i].id);
+    }
+    return OK;
+}
+
+enum err civic_comment_list(struct store_tx *tx, const struct civic_actor *actor,
+                            const struct civic_comment_query *query, struct arena *a,
+                            struct civic_comment_list *out, const char **why_out)
+{
+    static const char orders[] = {'n', 'o', 'r'};
+    bool is_up = query->sort == CIVIC_COMMENT_OLD;
+    struct civic_cursor start = {orders[query->sort], 0, is_up ? 0 : INT64_MAX};
+    *out = (struct civic_comment_list){0};
+    if (query->cursor.len && civic_cursor_parse(query->cursor, start.order, &start)) {
+        *why_out = "bad-cursor";
+        return ERR_INVALID;
+    }
+    enum err err = civic_proposal_enter(tx, actor, query->proposal_id, CIVIC_READ, NULL, why_out);
+    if (!err)
+        err = read_page(tx, actor->id, query, start, a, out);
+    if (!err && query->sort == CIVIC_COMMENT_THREADS)
+        err = add_replies(tx, actor->id, a, out);
+    return err;
+}
+
+static enum err find(struct store_tx *tx, int64_t viewer_id, int64_t id, struct arena *a,
+                     struct civic_comment *out)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(tx, COLUMNS " WHERE c.id = $2", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, viewer_id);
+    store_bind_int(st, 2, id);
+    err = store_step(st);
+    if (!err)
+        read_row(st, a, out);
+    store_finish(st);
+    return err;
+}
+
+enum err civic_comment_get(struct store_tx *tx, const struct civic_actor *actor, int64_t id,
+                           struct arena *a, struct civic_comment *out,
+                           struct civic_proposal_gate *gate_out, const char **why_out)
+{
+    enum err err = find(tx, actor->id, id, a, out);
+    return err ? err
+               : civic_proposal_enter(tx, actor, out->proposal_id, CIVIC_READ, gate_out, why_out);
+}
+
+enum err civic_comment_find(struct store_tx *tx, int64_t id, struct arena *a,
+                            struct civic_comment *out)
+{
+    return find(tx, 0, id, a, out);
+}
+
+/* ---- votes ---- */
+/* The comment's proposal and the vote that the user has now. */
+static enum err find_vote(struct store_tx *tx, int64_t user_id, int64_t id,
+                          struct civic_comment_votes *out)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(tx,
+                                 "SELECT c.proposal_id, c.up, c.down, v.value FROM comment c"
+                                 " LEFT JOIN comment_vote v ON v.comment_id = c.id"
+                                 " AND v.user_id = $1 WHERE c.id = $2",
+                                 &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, user_id);
+    store_bind_int(st, 2, id);
+    err = store_step(st);
+    if (!err)
+        *out = (struct civic_comment_votes){
+            .id = id,
+            .proposal_id = store_column_int(st, 0),
+            .up = store_column_int(st, 1),
+            .down = store_column_int(st, 2),
+            .vote = (int)store_column_int(st, 3),
+        };
+    store_finish(st);
+    return err;
+}
+
+static enum err write_vote(struct store_tx *tx, int64_t user_id, int64_t id, int value)
+{
+    struct store_stmt *st = NULL;
+    enum err err =
+        value ? store_prepare(tx,
+                              "INSERT INTO comment_vote (comment_id, user_id, value)"
+                              " VALUES ($1, $2, $3)"
+                              " ON CONFLICT (comment_id, user_id) DO UPDATE SET value = $3",
+                              &st)
+              : store_prepare(tx, "DELETE FROM comment_vote WHERE comment_id = $1 AND user_id = $2",
+                              &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, id);
+    store_bind_int(st, 2, user_id);
+    if (value)
+        store_bind_int(st, 3, value);
+    return store_run(st, NULL);
+}
+
+static enum err write_counts(struct store_tx *tx, const struct civic_comment_votes *v)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(tx, "UPDATE comment SET up = $2, down = $3 WHERE id = $1", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, v->id);
+    store_bind_int(st, 2, v->up);
+    store_bind_int(st, 3, v->down);
+    return store_run(st, NULL);
+}
+
+enum err civic_comment_vote(struct store_tx *tx, const struct civic_actor *actor, int64_t id,
+                            int value, struct civic_comment_votes *out, const char **why_out)
+{
+    enum err err = find_vote(tx, actor->id, id, out);
+    if (!err)
+        err = civic_proposal_enter(tx, actor, out->proposal_id, CIVIC_VOTE_COMMENT, NULL, why_out);
+    if (err || out->vote == value)
+        return err;
+    out->up += (value == 1) - (out->vote == 1);
+    out->down += (value == -1) - (out->vote == -1);
+    out->vote = value;
+    err = write_vote(tx, actor->id, id, value);
+    if (!err)
+        err = write_counts(tx, out);
+    if (!err)
+        err = civic_job_enqueue_once(tx, "comment.voted", (struct civic_job){.id = id}, 0);
+    return err;
+}

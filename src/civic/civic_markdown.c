@@ -1,0 +1,148 @@
+#include "civic/civic_markdown.h"
+
+#include <cmark.h>
+#include <stdlib.h>
+
+#include "core/check.h"
+
+enum { HEADING_SHIFT = 2, MAX_HEADING = 6 };
+
+/* Our own <a> and cmark's: text and attributes are escaped by then, so the bytes mean only this. */
+#define LINK_PLAIN "<a href=\""
+#define LINK_SAFE "<a rel=\"nofollow noopener\" href=\""
+
+static bool is_safe_url(const char *url)
+{
+    static const char *const schemes[] = {"http://", "https://", "mailto:"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Puts the children of a node in its place. */
+static void unwrap(cmark_node *node)
+{
+    for (cmark_node *child; (child = cmark_node_first_child(node));)
+        CHECK(cmark_node_insert_before(node, child));
+    cmark_node_free(node);
+}
+
+static void replace(cmark_node *node, cmark_node *other)
+{
+    CHECK(cmark_node_replace(node, other));
+    cmark_node_free(node);
+}
+
+static cmark_node *new_text(const char *literal)
+{
+    cmark_node *text = cmark_node_new(CMARK_NODE_TEXT);
+    cmark_node_set_literal(text, literal);
+    return text;
+}
+
+static void show_html_as_text(cmark_node *node, bool is_block)
+{
+    cmark_node *text = new_text(cmark_node_get_literal(node));
+    if (!is_block) {
+        replace(node, text);
+        return;
+    }
+    cmark_node *paragraph = cmark_node_new(CMARK_NODE_PARAGRAPH);
+    CHECK(cmark_node_append_child(paragraph, text));
+    replace(node, paragraph);
+}
+
+/* An image inside a link is only its words: links do not nest. */
+static bool is_in_link(cmark_node *node)
+{
+    for (cmark_node *p = cmark_node_parent(node); p; p = cmark_node_parent(p))
+        if (cmark_node_get_type(p) == CMARK_NODE_LINK)
+            return true;
+    return false;
+}
+
+static void link_image(cmark_node *image)
+{
+    const char *url = cmark_node_get_url(image);
+    if (!is_safe_url(url) || is_in_link(image)) {
+        unwrap(image);
+        return;
+    }
+    cmark_node *link = cmark_node_new(CMARK_NODE_LINK);
+    cmark_node_set_url(link, url);
+    if (!cmark_node_first_child(image))
+        CHECK(cmark_node_append_child(link, new_text(url)));
+    for (cmark_node *child; (child = cmark_node_first_child(image));)
+        CHECK(cmark_node_append_child(link, child));
+    replace(image, link);
+}
+
+static void make_safe(cmark_node *node)
+{
+    int level;
+    switch (cmark_node_get_type(node)) {
+    case CMARK_NODE_HTML_BLOCK:
+        show_html_as_text(node, true);
+        break;
+    case CMARK_NODE_HTML_INLINE:
+        show_html_as_text(node, false);
+        break;
+    case CMARK_NODE_IMAGE:
+        link_image(node);
+        break;
+    case CMARK_NODE_LINK:
+        if (!is_safe_url(cmark_node_get_url(node)))
+            unwrap(node);
+        break;
+    case CMARK_NODE_HEADING:
+        level = cmark_node_get_heading_level(node) + HEADING_SHIFT;
+        cmark_node_set_heading_level(node, level < MAX_HEADING ? level : MAX_HEADING);
+        break;
+    default: // cmark's enum: all other kinds are safe as they are
+        break;
+    }
+}
+
+/* Nodes are changed when the iterator leaves them, after their children: it has passed them by
+ * then. */
+static void make_tree_safe(cmark_node *root)
+{
+    cmark_iter *iter = cmark_iter_new(root);
+    for (cmark_event_type event; (event = cmark_iter_next(iter)) != CMARK_EVENT_DONE;) {
+        cmark_node *node = cmark_iter_get_node(iter);
+        cmark_node_type type = cmark_node_get_type(node);
+        bool is_leaf = type == CMARK_NODE_HTML_BLOCK || type == CMARK_NODE_HTML_INLINE;
+        if (event == CMARK_EVENT_EXIT || is_leaf)
+            make_safe(node);
+    }
+    cmark_iter_free(iter);
+}
+
+static struct str mark_links(const char *html, struct arena *a)
+{
+    size_t links = 0, len = strlen(html);
+    for (const char *p = html; (p = strstr(p, LINK_PLAIN)); p++)
+        links++;
+    struct str out = {0};
+    char *to = arena_alloc(a, len + links * (sizeof(LINK_SAFE) - sizeof(LINK_PLAIN)) + 1);
+    out.at = to;
+    for (const char *p; (p = strstr(html, LINK_PLAIN)); html = p + sizeof(LINK_PLAIN) - 1) {
+        to = mempcpy(to, html, (size_t)(p - html));
+        to = mempcpy(to, LINK_SAFE, sizeof(LINK_SAFE) - 1);
+    }
+    to = mempcpy(to, html, strlen(html));
+    out.len = (size_t)(to - out.at);
+    return out;
+}
+
+struct str civic_markdown_html(struct str text, struct arena *a)
+{
+    cmark_node *root = cmark_parse_document(text.at ? text.at : "", text.len, CMARK_OPT_DEFAULT);
+    make_tree_safe(root);
+    char *html = cmark_render_html(root, CMARK_OPT_DEFAULT);
+    struct str out = mark_links(html, a);
+    free(html);
+    cmark_node_free(root);
+    return out;
+}
