@@ -23,6 +23,7 @@
 #include "io/io_pool.h"
 #include "store/store.h"
 
+struct page;
 struct queue;
 
 /* One per process; read-only after start. */
@@ -34,6 +35,7 @@ struct api {
     const char *app_secret; // for /broadcasting/auth
     bool is_secure;         // cookies get Secure (behind TLS)
     const char *origin;     // own public origin when known ("https://viche.example"), else NULL: Host decides
+    struct page *page;      // the HTML pages, set by page_init; NULL: there are none
 };
 
 /* Who is asking; id 0: nobody. */
