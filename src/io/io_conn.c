@@ -43,6 +43,7 @@ struct io_conn {
     bool is_paused;
     bool is_read_done; // the peer sent FIN
     bool is_fin_sent;
+    bool is_full; // the socket did not take all of out
 };
 
 _Static_assert(sizeof(struct io_conn) < 320, "an idle connection is small");
@@ -55,7 +56,7 @@ static void update_poll(struct io_conn *c)
     int want = 0;
     if (!c->is_read_done && !(c->state == OPEN && c->is_paused))
         want |= UV_READABLE;
-    if (buf_len(&c->out) > 0)
+    if (c->is_full)
         want |= UV_WRITABLE;
     if (want == c->polled)
         return;
@@ -147,7 +148,8 @@ static void send_waiting(struct io_conn *c)
         if (sent > 0 && c->state == ENDING)
             io_timer_start(c->loop, &c->end_timer, FLUSH_WAIT_MS);
     }
-    if (buf_len(&c->out) > 0) {
+    c->is_full = buf_len(&c->out) > 0;
+    if (c->is_full) {
         update_poll(c);
         return;
     }
@@ -213,6 +215,7 @@ enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len)
     if (c->state == CLOSED || sent == len)
         return OK;
     enum err err = buf_append(&c->out, (const uint8_t *)bytes + sent, len - sent);
+    c->is_full = !err;
     if (!err)
         update_poll(c);
     return err;
