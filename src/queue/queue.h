@@ -1,17 +1,27 @@
 /* queue.h -- background jobs as rows beside the domain's data.
  *
  *     READY -- claim --> RUNNING -- commit + ack (one transaction) --> gone
- *       ^                  |  error: attempt + 1, run_at = now + random(0, min(cap, base * 2^attempt))
+ *       ^                  |  error: attempt + 1, run_at = now + random(0, min(cap, base *
+ * 2^attempt))
  *       '------------------'  lease over (process died): back to READY, epoch + 1
- *                          |  attempts used up --> DEAD, with the error
+ *                          |  attempts used up, no such handler, QUEUE_MAX_CRASHES --> DEAD, with
+ * the error
  *
- * Promises. A job exists if and only if the transaction that enqueued it committed. It runs at least once.
- * Its effects in our database happen exactly once: they are written in the transaction that acknowledges
- * it, which is refused when the job's epoch is not the claimer's (someone else claimed it since). Not
- * promised: that outside effects (announcements, mail) happen only once; they come after the commit.
+ * Promises. A job exists if and only if the transaction that enqueued it committed. It runs at
+ * least once. Its effects in our database happen exactly once: they are written in the transaction
+ * that acknowledges it, which is refused when the job's epoch is not the claimer's (someone else
+ * claimed it since). Not promised: that outside effects (announcements, mail) happen only once;
+ * they come after the commit. A process that dies under a job is no error of the job: it is counted
+ * apart (QUEUE_MAX_CRASHES), so that a job that kills its process does not do it for ever.
  *
- * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on the
- * writer, with the acknowledgement), done (after the commit is durable: announce).
+ * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on
+ * the writer, with the acknowledgement), done (after the commit is durable: announce).
+ *
+ * Order: jobs are claimed by run_at_ms, then id, and the done parts are called one at a time in the
+ * order of their commits. With one worker that is the order of the jobs; with more, only nearly.
+ *
+ *     queue_wake --> claim (store write) --> ready list --> worker: run --> commit + ack (store
+ * write, not waited for) --> finished list --> worker: done
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -31,24 +41,26 @@ struct queue_job {
     int64_t id;
     struct str kind, payload; // JSON; in the arena
     int64_t epoch;
-    int attempt;         // 0 at the first run
-    int64_t created_at_ms;
-    struct arena arena;  // the handler's memory for this run
-    void *user;          // from run to commit to done
+    int attempt; // 0 at the first run
+    int64_t created_at_ms, run_at_ms;
+    struct arena arena; // the handler's memory for this run
+    void *user;         // from run to commit to done
 };
 
 struct queue_handler {
     const char *kind;
     /* On a worker thread; may block, may read with store_read. Not OK: retry; put a reason into
-     * *why_out (static or in the job's arena). */
+     * *why_out (static or in the job's arena). NULL: nothing to do before the commit. */
     enum err (*run)(struct queue_job *job, void *ctx, struct str *why_out);
-    /* On the writer thread, in the acknowledging transaction. NULL: no effects. */
+    /* On the writer thread, in the acknowledging transaction. NULL: no effects. Not OK: its effects
+     * are undone and the job is tried again later. */
     enum err (*commit)(struct store_tx *tx, struct queue_job *job, void *ctx);
-    /* On the worker thread after the commit is durable. NULL: nothing. Not called when the commit was refused. */
+    /* On a worker thread, one at a time, after the commit is durable. NULL: nothing. Not called
+     * when the commit was refused. */
     void (*done)(struct queue_job *job, void *ctx);
     void *ctx;
-    int max_attempts;    // 0: 20
-    int64_t backoff_ms;  // base; 0: 1000
+    int max_attempts;   // 0: 20
+    int64_t backoff_ms; // base; 0: 1000
 };
 
 struct queue_new {
@@ -59,23 +71,27 @@ struct queue_new {
 enum { QUEUE_MAX_PAYLOAD_BYTES = 64 * 1024 };
 
 struct queue_options {
-    int workers;        // threads; 0: none run here
-    int64_t lease_ms;   // 30 s
+    int workers;            // threads; 0: none run here
+    int64_t lease_ms;       // 30 s
     int64_t backoff_cap_ms; // 1 h
-    int batch;          // jobs claimed at once by a worker; 0: 32
+    int batch;              // jobs claimed at once by a worker; 0: 32
 };
 
 /* handlers are borrowed for the queue's life. */
 struct queue *queue_new(struct store *store, const struct queue_options *options,
                         const struct queue_handler *handlers, size_t count);
-/* Returns the jobs of dead processes to READY (all RUNNING ones: the store is ours alone), then starts the workers. */
+/* Returns the jobs of dead processes to READY (all RUNNING ones: the store is ours alone), then
+ * starts the workers. */
 MUST_USE enum err queue_start(struct queue *q);
-/* Claims nothing more, waits for running jobs (bounded by drain_ms; the rest go back by lease), joins. */
-void queue_stop(struct queue *q, int64_t drain_ms);
+/* Claims nothing more, gives back what no worker has begun, waits up to drain_ms for running jobs,
+ * joins. False: a handler still runs. Its thread and the queue then live on (queue_free leaves
+ * them) and its job goes back at the next start: end the process without store_close. */
+bool queue_stop(struct queue *q, int64_t drain_ms);
 void queue_free(struct queue *q);
 
-/* In the caller's transaction. id_out may be NULL; 0: skipped by unique_key. Workers wake when it commits
- * (the store's on_commit leads to queue_wake). */
+/* In the caller's transaction. id_out may be NULL; 0: skipped by unique_key. Workers wake when it
+ * commits (the store's on_commit leads to queue_wake). ERR_INVALID: no kind. ERR_TOO_LARGE: the
+ * payload. A payload without bytes is kept as an empty text. */
 MUST_USE enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out);
 
 /* Tells the workers that something may be ready. Cheap; any thread. */
@@ -83,18 +99,32 @@ void queue_wake(struct queue *q);
 
 struct queue_stats {
     int64_t ready, scheduled, running, dead; // rows now
-    int64_t done, failed, refused;            // since start: acknowledged, errors, stale acknowledgements
+    int64_t done, failed, refused; // since start: acknowledged, errors, stale acknowledgements
 };
 MUST_USE enum err queue_get_stats(struct queue *q, struct queue_stats *out);
 
 /* ---- the pieces that workers use; public for tests ---- */
-/* Leases up to cap ready jobs, oldest first. ERR_NOT_FOUND: none; *next_run_at_out: when the next one is due, or 0. */
-MUST_USE enum err queue_claim(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs, size_t cap,
-                              size_t *count_out, int64_t *next_run_at_out);
+/* How often the process may die under a job before the job is DEAD. High, because a process that
+ * dies takes along jobs that are not to blame. */
+enum { QUEUE_MAX_CRASHES = 10 };
+
+/* Returns jobs whose lease is over, then leases up to cap ready jobs, oldest first, each with an
+ * arena that the caller frees. ERR_NOT_FOUND: none is due; *next_run_at_out: when one will be (by
+ * its time or the end of another's lease), or 0. Commit the transaction also then. */
+MUST_USE enum err queue_claim(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs,
+                              size_t cap, size_t *count_out, int64_t *next_run_at_out);
 /* Removes the job. ERR_CONFLICT: the epoch is stale; the caller's transaction must roll back. */
 MUST_USE enum err queue_ack(struct store_tx *tx, const struct queue_job *job);
-/* Puts the job back for a later try, or to DEAD. ERR_CONFLICT: stale. */
+/* Puts the job back for a later try, or to DEAD. When a READY job has its unique_key, that one will
+ * do the work: the failed one is dropped. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str why,
                              int64_t delay_ms, bool is_dead);
+/* Lets the lease end lease_ms from now. ERR_CONFLICT: stale. */
+MUST_USE enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms);
+/* Puts a job back that was claimed and not begun: neither an attempt nor a crash. ERR_CONFLICT:
+ * stale. */
+MUST_USE enum err queue_release(struct store_tx *tx, const struct queue_job *job);
+/* Returns the jobs whose lease ends by then_ms to READY (INT64_MAX: every running one). */
+MUST_USE enum err queue_recover(struct store_tx *tx, int64_t then_ms);
 
 #endif

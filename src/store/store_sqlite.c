@@ -39,6 +39,7 @@ enum {
     RESTART_WAIT_MS = 100,
     STARVED_STEP_PAGES = 1000, // readers hold the WAL: try again only after so many pages more
     FIRST_CACHE = 64,
+    MAX_PARAMETERS = 99,
     DEFAULT_BUSY_MS = 5000,
 };
 
@@ -64,6 +65,8 @@ struct sqlite_stmt {
     const char *sql;
     struct list open;
     enum err bind_err;
+    // SQLite numbers $N by where it appears first, PostgreSQL by its N, and so do we
+    uint8_t slots[MAX_PARAMETERS + 1];
 };
 
 static struct sqlite_conn *conn_of(struct store_conn *c)
@@ -163,6 +166,24 @@ static void reset(struct store_stmt *base)
     list_remove(&st->open);
 }
 
+static void find_slots(struct sqlite_stmt *st)
+{
+    int count = sqlite3_bind_parameter_count(st->handle);
+    for (int slot = 1; slot <= count; slot++) {
+        int64_t number = 0;
+        const char *name = sqlite3_bind_parameter_name(st->handle, slot);
+        CHECK(name && name[0] == '$' && !str_parse_int(str_of(name + 1), &number));
+        CHECK(number >= 1 && number <= MAX_PARAMETERS);
+        st->slots[number] = (uint8_t)slot;
+    }
+}
+
+/* An index that the statement does not have gives 0, which SQLite refuses. */
+static int slot_of_parameter(const struct sqlite_stmt *st, int index)
+{
+    return index >= 1 && index <= MAX_PARAMETERS ? st->slots[index] : 0;
+}
+
 static enum err prepare_new(struct sqlite_conn *c, const char *sql, struct sqlite_stmt **out)
 {
     sqlite3_stmt *handle = NULL;
@@ -172,8 +193,12 @@ static enum err prepare_new(struct sqlite_conn *c, const char *sql, struct sqlit
     CHECK(handle != NULL);
 
     struct sqlite_stmt *st = MEM_NEW(struct sqlite_stmt);
-    *st = (struct sqlite_stmt){{c->base.driver}, c, handle, sql, {NULL, NULL}, OK};
+    st->base.driver = c->base.driver;
+    st->conn = c;
+    st->handle = handle;
+    st->sql = sql;
     list_init(&st->open);
+    find_slots(st);
     if ((c->cache_count + 1) * 2 > c->cache_cap)
         grow_cache(c);
     c->cache[slot_of(c, sql)] = st;
@@ -212,20 +237,20 @@ static void note_bind(struct sqlite_stmt *st, int code)
 static void bind_int(struct store_stmt *base, int index, int64_t value)
 {
     struct sqlite_stmt *st = stmt_of(base);
-    note_bind(st, sqlite3_bind_int64(st->handle, index, value));
+    note_bind(st, sqlite3_bind_int64(st->handle, slot_of_parameter(st, index), value));
 }
 
 static void bind_bytes(struct store_stmt *base, int index, struct str value, bool is_blob)
 {
     struct sqlite_stmt *st = stmt_of(base);
-    int code;
+    int code, slot = slot_of_parameter(st, index);
     if (!value.at)
-        code = sqlite3_bind_null(st->handle, index);
+        code = sqlite3_bind_null(st->handle, slot);
     else if (is_blob)
-        code = sqlite3_bind_blob64(st->handle, index, value.at, value.len, SQLITE_STATIC);
+        code = sqlite3_bind_blob64(st->handle, slot, value.at, value.len, SQLITE_STATIC);
     else
         code =
-            sqlite3_bind_text64(st->handle, index, value.at, value.len, SQLITE_STATIC, SQLITE_UTF8);
+            sqlite3_bind_text64(st->handle, slot, value.at, value.len, SQLITE_STATIC, SQLITE_UTF8);
     note_bind(st, code);
 }
 

@@ -366,6 +366,33 @@ TEST(store_carries_every_type_both_ways)
     test_store_end(&t);
 }
 
+static enum err bind_in_any_order(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    struct store_stmt *st = NULL;
+    EXPECT_EQ(store_prepare(tx, "SELECT $2 + $2, $1, $3", &st), OK);
+    store_bind_int(st, 1, 10);
+    store_bind_int(st, 2, 20);
+    store_bind_int(st, 3, 30);
+    EXPECT_EQ(store_step(st), OK);
+    EXPECT_EQ(store_column_int(st, 0), 40);
+    EXPECT_EQ(store_column_int(st, 1), 10);
+    EXPECT_EQ(store_column_int(st, 2), 30);
+    store_finish(st);
+    EXPECT_EQ(store_prepare(tx, "SELECT $1", &st), OK);
+    store_bind_int(st, 2, 1); // it has no $2
+    EXPECT_EQ(store_step(st), ERR_INVALID);
+    return OK;
+}
+
+TEST(store_numbers_parameters_by_their_number_wherever_they_stand)
+{
+    struct test_store t;
+    open_with_notes(&t);
+    EXPECT_EQ(store_read(t.store, bind_in_any_order, NULL), OK);
+    test_store_end(&t);
+}
+
 static enum err leave_open(struct store_tx *tx, void *arg)
 {
     (void)arg;

@@ -1,0 +1,332 @@
+/* queue.c -- jobs in the database: enqueue, claim, ack, fail. queue_worker.c runs them.
+ *
+ * Every change of a running job names its epoch and the state RUNNING; a row that is not hit says
+ * that the job is somebody else's by now, and the caller's transaction goes back.
+ */
+#include "queue/queue.h"
+
+#include <stdlib.h>
+
+#include "queue/queue_internal.h"
+
+enum { MAX_ERROR_BYTES = 1000 };
+
+/* ---- enqueue ---- */
+
+enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out)
+{
+    struct store_stmt *st;
+    if (job->kind.len == 0)
+        return ERR_INVALID;
+    if (job->payload.len > QUEUE_MAX_PAYLOAD_BYTES)
+        return ERR_TOO_LARGE;
+    enum err err =
+        store_prepare(tx,
+                      "INSERT INTO job (kind, payload, unique_key, run_at_ms, created_at_ms) "
+                      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id",
+                      &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, job->kind);
+    store_bind_text(st, 2, job->payload.at ? job->payload : STR(""));
+    if (job->unique_key.len > 0)
+        store_bind_text(st, 3, job->unique_key);
+    store_bind_int(st, 4, job->run_at_ms > 0 ? job->run_at_ms : store_now_ms(tx));
+    store_bind_int(st, 5, store_now_ms(tx));
+    err = store_step(st);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    if (id_out)
+        *id_out = err ? 0 : store_column_int(st, 0);
+    store_finish(st);
+    return OK;
+}
+
+/* ---- claim ---- */
+
+/* Runs a statement whose parameters are integers; changes_out may be NULL. */
+static enum err change(struct store_tx *tx, const char *sql, const int64_t *values, int count,
+                       int64_t *changes_out)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(tx, sql, &st);
+    if (err)
+        return err;
+    for (int i = 0; i < count; i++)
+        store_bind_int(st, i + 1, values[i]);
+    return store_run(st, changes_out);
+}
+
+enum err queue_recover(struct store_tx *tx, int64_t then_ms)
+{
+    static const struct {
+        const char *sql; // $1: leases that ended by then; $2: how many crashes are too many
+        int parameters;
+    } steps[] = {
+        {"UPDATE job SET state = 2, crash = crash + 1, last_error = 'the process died while it "
+         "ran' "
+         "WHERE state = 1 AND lease_until_ms <= $1 AND crash + 1 >= $2",
+         2},
+        // Two of one key may have run side by side: of those that come back the newest does the
+        // work.
+        {"DELETE FROM job WHERE state = 1 AND lease_until_ms <= $1 AND unique_key IS NOT NULL "
+         "AND (EXISTS (SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
+         "AND other.state = 0) OR EXISTS (SELECT 1 FROM job AS other WHERE other.state = 1 "
+         "AND other.lease_until_ms <= $1 AND other.unique_key = job.unique_key AND other.id > "
+         "job.id))",
+         1},
+        {"UPDATE job SET state = 0, crash = crash + 1 WHERE state = 1 AND lease_until_ms <= $1", 1},
+    };
+    const int64_t values[] = {then_ms, QUEUE_MAX_CRASHES};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        enum err err = change(tx, steps[i].sql, values, steps[i].parameters, NULL);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+/* The one integer of a query, 0 when it is NULL. */
+static enum err ask(struct store_tx *tx, const char *sql, int64_t *out)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(tx, sql, &st);
+    if (err)
+        return err;
+    err = store_step(st);
+    if (!err)
+        *out = store_column_int(st, 0);
+    store_finish(st);
+    return err;
+}
+
+static void job_of_row(struct store_stmt *st, struct queue_job *job)
+{
+    *job = (struct queue_job){
+        .id = store_column_int(st, 0),
+        .epoch = store_column_int(st, 3),
+        .attempt = (int)store_column_int(st, 4),
+        .created_at_ms = store_column_int(st, 5),
+        .run_at_ms = store_column_int(st, 6),
+    };
+    arena_init(&job->arena);
+    job->kind = arena_str(&job->arena, store_column_text(st, 1));
+    job->payload = arena_str(&job->arena, store_column_text(st, 2));
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct queue_job *x = a, *y = b;
+    if (x->run_at_ms != y->run_at_ms)
+        return x->run_at_ms < y->run_at_ms ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static enum err claim_due(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs, size_t cap,
+                          size_t *count_out)
+{
+    struct store_stmt *st;
+    size_t count = 0;
+    enum err err = store_prepare(
+        tx,
+        "UPDATE job SET state = 1, epoch = epoch + 1, lease_until_ms = $2 WHERE id IN "
+        "(SELECT id FROM job WHERE state = 0 AND run_at_ms <= $1 ORDER BY run_at_ms, id LIMIT $3) "
+        "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms",
+        &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, store_now_ms(tx));
+    store_bind_int(st, 2, store_now_ms(tx) + lease_ms);
+    store_bind_int(st, 3, (int64_t)cap);
+    while (!(err = store_step(st)))
+        job_of_row(st, &jobs[count++]);
+    if (err != ERR_NOT_FOUND) {
+        for (size_t i = 0; i < count; i++)
+            arena_done(&jobs[i].arena);
+        return err;
+    }
+    // RETURNING promises no order.
+    qsort(jobs, count, sizeof(jobs[0]), by_age);
+    *count_out = count;
+    return OK;
+}
+
+enum err queue_claim(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs, size_t cap,
+                     size_t *count_out, int64_t *next_run_at_out)
+{
+    int64_t lease_end = 0, run_at = 0;
+    size_t count = 0;
+    enum err err = ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", &lease_end);
+    if (!err && lease_end > 0 && lease_end <= store_now_ms(tx)) {
+        err = queue_recover(tx, store_now_ms(tx));
+        if (!err)
+            err = ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", &lease_end);
+    }
+    if (!err)
+        err = claim_due(tx, lease_ms, jobs, cap, &count);
+    if (err)
+        return err;
+    *count_out = count;
+    *next_run_at_out = 0;
+    if (count > 0)
+        return OK;
+    err = ask(tx, "SELECT min(run_at_ms) FROM job WHERE state = 0", &run_at);
+    if (err)
+        return err;
+    bool is_lease_first = run_at == 0 || (lease_end > 0 && lease_end < run_at);
+    *next_run_at_out = is_lease_first ? lease_end : run_at;
+    return ERR_NOT_FOUND;
+}
+
+/* ---- the end of a run ---- */
+
+/* sql takes the job's id and epoch first. */
+static enum err change_claimed(struct store_tx *tx, const char *sql, const struct queue_job *job)
+{
+    const int64_t values[] = {job->id, job->epoch};
+    int64_t changes = 0;
+    enum err err = change(tx, sql, values, 2, &changes);
+    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+}
+
+enum err queue_ack(struct store_tx *tx, const struct queue_job *job)
+{
+    return change_claimed(tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = 1", job);
+}
+
+/* OK: it is gone, because a ready one has its key. ERR_CONFLICT: it must go back itself. */
+static enum err drop_twin(struct store_tx *tx, const struct queue_job *job)
+{
+    return change_claimed(tx,
+                          "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = 1 AND EXISTS "
+                          "(SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
+                          "AND other.state = 0)",
+                          job);
+}
+
+static struct str shorten(struct str text)
+{
+    if (text.len <= MAX_ERROR_BYTES)
+        return text;
+    size_t len = MAX_ERROR_BYTES;
+    while (len > 0 && ((unsigned char)text.at[len] & 0xc0) == 0x80) // not inside a character
+        len--;
+    return (struct str){text.at, len};
+}
+
+enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str why,
+                    int64_t delay_ms, bool is_dead)
+{
+    struct store_stmt *st;
+    int64_t changes = 0;
+    if (!is_dead) {
+        enum err err = drop_twin(tx, job);
+        if (err != ERR_CONFLICT)
+            return err;
+    }
+    enum err err = store_prepare(
+        tx,
+        "UPDATE job SET state = $3, attempt = attempt + 1, run_at_ms = $4, last_error = $5 "
+        "WHERE id = $1 AND epoch = $2 AND state = 1",
+        &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, job->id);
+    store_bind_int(st, 2, job->epoch);
+    store_bind_int(st, 3, is_dead ? QUEUE_DEAD : QUEUE_READY);
+    store_bind_int(st, 4, store_now_ms(tx) + delay_ms);
+    store_bind_text(st, 5, shorten(why));
+    err = store_run(st, &changes);
+    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+}
+
+enum err queue_release(struct store_tx *tx, const struct queue_job *job)
+{
+    enum err err = drop_twin(tx, job);
+    if (err != ERR_CONFLICT)
+        return err;
+    return change_claimed(tx, "UPDATE job SET state = 0 WHERE id = $1 AND epoch = $2 AND state = 1",
+                          job);
+}
+
+enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
+{
+    const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms};
+    int64_t changes = 0;
+    enum err err =
+        change(tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = 1",
+               values, 3, &changes);
+    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+}
+
+/* ---- numbers ---- */
+
+static enum err read_stats(struct store_tx *tx, void *arg)
+{
+    struct queue_stats *stats = arg;
+    struct store_stmt *st;
+    enum err err =
+        store_prepare(tx,
+                      "SELECT (SELECT count(*) FROM job WHERE state = 0 AND run_at_ms <= $1), "
+                      "(SELECT count(*) FROM job WHERE state = 0 AND run_at_ms > $1), "
+                      "(SELECT count(*) FROM job WHERE state = 1), "
+                      "(SELECT count(*) FROM job WHERE state = 2)",
+                      &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, store_now_ms(tx));
+    err = store_step(st);
+    if (!err) {
+        stats->ready = store_column_int(st, 0);
+        stats->scheduled = store_column_int(st, 1);
+        stats->running = store_column_int(st, 2);
+        stats->dead = store_column_int(st, 3);
+    }
+    store_finish(st);
+    return err;
+}
+
+enum err queue_get_stats(struct queue *q, struct queue_stats *out)
+{
+    struct queue_stats stats = {0};
+    queue_worker_count(q, &stats);
+    enum err err = store_read(queue_worker_store(q), read_stats, &stats);
+    if (!err)
+        *out = stats;
+    return err;
+}
+
+/* ---- the workers ---- */
+
+struct queue *queue_new(struct store *store, const struct queue_options *options,
+                        const struct queue_handler *handlers, size_t count)
+{
+    return queue_worker_new(store, options, handlers, count);
+}
+
+static enum err recover_all(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return queue_recover(tx, INT64_MAX);
+}
+
+enum err queue_start(struct queue *q)
+{
+    enum err err = store_write_wait(queue_worker_store(q), recover_all, NULL);
+    return err ? err : queue_worker_start(q);
+}
+
+bool queue_stop(struct queue *q, int64_t drain_ms)
+{
+    return queue_worker_stop(q, drain_ms);
+}
+
+void queue_free(struct queue *q)
+{
+    queue_worker_free(q);
+}
+
+void queue_wake(struct queue *q)
+{
+    queue_worker_wake(q);
+}

@@ -1,0 +1,18 @@
+/* queue_internal.h -- what queue.c needs of queue_worker.c; the contracts are those of queue.h. */
+#ifndef QUEUE_INTERNAL_H
+#define QUEUE_INTERNAL_H
+
+#include "queue/queue.h"
+
+struct queue *queue_worker_new(struct store *store, const struct queue_options *options,
+                               const struct queue_handler *handlers, size_t count);
+MUST_USE enum err queue_worker_start(struct queue *q);
+bool queue_worker_stop(struct queue *q, int64_t drain_ms);
+void queue_worker_free(struct queue *q);
+void queue_worker_wake(struct queue *q);
+
+struct store *queue_worker_store(struct queue *q);
+/* Fills in done, failed and refused. */
+void queue_worker_count(struct queue *q, struct queue_stats *out);
+
+#endif

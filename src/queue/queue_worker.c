@@ -1,0 +1,614 @@
+/* queue_worker.c -- the threads that run jobs.
+ *
+ *     wake, or a job's time --> claim --(store)--> ready --> run --(store: commit + ack)-->
+ * finished --> done | error                 | error
+ *                                                             '---> fail (store) <----'
+ *
+ * No worker waits for the store: it hands over the commit and takes the next job, so that the
+ * acknowledgements of many jobs share one fsync, with each other and with the answers of the web.
+ * What the store has finished comes back on the list `finished`, which one worker at a time
+ * empties, in order.
+ *
+ * The claim is one store_write of the queue, never two at once. It fetches a batch for all workers
+ * while they still have half a batch to do. A flag, may_be_ready, says that a claim could find
+ * something: set by queue_wake, by a full batch and by the clock; so an idle queue does nothing at
+ * all.
+ *
+ * Every job from claim to end is on `hand`; the renewer extends their leases at a third of the
+ * lease. Locks: the queue's mutex, then (inside store_write_later) the writer's; never the reverse.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/crypto.h"
+#include "core/list.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "queue/queue_internal.h"
+
+enum {
+    DEFAULT_LEASE_MS = 30 * 1000,
+    DEFAULT_BACKOFF_CAP_MS = 3600 * 1000,
+    DEFAULT_BACKOFF_MS = 1000,
+    DEFAULT_BATCH = 32,
+    DEFAULT_MAX_ATTEMPTS = 20,
+    HAND_BATCHES = 4,       // at most so many batches from claim to end
+    STORE_RETRY_MS = 1000,  // the store refused or failed a claim
+    MAX_NAP_MS = 60 * 1000, // the operator may set the clock while we wait
+    RENEW_PART = 3,
+};
+
+enum outcome { DONE, STALE, FAILED, LOST };
+
+/* One claimed job on its way. */
+struct run {
+    struct store_write write; // first: on_done casts back
+    struct queue_job job;
+    struct queue *queue;
+    const struct queue_handler *handler; // NULL: unknown kind
+    struct list place;                   // in ready or finished, or in none
+    struct list in_hand;
+    enum outcome outcome;
+    bool is_stale; // set in the transaction: the fence refused it
+    struct str why;
+    int64_t delay_ms;
+    bool is_dead;
+};
+
+struct queue {
+    struct store *store;
+    struct queue_options options;
+    const struct queue_handler *handlers;
+    size_t handlers_count;
+    pthread_t *threads, renewer;
+
+    pthread_mutex_t mutex; // guards what follows, up to the blank line
+    pthread_cond_t work;   // for workers
+    pthread_cond_t ended;  // for stop: a job ended, a claim came back
+    pthread_cond_t tick;   // for the renewer
+    struct list ready, finished, hand;
+    int ready_count, hand_count;
+    bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
+    int64_t due_at_ms; // when to claim again; unix time, 0: not known
+    int64_t done, failed, refused;
+
+    struct store_write claim; // the one claim: these belong to it while is_claiming
+    struct queue_job *claimed;
+    size_t claimed_count;
+    int64_t claimed_next_ms;
+};
+
+static void maybe_claim(struct queue *q);
+
+/* ---- time ---- */
+
+static struct timespec deadline_of(int64_t wait_ms)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += wait_ms / 1000;
+    end.tv_nsec += wait_ms % 1000 * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_nsec -= 1000000000;
+        end.tv_sec++;
+    }
+    return end;
+}
+
+/* Full jitter: a crowd that failed together does not come back together. */
+static int64_t backoff_ms(const struct queue *q, const struct run *run)
+{
+    int64_t base = run->handler->backoff_ms > 0 ? run->handler->backoff_ms : DEFAULT_BACKOFF_MS;
+    int64_t cap = q->options.backoff_cap_ms;
+    uint64_t random;
+
+    for (int i = 0; i < run->job.attempt && base < cap; i++)
+        base *= 2;
+    crypto_random(&random, sizeof(random));
+    return (int64_t)(random % (uint64_t)((base < cap ? base : cap) + 1));
+}
+
+/* ---- the life of a run ---- */
+
+static const struct queue_handler *find_handler(const struct queue *q, struct str kind)
+{
+    for (size_t i = 0; i < q->handlers_count; i++)
+        if (str_eq(str_of(q->handlers[i].kind), kind))
+            return &q->handlers[i];
+    return NULL;
+}
+
+/* Takes a claimed job over. Called with the mutex held. */
+static void add_run(struct queue *q, const struct queue_job *job)
+{
+    struct run *run = MEM_NEW(struct run);
+    run->queue = q;
+    run->job = *job;
+    run->handler = find_handler(q, job->kind);
+    list_append(&q->ready, &run->place);
+    list_append(&q->hand, &run->in_hand);
+    q->ready_count++;
+    q->hand_count++;
+}
+
+/* Called with the mutex held. */
+static void end_run(struct queue *q, struct run *run)
+{
+    list_remove(&run->in_hand);
+    q->hand_count--;
+    arena_done(&run->job.arena);
+    mem_free(run);
+    if (q->is_stopping)
+        pthread_cond_signal(&q->ended);
+}
+
+static void finish(struct run *run, enum outcome outcome)
+{
+    struct queue *q = run->queue;
+    pthread_mutex_lock(&q->mutex);
+    run->outcome = outcome;
+    list_append(&q->finished, &run->place);
+    pthread_cond_signal(&q->work);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+static void submit(struct run *run, store_fn *fn, void (*on_done)(struct store_write *, enum err))
+{
+    run->write = (struct store_write){.fn = fn, .arg = run, .on_done = on_done};
+    // Refused only when the store closes: our own jobs are far fewer than its lane takes.
+    if (store_write_later(run->queue->store, &run->write))
+        finish(run, LOST);
+}
+
+static enum err fail_fn(struct store_tx *tx, void *arg)
+{
+    struct run *run = arg;
+    enum err err = queue_fail(tx, &run->job, run->why, run->delay_ms, run->is_dead);
+    run->is_stale = err == ERR_CONFLICT;
+    return err;
+}
+
+static void on_failed(struct store_write *write, enum err err)
+{
+    struct run *run = (struct run *)(void *)write;
+    finish(run, !err ? FAILED : run->is_stale ? STALE : LOST);
+}
+
+/* Records that the run went wrong. why lives in the job's arena or for ever. */
+static void fail_run(struct run *run, struct str why)
+{
+    const struct queue_handler *handler = run->handler;
+    int max = handler && handler->max_attempts > 0 ? handler->max_attempts : DEFAULT_MAX_ATTEMPTS;
+
+    run->why = why;
+    run->is_dead = !handler || run->job.attempt + 1 >= max;
+    run->delay_ms = run->is_dead ? 0 : backoff_ms(run->queue, run);
+    submit(run, fail_fn, on_failed);
+}
+
+static enum err commit_fn(struct store_tx *tx, void *arg)
+{
+    struct run *run = arg;
+    enum err err = queue_ack(tx, &run->job); // first: a stale job's effects need not be tried
+    run->is_stale = err == ERR_CONFLICT;
+    if (err || !run->handler->commit)
+        return err;
+    return run->handler->commit(tx, &run->job, run->handler->ctx);
+}
+
+static void on_committed(struct store_write *write, enum err err)
+{
+    struct run *run = (struct run *)(void *)write;
+    if (!err)
+        finish(run, DONE);
+    else if (run->is_stale)
+        finish(run, STALE);
+    else
+        fail_run(run, str_of(err_text(err)));
+}
+
+static void run_job(struct run *run)
+{
+    const struct queue_handler *handler = run->handler;
+    if (!handler) {
+        fail_run(run, arena_printf(&run->job.arena, "no handler for jobs of kind %.*s",
+                                   STR_ARG(run->job.kind)));
+        return;
+    }
+    struct str why = {NULL, 0};
+    enum err err = handler->run ? handler->run(&run->job, handler->ctx, &why) : OK;
+    if (err)
+        fail_run(run, why.len > 0 ? why : str_of(err_text(err)));
+    else
+        submit(run, commit_fn, on_committed);
+}
+
+/* The last step, after the store has spoken; without the mutex. */
+static void tell(struct run *run)
+{
+    char kind[LOG_QUOTE_BYTES], why[LOG_QUOTE_BYTES];
+    const struct queue_job *job = &run->job;
+
+    switch (run->outcome) {
+    case DONE:
+        if (run->handler->done)
+            run->handler->done(&run->job, run->handler->ctx);
+        break;
+    case STALE:
+        log_warn("at=queue_worker.refused job=%lld epoch=%lld why=stale", (long long)job->id,
+                 (long long)job->epoch);
+        break;
+    case FAILED:
+        log_line(run->is_dead ? LOG_ERROR : LOG_WARN,
+                 "at=queue_worker.failed job=%lld kind=%s attempt=%d dead=%d retry_ms=%lld why=%s",
+                 (long long)job->id, log_quote(job->kind, kind), job->attempt, run->is_dead,
+                 (long long)run->delay_ms, log_quote(run->why, why));
+        break;
+    case LOST:
+        log_error(
+            "at=queue_worker.lost job=%lld why=\"the store failed: it comes back by its lease\"",
+            (long long)job->id);
+        break;
+    }
+}
+
+static void count(struct queue *q, enum outcome outcome)
+{
+    q->done += outcome == DONE;
+    q->refused += outcome == STALE;
+    q->failed += outcome == FAILED;
+    if (outcome == FAILED || outcome == LOST)
+        q->may_be_ready = true; // the next claim learns when it comes back
+}
+
+/* ---- claiming ---- */
+
+static enum err claim_fn(struct store_tx *tx, void *arg)
+{
+    struct queue *q = arg;
+    for (size_t i = 0; i < q->claimed_count; i++) // of an earlier try
+        arena_done(&q->claimed[i].arena);
+    q->claimed_count = 0;
+    enum err err = queue_claim(tx, q->options.lease_ms, q->claimed, (size_t)q->options.batch,
+                               &q->claimed_count, &q->claimed_next_ms);
+    return err == ERR_NOT_FOUND ? OK : err; // what it recovered stays
+}
+
+/* Called with the mutex held. */
+static void claim_later(struct queue *q)
+{
+    q->due_at_ms = clock_unix_ms() + STORE_RETRY_MS;
+}
+
+static void on_claimed(struct store_write *write, enum err err)
+{
+    struct queue *q = write->arg;
+    pthread_mutex_lock(&q->mutex);
+    size_t got = q->claimed_count;
+    q->is_claiming = false;
+    q->claimed_count = 0;
+    for (size_t i = 0; i < got; i++) {
+        if (err)
+            arena_done(&q->claimed[i].arena);
+        else
+            add_run(q, &q->claimed[i]);
+    }
+    if (err)
+        claim_later(q); // the store has logged it
+    else if (got == 0)
+        q->due_at_ms = q->claimed_next_ms;
+    else
+        q->may_be_ready = true; // more, or the time of the next one
+    maybe_claim(q);
+    pthread_cond_broadcast(&q->work);
+    pthread_cond_signal(&q->ended);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+/* Called with the mutex held. */
+static void maybe_claim(struct queue *q)
+{
+    int batch = q->options.batch;
+    if (!q->is_started || q->is_stopping || q->is_claiming || !q->may_be_ready)
+        return;
+    if (q->ready_count > batch / 2 || q->hand_count > (HAND_BATCHES - 1) * batch)
+        return;
+    q->claim = (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed};
+    q->may_be_ready = false;
+    q->is_claiming = true;
+    if (store_write_later(q->store, &q->claim)) {
+        q->is_claiming = false;
+        claim_later(q);
+    }
+}
+
+void queue_worker_wake(struct queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->may_be_ready = true;
+    maybe_claim(q);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+/* ---- threads ---- */
+
+/* Waits for something to do or for the time of the next claim. Called with the mutex held. */
+static void wait_for_work(struct queue *q)
+{
+    if (q->due_at_ms == 0 || q->may_be_ready || q->is_claiming) {
+        pthread_cond_wait(&q->work, &q->mutex);
+        return;
+    }
+    int64_t left = q->due_at_ms - clock_unix_ms();
+    if (left > 0) {
+        struct timespec end = deadline_of(left < MAX_NAP_MS ? left : MAX_NAP_MS);
+        if (pthread_cond_timedwait(&q->work, &q->mutex, &end) != ETIMEDOUT)
+            return;
+    }
+    q->due_at_ms = 0;
+    q->may_be_ready = true;
+    maybe_claim(q);
+}
+
+/* Called with the mutex held, which it lets go of meanwhile. */
+static void tell_finished(struct queue *q)
+{
+    struct list *node;
+    q->is_telling = true;
+    while ((node = list_shift(&q->finished))) {
+        struct run *run = LIST_ENTRY(node, struct run, place);
+        pthread_mutex_unlock(&q->mutex);
+        tell(run);
+        pthread_mutex_lock(&q->mutex);
+        count(q, run->outcome);
+        end_run(q, run);
+    }
+    q->is_telling = false;
+    maybe_claim(q);
+}
+
+static void take_ready(struct queue *q)
+{
+    struct run *run = LIST_ENTRY(list_shift(&q->ready), struct run, place);
+    q->ready_count--;
+    maybe_claim(q); // the next batch comes while this one is run
+    pthread_mutex_unlock(&q->mutex);
+    run_job(run);
+    pthread_mutex_lock(&q->mutex);
+}
+
+static void *work(void *arg)
+{
+    struct queue *q = arg;
+    pthread_mutex_lock(&q->mutex);
+    while (!q->is_over) {
+        if (!list_is_empty(&q->finished) && !q->is_telling)
+            tell_finished(q);
+        else if (!list_is_empty(&q->ready) && !q->is_stopping)
+            take_ready(q);
+        else
+            wait_for_work(q);
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return NULL;
+}
+
+/* The jobs in hand, copied so that they may end meanwhile. */
+struct renewal {
+    struct queue_job *jobs; // only id and epoch
+    size_t count;
+    int64_t lease_ms;
+};
+
+static enum err renew_fn(struct store_tx *tx, void *arg)
+{
+    struct renewal *r = arg;
+    for (size_t i = 0; i < r->count; i++) {
+        enum err err = queue_renew(tx, &r->jobs[i], r->lease_ms);
+        if (err && err != ERR_CONFLICT) // ended, or lost: its commit will be refused
+            return err;
+    }
+    return OK;
+}
+
+static void renew_hand(struct queue *q)
+{
+    struct renewal r = {.lease_ms = q->options.lease_ms};
+    r.jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
+    for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
+        const struct run *run = LIST_ENTRY(node, struct run, in_hand);
+        r.jobs[r.count++] = (struct queue_job){.id = run->job.id, .epoch = run->job.epoch};
+    }
+    pthread_mutex_unlock(&q->mutex);
+    if (r.count > 0 && store_write_wait(q->store, renew_fn, &r))
+        log_warn("at=queue_worker.renew why=\"the store failed\"");
+    mem_free(r.jobs);
+    pthread_mutex_lock(&q->mutex);
+}
+
+static void *renew(void *arg)
+{
+    struct queue *q = arg;
+    pthread_mutex_lock(&q->mutex);
+    while (!q->is_over) {
+        struct timespec end = deadline_of(q->options.lease_ms / RENEW_PART);
+        int code = 0;
+        while (!q->is_over && code != ETIMEDOUT)
+            code = pthread_cond_timedwait(&q->tick, &q->mutex, &end);
+        if (!q->is_over)
+            renew_hand(q);
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return NULL;
+}
+
+/* ---- new, start, stop, free ---- */
+
+static void set_default(int64_t *value, int64_t otherwise)
+{
+    if (*value <= 0)
+        *value = otherwise;
+}
+
+struct queue *queue_worker_new(struct store *store, const struct queue_options *options,
+                               const struct queue_handler *handlers, size_t handlers_count)
+{
+    struct queue *q = MEM_NEW(struct queue);
+    pthread_condattr_t attr;
+
+    q->store = store;
+    q->options = *options;
+    q->handlers = handlers;
+    q->handlers_count = handlers_count;
+    set_default(&q->options.lease_ms, DEFAULT_LEASE_MS);
+    set_default(&q->options.backoff_cap_ms, DEFAULT_BACKOFF_CAP_MS);
+    if (q->options.batch <= 0)
+        q->options.batch = DEFAULT_BATCH;
+    q->claimed = mem_zalloc((size_t)q->options.batch * sizeof(struct queue_job));
+    list_init(&q->ready);
+    list_init(&q->finished);
+    list_init(&q->hand);
+    pthread_mutex_init(&q->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&q->work, &attr);
+    pthread_cond_init(&q->ended, &attr);
+    pthread_cond_init(&q->tick, &attr);
+    pthread_condattr_destroy(&attr);
+    return q;
+}
+
+static enum err start_thread(pthread_t *thread, void *(*fn)(void *), struct queue *q)
+{
+    sigset_t all, old;
+    sigfillset(&all); // signals are for the loops
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int code = pthread_create(thread, NULL, fn, q);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (code == 0)
+        return OK;
+    log_error("at=queue_worker.start errno=%d", code);
+    return ERR_IO;
+}
+
+static void join_all(struct queue *q, int workers)
+{
+    for (int i = 0; i < workers; i++)
+        pthread_join(q->threads[i], NULL);
+    pthread_join(q->renewer, NULL);
+    mem_free(q->threads);
+    q->threads = NULL;
+}
+
+enum err queue_worker_start(struct queue *q)
+{
+    int started = 0;
+    if (q->options.workers <= 0)
+        return OK;
+    enum err err = start_thread(&q->renewer, renew, q);
+    if (err)
+        return err;
+    q->threads = mem_zalloc((size_t)q->options.workers * sizeof(pthread_t));
+    while (!err && started < q->options.workers) {
+        err = start_thread(&q->threads[started], work, q);
+        started += !err;
+    }
+    pthread_mutex_lock(&q->mutex);
+    q->is_over = err != OK;
+    q->is_started = !err;
+    q->may_be_ready = true;
+    maybe_claim(q);
+    pthread_cond_broadcast(&q->work);
+    pthread_cond_broadcast(&q->tick);
+    pthread_mutex_unlock(&q->mutex);
+    if (err)
+        join_all(q, started);
+    return err;
+}
+
+/* Gives back what was claimed and not begun. Called with the mutex held, which it lets go of
+ * meanwhile. */
+static enum err release_fn(struct store_tx *tx, void *arg)
+{
+    const struct list *ready = arg;
+    for (struct list *node = ready->next; node != ready; node = node->next) {
+        enum err err = queue_release(tx, &LIST_ENTRY(node, struct run, place)->job);
+        if (err && err != ERR_CONFLICT)
+            return err;
+    }
+    return OK;
+}
+
+static void release_ready(struct queue *q)
+{
+    struct list unbegun, *node;
+    list_init(&unbegun);
+    while ((node = list_shift(&q->ready)))
+        list_append(&unbegun, node);
+    q->ready_count = 0;
+    pthread_mutex_unlock(&q->mutex);
+    if (store_write_wait(q->store, release_fn, &unbegun))
+        log_warn(
+            "at=queue_worker.release why=\"the store failed: they come back at the next start\"");
+    pthread_mutex_lock(&q->mutex);
+    while ((node = list_shift(&unbegun)))
+        end_run(q, LIST_ENTRY(node, struct run, place));
+}
+
+bool queue_worker_stop(struct queue *q, int64_t drain_ms)
+{
+    struct timespec end = deadline_of(drain_ms);
+    int code = 0;
+    if (!q->threads)
+        return true;
+    pthread_mutex_lock(&q->mutex);
+    q->is_stopping = true;
+    while ((q->hand_count > 0 || q->is_claiming) && code != ETIMEDOUT) {
+        if (!list_is_empty(&q->ready))
+            release_ready(q);
+        else
+            code = pthread_cond_timedwait(&q->ended, &q->mutex, &end);
+    }
+    int left = q->hand_count;
+    bool is_clean = left == 0 && !q->is_claiming;
+    q->is_over = true;
+    pthread_cond_broadcast(&q->work);
+    pthread_cond_broadcast(&q->tick);
+    pthread_mutex_unlock(&q->mutex);
+    if (is_clean)
+        join_all(q, q->options.workers);
+    else
+        log_warn("at=queue_worker.stop running=%d why=\"not done in time\"", left);
+    return is_clean;
+}
+
+void queue_worker_free(struct queue *q)
+{
+    if (!q || q->threads) // threads that did not end still use it
+        return;
+    pthread_cond_destroy(&q->work);
+    pthread_cond_destroy(&q->ended);
+    pthread_cond_destroy(&q->tick);
+    pthread_mutex_destroy(&q->mutex);
+    mem_free(q->claimed);
+    mem_free(q);
+}
+
+struct store *queue_worker_store(struct queue *q)
+{
+    return q->store;
+}
+
+void queue_worker_count(struct queue *q, struct queue_stats *out)
+{
+    pthread_mutex_lock(&q->mutex);
+    out->done = q->done;
+    out->failed = q->failed;
+    out->refused = q->refused;
+    pthread_mutex_unlock(&q->mutex);
+}

@@ -1,0 +1,361 @@
+#include "queue/queue.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/clock.h"
+#include "test_queue.h"
+
+/* ---- the pieces, without workers ---- */
+
+struct pieces {
+    struct queue_new job; // to enqueue
+    int64_t id;           // enqueued
+    int64_t lease_ms;     // to claim
+    struct queue_job jobs[8];
+    size_t cap, count;
+    int64_t next_ms;
+    struct str why; // to fail
+    int64_t delay_ms;
+    bool is_dead;
+    enum err verdict;
+};
+
+static enum err enqueue_fn(struct store_tx *tx, void *arg)
+{
+    struct pieces *p = arg;
+    enum err err = queue_enqueue(tx, &p->job, &p->id);
+    return err ? err : p->verdict;
+}
+
+static enum err claim_fn(struct store_tx *tx, void *arg)
+{
+    struct pieces *p = arg;
+    p->count = 0;
+    return queue_claim(tx, p->lease_ms, p->jobs, p->cap ? p->cap : 8, &p->count, &p->next_ms);
+}
+
+static enum err ack_fn(struct store_tx *tx, void *arg)
+{
+    enum err err = test_queue_add_effect(tx, ((struct queue_job *)arg)->id);
+    return err ? err : queue_ack(tx, arg);
+}
+
+static enum err fail_fn(struct store_tx *tx, void *arg)
+{
+    struct pieces *p = arg;
+    return queue_fail(tx, &p->jobs[0], p->why, p->delay_ms, p->is_dead);
+}
+
+static enum err release_fn(struct store_tx *tx, void *arg)
+{
+    return queue_release(tx, arg);
+}
+
+static enum err renew_fn(struct store_tx *tx, void *arg)
+{
+    struct pieces *p = arg;
+    return queue_renew(tx, &p->jobs[0], p->lease_ms);
+}
+
+static void free_jobs(struct pieces *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        arena_done(&p->jobs[i].arena);
+    p->count = 0;
+}
+
+static enum err enqueue(struct store *s, struct pieces *p, const char *kind, const char *key,
+                        int64_t run_at_ms)
+{
+    *p = (struct pieces){
+        .job = {str_of(kind), STR("{}"), str_of(key), run_at_ms},
+        .lease_ms = 1000,
+    };
+    return store_write_wait(s, enqueue_fn, p);
+}
+
+TEST(queue_forgets_a_job_whose_transaction_rolled_back)
+{
+    struct test_store t;
+    struct pieces p = {.job = {.kind = STR("a")}, .verdict = ERR_DENIED};
+    test_queue_begin(&t);
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), ERR_DENIED);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    EXPECT_EQ(p.next_ms, 0);
+    test_store_end(&t);
+}
+
+TEST(queue_refuses_jobs_without_kind_or_with_too_much_payload)
+{
+    static char big[QUEUE_MAX_PAYLOAD_BYTES + 1];
+    struct test_store t;
+    struct pieces p = {.job = {.kind = STR("")}};
+    test_queue_begin(&t);
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), ERR_INVALID);
+    memset(big, '1', sizeof(big));
+    p.job = (struct queue_new){.kind = STR("a"), .payload = {big, sizeof(big)}};
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), ERR_TOO_LARGE);
+    p.job.payload.len--;
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), OK);
+    test_store_end(&t);
+}
+
+TEST(queue_claims_by_time_then_id_with_all_that_was_enqueued)
+{
+    struct test_store t;
+    struct pieces p;
+    int64_t now = clock_unix_ms();
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "third", "", now - 10), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "second", "", now - 20), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "fourth", "", now - 10), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "first", "", now - 30), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "future", "", now + 60000), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(p.count, 4);
+    EXPECT_STR(p.jobs[0].kind, "first");
+    EXPECT_STR(p.jobs[1].kind, "second");
+    EXPECT_STR(p.jobs[2].kind, "third");
+    EXPECT_STR(p.jobs[3].kind, "fourth");
+    EXPECT_STR(p.jobs[0].payload, "{}");
+    EXPECT_EQ(p.jobs[0].epoch, 1);
+    EXPECT_EQ(p.jobs[0].attempt, 0);
+    EXPECT_EQ(p.jobs[0].run_at_ms, now - 30);
+    free_jobs(&p);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    test_store_end(&t);
+}
+
+TEST(queue_tells_when_the_next_job_is_due)
+{
+    struct test_store t;
+    struct pieces p;
+    int64_t due = clock_unix_ms() + 5000;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", due), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    EXPECT_EQ(p.next_ms, due);
+    clock_test_advance(6000);
+    p.lease_ms = 700;
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    free_jobs(&p);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    int64_t left = p.next_ms - clock_unix_ms(); // the end of the lease
+    EXPECT(left > 0 && left <= 700);
+    test_store_end(&t);
+}
+
+TEST(queue_lets_only_the_latest_claimer_have_an_effect)
+{
+    struct test_store t;
+    struct pieces first, second;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &first, "a", "", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &first), OK);
+    clock_test_advance(1001); // the first claimer sleeps over its lease
+    second = (struct pieces){.lease_ms = 1000};
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &second), OK);
+    EXPECT_EQ(second.jobs[0].id, first.jobs[0].id);
+    EXPECT_EQ(second.jobs[0].epoch, first.jobs[0].epoch + 1);
+    EXPECT_EQ(second.jobs[0].attempt, 0); // a crash is not a try
+
+    EXPECT_EQ(store_write_wait(t.store, renew_fn, &first), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, ack_fn, &first.jobs[0]), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, fail_fn, &first), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, release_fn, &first.jobs[0]), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, ack_fn, &second.jobs[0]), OK);
+    EXPECT_EQ(store_write_wait(t.store, ack_fn, &second.jobs[0]), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, ack_fn, &first.jobs[0]), ERR_CONFLICT);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM effect"), 1);
+    free_jobs(&first);
+    free_jobs(&second);
+    test_store_end(&t);
+}
+
+TEST(queue_never_gives_an_id_twice)
+{
+    struct test_store t;
+    struct pieces p;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    int64_t old = p.id;
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(store_write_wait(t.store, ack_fn, &p.jobs[0]), OK);
+    free_jobs(&p);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    EXPECT(p.id > old);
+    test_store_end(&t);
+}
+
+TEST(queue_keeps_a_renewed_lease)
+{
+    struct test_store t;
+    struct pieces p, other = {.lease_ms = 1000};
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    for (int i = 0; i < 4; i++) {
+        clock_test_advance(800);
+        EXPECT_EQ(store_write_wait(t.store, renew_fn, &p), OK);
+        EXPECT_EQ(store_write_wait(t.store, claim_fn, &other), ERR_NOT_FOUND);
+    }
+    EXPECT_EQ(store_write_wait(t.store, ack_fn, &p.jobs[0]), OK);
+    free_jobs(&p);
+    test_store_end(&t);
+}
+
+TEST(queue_skips_a_job_while_a_ready_one_has_its_key)
+{
+    struct test_store t;
+    struct pieces p, running;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &running, "a", "k", 0), OK);
+    EXPECT(running.id > 0);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "k", 0), OK);
+    EXPECT_EQ(p.id, 0);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "other", 0), OK);
+    EXPECT(p.id > 0);
+    running.cap = 1;
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &running), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "k", 0), OK); // the running one may have read too early
+    EXPECT(p.id > 0);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE unique_key = 'k'"), 2);
+    free_jobs(&running);
+    test_store_end(&t);
+}
+
+/* A job of key k is running and another of that key is ready; the running one goes back as told. */
+static void check_twin(store_fn *fn, bool use_job)
+{
+    struct test_store t;
+    struct pieces p, running;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &running, "a", "k", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &running), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "k", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, fn, use_job ? (void *)&running.jobs[0] : &running), OK);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job"), 1);
+    EXPECT_EQ(test_store_int(t.store, "SELECT id FROM job WHERE state = 0"), p.id);
+    free_jobs(&running);
+    test_store_end(&t);
+}
+
+TEST(queue_drops_a_failed_job_whose_work_another_will_do)
+{
+    check_twin(fail_fn, false);
+}
+
+TEST(queue_drops_a_released_job_whose_work_another_will_do)
+{
+    check_twin(release_fn, true);
+}
+
+static enum err recover_fn(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return queue_recover(tx, INT64_MAX);
+}
+
+TEST(queue_drops_a_recovered_job_whose_work_another_will_do)
+{
+    check_twin(recover_fn, false);
+}
+
+TEST(queue_recovers_one_of_two_running_jobs_of_a_key)
+{
+    struct test_store t;
+    struct pieces p, other;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "k", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(enqueue(t.store, &other, "a", "k", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &other), OK);
+    EXPECT_EQ(store_write_wait(t.store, recover_fn, NULL), OK);
+    EXPECT_EQ(test_store_int(t.store, "SELECT id FROM job"), other.id);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job"), 1);
+    free_jobs(&p);
+    free_jobs(&other);
+    test_store_end(&t);
+}
+
+TEST(queue_retries_later_and_keeps_the_error)
+{
+    struct test_store t;
+    struct pieces p;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    p.why = STR("no route");
+    p.delay_ms = 3000;
+    EXPECT_EQ(store_write_wait(t.store, fail_fn, &p), OK);
+    free_jobs(&p);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    clock_test_advance(3001);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(p.jobs[0].attempt, 1);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE last_error = 'no route'"), 1);
+    p.is_dead = true;
+    EXPECT_EQ(store_write_wait(t.store, fail_fn, &p), OK);
+    free_jobs(&p);
+    clock_test_advance(1000000);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE state = 2"), 1);
+    test_store_end(&t);
+}
+
+TEST(queue_cuts_a_long_error_between_characters)
+{
+    struct test_store t;
+    struct pieces p;
+    char why[1201];
+    for (size_t i = 0; i + 2 < sizeof(why); i += 2)
+        memcpy(why + i + 1, "\xD1\x97", 2);
+    why[0] = 'x';
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    p.why = (struct str){why, 1199};
+    EXPECT_EQ(store_write_wait(t.store, fail_fn, &p), OK);
+    EXPECT_EQ(test_store_int(t.store, "SELECT length(CAST(last_error AS BLOB)) FROM job"), 999);
+    free_jobs(&p);
+    test_store_end(&t);
+}
+
+TEST(queue_buries_a_job_under_which_the_process_dies_again_and_again)
+{
+    struct test_store t;
+    struct pieces p;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    for (int i = 0; i < QUEUE_MAX_CRASHES; i++) {
+        EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+        free_jobs(&p);
+        EXPECT_EQ(store_write_wait(t.store, recover_fn, NULL), OK);
+    }
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE state = 2 AND "
+                                      "last_error = 'the process died while it ran'"),
+              1);
+    test_store_end(&t);
+}
+
+TEST(queue_finds_its_jobs_by_index)
+{
+    struct test_store t;
+    test_queue_begin(&t);
+    EXPECT_EQ(test_store_run(t.store, "CREATE TABLE plan (detail TEXT)"), OK);
+    static const char *const plans[] = {
+        "EXPLAIN QUERY PLAN SELECT id FROM job WHERE state = 0 AND run_at_ms <= $1 "
+        "ORDER BY run_at_ms, id LIMIT $3",
+        "EXPLAIN QUERY PLAN SELECT min(lease_until_ms) FROM job WHERE state = 1",
+        "EXPLAIN QUERY PLAN SELECT min(run_at_ms) FROM job WHERE state = 0",
+        "EXPLAIN QUERY PLAN UPDATE job SET state = 0 WHERE state = 1 AND lease_until_ms <= $1",
+        "EXPLAIN QUERY PLAN DELETE FROM job WHERE id = $1 AND state = 1 AND EXISTS (SELECT 1 "
+        "FROM job AS other WHERE other.unique_key = job.unique_key AND other.state = 0)",
+        "EXPLAIN QUERY PLAN SELECT count(*) FROM job WHERE state = 2",
+    };
+    for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
+        EXPECT(test_queue_plan_uses_indexes(t.store, plans[i]));
+    test_store_end(&t);
+}
