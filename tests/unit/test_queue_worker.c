@@ -1,0 +1,477 @@
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "test_queue.h"
+
+/* What the handlers of these tests count and obey. */
+struct world {
+    struct test_store t;
+    struct queue *queue;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int runs, dones;         // guarded
+    int64_t done_ids[20000]; // guarded
+    bool is_held;            // guarded: runs wait until it is false
+    int held;                // guarded: how many wait
+    _Atomic int failures;    // runs that shall still fail
+    _Atomic int commit_failures;
+};
+
+static void note(struct world *w, int *counter)
+{
+    pthread_mutex_lock(&w->mutex);
+    ++*counter;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static enum err on_run(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct world *w = ctx;
+    pthread_mutex_lock(&w->mutex);
+    w->runs++;
+    w->held++;
+    pthread_cond_broadcast(&w->changed);
+    while (w->is_held)
+        pthread_cond_wait(&w->changed, &w->mutex);
+    w->held--;
+    pthread_mutex_unlock(&w->mutex);
+    if (atomic_load(&w->failures) > 0) {
+        atomic_fetch_sub(&w->failures, 1);
+        *why_out = arena_printf(&job->arena, "run %d went wrong", job->attempt);
+        return ERR_IO;
+    }
+    job->user = w;
+    return OK;
+}
+
+static enum err on_commit(struct store_tx *tx, struct queue_job *job, void *ctx)
+{
+    struct world *w = ctx;
+    enum err err = test_queue_add_effect(tx, job->id);
+    if (err)
+        return err;
+    if (atomic_load(&w->commit_failures) > 0) {
+        atomic_fetch_sub(&w->commit_failures, 1);
+        return ERR_CONFLICT;
+    }
+    return OK;
+}
+
+static void on_done(struct queue_job *job, void *ctx)
+{
+    struct world *w = ctx;
+    EXPECT(job->user == w);
+    pthread_mutex_lock(&w->mutex);
+    if (w->dones < 20000)
+        w->done_ids[w->dones] = job->id;
+    pthread_mutex_unlock(&w->mutex);
+    note(w, &w->dones);
+}
+
+static void wake(void *ctx)
+{
+    queue_wake(((struct world *)ctx)->queue);
+}
+
+static struct queue_handler handlers[] = {
+    {"a", on_run, on_commit, on_done, NULL, 3, 1},
+};
+
+static void start(struct world *w, int workers)
+{
+    struct queue_options options = {.workers = workers, .lease_ms = 3000, .batch = 8};
+    handlers[0].ctx = w;
+    w->queue = queue_new(w->t.store, &options, handlers, 1);
+    store_on_commit(w->t.store, wake, w);
+    EXPECT_EQ(queue_start(w->queue), OK);
+}
+
+static struct world *begin(int workers)
+{
+    struct world *w = MEM_NEW(struct world);
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    test_queue_begin(&w->t);
+    start(w, workers);
+    return w;
+}
+
+static void end(struct world *w)
+{
+    EXPECT(queue_stop(w->queue, 10000));
+    store_on_commit(w->t.store, NULL, NULL);
+    queue_free(w->queue);
+    test_store_end(&w->t);
+    mem_free(w);
+}
+
+/* Waits until *counter (guarded) is at least that. */
+static void wait_for(struct world *w, const int *counter, int at_least)
+{
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 30;
+    int code = 0;
+    pthread_mutex_lock(&w->mutex);
+    while (*counter < at_least && code == 0)
+        code = pthread_cond_timedwait(&w->changed, &w->mutex, &limit);
+    EXPECT_EQ(code, 0);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void hold(struct world *w, bool is_held)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->is_held = is_held;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static enum err enqueue_fn(struct store_tx *tx, void *arg)
+{
+    return queue_enqueue(tx, arg, NULL);
+}
+
+static void enqueue(struct world *w, const char *kind)
+{
+    struct queue_new job = {.kind = str_of(kind), .payload = STR("{}")};
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
+}
+
+static struct queue_stats stats_of(struct world *w)
+{
+    struct queue_stats stats;
+    EXPECT_EQ(queue_get_stats(w->queue, &stats), OK);
+    return stats;
+}
+
+/* Waits for a number of the stats, which change without telling. */
+#define WAIT_STATS(w, condition)                                                                   \
+    do {                                                                                           \
+        int64_t limit_ = clock_mono_ms() + 30000;                                                  \
+        struct queue_stats stats = stats_of(w);                                                    \
+        while (!(condition)) {                                                                     \
+            EXPECT(clock_mono_ms() < limit_);                                                      \
+            sched_yield();                                                                         \
+            stats = stats_of(w);                                                                   \
+        }                                                                                          \
+    } while (0)
+
+TEST(queue_runs_a_job_when_it_is_committed_and_then_forgets_it)
+{
+    struct world *w = begin(2);
+    enqueue(w, "a");
+    wait_for(w, &w->dones, 1);
+    WAIT_STATS(w, stats.done == 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job"), 0);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    end(w);
+}
+
+TEST(queue_runs_jobs_in_order_with_one_worker)
+{
+    enum { COUNT = 500 };
+    struct world *w = begin(1);
+    for (int i = 0; i < COUNT; i++)
+        enqueue(w, "a");
+    wait_for(w, &w->dones, COUNT);
+    for (int i = 1; i < COUNT; i++)
+        EXPECT(w->done_ids[i] > w->done_ids[i - 1]);
+    EXPECT_EQ(w->runs, COUNT);
+    end(w);
+}
+
+TEST(queue_tries_again_after_an_error_and_gives_up_at_last)
+{
+    struct world *w = begin(2);
+    atomic_store(&w->failures, 2);
+    enqueue(w, "a");
+    wait_for(w, &w->dones, 1);
+    EXPECT_EQ(w->runs, 3);
+    atomic_store(&w->failures, 3);
+    enqueue(w, "a");
+    WAIT_STATS(w, stats.dead == 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE state = 2 AND attempt = 3 "
+                                         "AND last_error = 'run 2 went wrong'"),
+              1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    EXPECT_EQ(w->dones, 1);
+    WAIT_STATS(w, stats.failed == 5);
+    end(w);
+}
+
+TEST(queue_undoes_the_effects_of_a_commit_that_failed_and_tries_again)
+{
+    struct world *w = begin(2);
+    atomic_store(&w->commit_failures, 2);
+    enqueue(w, "a");
+    wait_for(w, &w->dones, 1);
+    EXPECT_EQ(w->runs, 3);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    WAIT_STATS(w, stats.failed == 2 && stats.done == 1 && stats.refused == 0);
+    end(w);
+}
+
+TEST(queue_buries_a_job_of_unknown_kind_with_the_reason)
+{
+    struct world *w = begin(1);
+    enqueue(w, "nobody");
+    WAIT_STATS(w, stats.dead == 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE last_error = "
+                                         "'no handler for jobs of kind nobody'"),
+              1);
+    end(w);
+}
+
+TEST(queue_runs_a_delayed_job_at_its_time)
+{
+    struct world *w = begin(2);
+    struct queue_new job = {.kind = STR("a"), .run_at_ms = clock_unix_ms() + 150};
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
+    wait_for(w, &w->dones, 1); // nobody wakes it but the clock
+    EXPECT(clock_unix_ms() >= job.run_at_ms);
+    end(w);
+}
+
+TEST(queue_renews_the_lease_of_a_long_run)
+{
+    struct world *w = begin(1);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    int64_t first = test_store_int(w->t.store, "SELECT lease_until_ms FROM job"), now = first;
+    int64_t limit = clock_mono_ms() + 30000;
+    while (now == first && clock_mono_ms() < limit)
+        now = test_store_int(w->t.store, "SELECT lease_until_ms FROM job");
+    EXPECT(now > first);
+    hold(w, false);
+    wait_for(w, &w->dones, 1);
+    EXPECT_EQ(w->runs, 1);
+    end(w);
+}
+
+TEST(queue_refuses_the_result_of_a_worker_that_slept_over_its_lease)
+{
+    struct world *w = begin(2);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    clock_test_advance(3001);
+    queue_wake(w->queue);
+    wait_for(w, &w->held, 2); // the other worker has it now
+    hold(w, false);
+    WAIT_STATS(w, stats.done == 1 && stats.refused == 1);
+    EXPECT_EQ(w->dones, 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    end(w);
+}
+
+TEST(queue_gives_back_what_no_worker_has_begun_when_it_stops)
+{
+    struct world *w = begin(1);
+    hold(w, true);
+    for (int i = 0; i < 6; i++)
+        enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    WAIT_STATS(w, stats.running > 1);
+    EXPECT(!queue_stop(w->queue, 1)); // one runs and does not end
+    WAIT_STATS(w, stats.running == 1 && stats.ready == 5);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT sum(attempt + crash) FROM job"), 0);
+    // The held thread lives on, as queue.h says: this process ends without closing.
+    _exit(0);
+}
+
+TEST(queue_finishes_running_jobs_when_it_stops)
+{
+    struct world *w = begin(4);
+    for (int i = 0; i < 300; i++)
+        enqueue(w, "a");
+    EXPECT(queue_stop(w->queue, 10000));
+    struct queue_stats after = stats_of(w);
+    EXPECT_EQ(after.running, 0);
+    EXPECT_EQ(after.ready + after.done, 300);
+    EXPECT_EQ(after.done, w->dones);
+    queue_free(w->queue);
+    start(w, 4);
+    WAIT_STATS(w, stats.ready + stats.running == 0);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(DISTINCT job_id) FROM effect"), 300);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 300);
+    end(w);
+}
+
+TEST(queue_runs_jobs_again_that_a_dead_process_left_running)
+{
+    struct world *w = begin(0);
+    enqueue(w, "a");
+    EXPECT_EQ(test_store_run(w->t.store,
+                             "UPDATE job SET state = 1, epoch = 7, lease_until_ms = 9000000000000"),
+              OK);
+    queue_free(w->queue);
+    start(w, 2);
+    wait_for(w, &w->dones, 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    end(w);
+}
+
+TEST(queue_without_workers_still_takes_jobs)
+{
+    struct world *w = begin(0);
+    enqueue(w, "a");
+    enqueue(w, "a");
+    EXPECT_EQ(stats_of(w).ready, 2);
+    EXPECT_EQ(w->runs, 0);
+    end(w);
+}
+
+enum { PRODUCERS = 8, EACH = 250 };
+
+static void *produce(void *arg)
+{
+    for (int i = 0; i < EACH; i++)
+        enqueue(arg, "a");
+    return NULL;
+}
+
+TEST(queue_gives_every_job_one_effect_while_eight_threads_enqueue)
+{
+    struct world *w = begin(4);
+    pthread_t threads[PRODUCERS];
+    atomic_store(&w->failures, 20); // some retries among them
+    for (int i = 0; i < PRODUCERS; i++)
+        EXPECT_EQ(pthread_create(&threads[i], NULL, produce, w), 0);
+    for (int i = 0; i < PRODUCERS; i++)
+        pthread_join(threads[i], NULL);
+    WAIT_STATS(w, stats.ready + stats.running + stats.scheduled == 0);
+    int64_t effects = test_store_int(w->t.store, "SELECT count(*) FROM effect");
+    EXPECT_EQ(effects + stats_of(w).dead, PRODUCERS * EACH);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(DISTINCT job_id) FROM effect"), effects);
+    WAIT_STATS(w, stats.done == effects);
+    EXPECT_EQ(stats_of(w).refused, 0);
+    end(w);
+}
+
+/* ---- kill -9 ---- */
+
+/* A child that works until it is killed and tells through the pipe what it was promised. */
+struct order {
+    struct store_write write;
+    struct queue_new job;
+    int64_t id;
+    int pipe_fd;
+};
+
+static enum err nothing_fn(struct store_tx *tx, void *arg)
+{
+    (void)tx, (void)arg;
+    return OK;
+}
+
+static enum err order_fn(struct store_tx *tx, void *arg)
+{
+    struct order *o = arg;
+    return queue_enqueue(tx, &o->job, &o->id);
+}
+
+static void on_ordered(struct store_write *w, enum err err)
+{
+    struct order *o = (struct order *)(void *)w;
+    if (err || write(o->pipe_fd, &o->id, sizeof(o->id)) != sizeof(o->id))
+        _exit(3);
+}
+
+static _Noreturn void work_until_killed(struct world *w, int pipe_fd)
+{
+    EXPECT_EQ(test_store_open(&w->t, true), OK);
+    start(w, 2);
+    for (;;) {
+        enum { PARALLEL = 64 };
+        static struct order orders[PARALLEL];
+        for (int i = 0; i < PARALLEL; i++) {
+            orders[i] = (struct order){
+                .write = {.fn = order_fn, .arg = &orders[i], .on_done = on_ordered},
+                .job = {.kind = STR("a"), .payload = STR("{}")},
+                .pipe_fd = pipe_fd,
+            };
+            EXPECT_EQ(store_write(w->t.store, &orders[i].write), OK);
+        }
+        EXPECT_EQ(store_write_wait(w->t.store, nothing_fn, NULL), OK);
+    }
+}
+
+struct known {
+    int64_t *ids;
+    int count;
+};
+
+static enum err check_known(struct store_tx *tx, void *arg)
+{
+    struct known *k = arg;
+    for (int i = 0; i < k->count; i++) {
+        struct store_stmt *st;
+        enum err err = store_prepare(tx, "SELECT count(*) FROM effect WHERE job_id = $1", &st);
+        if (err)
+            return err;
+        store_bind_int(st, 1, k->ids[i]);
+        EXPECT_EQ(store_step(st), OK);
+        EXPECT_EQ(store_column_int(st, 0), 1);
+        store_finish(st);
+    }
+    return OK;
+}
+
+/* Kills a child after it promised `promises` more jobs; adds their ids. */
+static void kill_after(struct world *w, struct known *known, int promises)
+{
+    int fds[2];
+    int64_t id;
+    EXPECT_EQ(pipe(fds), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(fds[0]);
+        work_until_killed(w, fds[1]);
+    }
+    close(fds[1]);
+    bool is_killed = false;
+    for (int got = 0; read(fds[0], &id, sizeof(id)) == sizeof(id); got++) {
+        known->ids[known->count++] = id;
+        if (got >= promises && !is_killed)
+            is_killed = kill(child, SIGKILL) == 0;
+    }
+    int status;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    close(fds[0]);
+}
+
+TEST(queue_keeps_its_promises_when_its_process_is_killed)
+{
+    enum { KILLS = 8, MAX_KNOWN = 200000 };
+    struct known known = {mem_zalloc(MAX_KNOWN * sizeof(int64_t)), 0};
+    struct world *w = begin(0);
+    EXPECT_EQ(test_store_run(w->t.store, "CREATE INDEX effect_job ON effect (job_id)"), OK);
+    queue_free(w->queue);
+    store_close(w->t.store);
+    srand((unsigned)getpid());
+    for (int i = 0; i < KILLS; i++)
+        kill_after(w, &known, rand() % 1500);
+
+    EXPECT_EQ(test_store_open(&w->t, true), OK);
+    char why[200] = "";
+    EXPECT_EQ(store_check(w->t.store, why, sizeof(why)), OK);
+    start(w, 2);
+    WAIT_STATS(w, stats.ready + stats.running + stats.scheduled == 0);
+    EXPECT_EQ(stats_of(w).dead, 0);
+    EXPECT(known.count > 0);
+    EXPECT_EQ(store_read(w->t.store, check_known, &known), OK);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) - count(DISTINCT job_id) FROM effect"),
+              0);
+    mem_free(known.ids);
+    end(w);
+}
