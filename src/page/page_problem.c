@@ -1,0 +1,92 @@
+/* page_problem.c -- problems in the reader's words. */
+#include "page/page_problem.h"
+
+#include "page/page_draw.h"
+
+const char *page_problem_code(enum err err)
+{
+    static const char *const codes[ERR_COUNT] = {
+        [ERR_AGAIN] = "unavailable",   [ERR_INVALID] = "invalid",    [ERR_DENIED] = "forbidden",
+        [ERR_NOT_FOUND] = "not-found", [ERR_CONFLICT] = "conflict",  [ERR_TOO_LARGE] = "too-large",
+        [ERR_TIMEOUT] = "timeout",     [ERR_PROTOCOL] = "malformed",
+    };
+    return codes[err] ? codes[err] : "internal";
+}
+
+static struct str problem_text(const struct api_call *call, const char *what)
+{
+    const char *code = call->problem.code ? call->problem.code : "internal";
+    return locale_text(call->lang, arena_printf(call->arena, "problem.%s.%s", code, what));
+}
+
+static void dress(struct api_call *call)
+{
+    cJSON *view = page_draw_asked(call)->view;
+    cJSON_AddNumberToObject(view, "status", call->problem.status);
+    page_json_add(view, "problem_title", problem_text(call, "title"));
+    page_json_add(view, "problem_detail", problem_text(call, "detail"));
+    page_draw_title(call, problem_text(call, "title"), problem_text(call, "detail"));
+}
+
+const struct page_kind page_problem_kind = {.template = "error", .dress = dress};
+
+/* The name of a field on the form, in its section of the locale; what it is called when there is
+ * none. */
+static struct str label_of(const struct api_call *call, const char *name)
+{
+    static const struct {
+        const char *template, *name, *key;
+    } labels[] = {
+        {"proposal", "body", "comment.write"},
+        {"proposal_new", "title", "new_proposal.name"},
+        {"proposal_new", "summary", "new_proposal.summary"},
+        {"proposal_new", "body", "new_proposal.body"},
+        {"voting", "option_id", "voting.choose"},
+        {"login", "email", "login.email"},
+        {"login", "password", "login.password"},
+        {"register", "name", "register.name"},
+        {"register", "email", "register.email"},
+        {"register", "password", "register.password"},
+    };
+    const char *template = page_draw_asked(call)->kind->template;
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        if (strcmp(labels[i].template, template) == 0 && strcmp(labels[i].name, name) == 0)
+            return locale_text(call->lang, str_of(labels[i].key));
+    }
+    return str_of(name);
+}
+
+static struct str field_text(const struct api_call *call, const char *code, int64_t limit)
+{
+    const struct str pairs[] = {STR("limit"), locale_number(call->lang, limit, call->arena), {0}};
+    return locale_format(call->lang, arena_printf(call->arena, "field.%s", code), call->arena,
+                         pairs);
+}
+
+static void add_fields(struct api_call *call, cJSON *problem)
+{
+    cJSON *errors = cJSON_AddObjectToObject(page_draw_asked(call)->form, "errors");
+    cJSON *fields = cJSON_AddArrayToObject(problem, "fields");
+    cJSON_AddBoolToObject(problem, "has_fields", call->problem.field_count > 0);
+    for (size_t i = 0; i < call->problem.field_count; i++) {
+        const char *name = call->problem.fields[i].pointer + 1; // after '/'
+        struct str text =
+            field_text(call, call->problem.fields[i].code, call->problem.fields[i].limit);
+        cJSON *field = cJSON_CreateObject();
+        cJSON_AddItemToArray(fields, field);
+        page_json_add(field, "id", str_of(name));
+        page_json_add(field, "label", label_of(call, name));
+        page_json_add(field, "text", text);
+        page_json_add(errors, name, text);
+    }
+}
+
+void page_problem_add(struct api_call *call, struct str login_url)
+{
+    cJSON *problem = cJSON_AddObjectToObject(page_draw_asked(call)->view, "problem");
+    page_json_add(problem, "title", problem_text(call, "title"));
+    page_json_add(problem, "detail", problem_text(call, "detail"));
+    if (login_url.len)
+        page_json_add(problem, "login_url", login_url);
+    add_fields(call, problem);
+}

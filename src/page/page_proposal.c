@@ -1,0 +1,283 @@
+#include "page/page_proposal.h"
+
+#include "civic/civic_comment.h"
+#include "civic/civic_cursor.h"
+#include "civic/civic_follow.h"
+#include "civic/civic_support.h"
+#include "civic/civic_view.h"
+#include "page/page_draw.h"
+#include "page/page_form.h"
+
+static const struct {
+    enum civic_comment_sort sort;
+    const char *code, *key;
+} sorts[] = {
+    {CIVIC_COMMENT_THREADS, "threads", "comment.sort_threads"}, // the first is the default
+    {CIVIC_COMMENT_NEW, "new", "comment.sort_new"},
+    {CIVIC_COMMENT_OLD, "old", "comment.sort_old"},
+};
+enum { SORT_COUNT = sizeof sorts / sizeof sorts[0] };
+
+/* Comments by conversation bring their replies: cuts behind the last conversation that begins and
+ * ends within PAGE_COMMENTS. One that is longer on its own stays whole. */
+static void cut_threads(struct civic_comment_list *list, struct arena *a)
+{
+    size_t cut = 0, root = 0;
+    if (list->count <= PAGE_COMMENTS)
+        return;
+    for (size_t i = 1; i < list->count && (i <= PAGE_COMMENTS || !cut); i++) {
+        if (list->items[i].depth == 1) {
+            cut = i;
+            root = i;
+        }
+    }
+    if (!cut)
+        return;
+    while (list->items[--root].depth > 1)
+        ;
+    list->count = cut;
+    list->next = civic_cursor_write((struct civic_cursor){'r', 0, list->items[root].id}, a);
+}
+
+/* Where the conversation of a comment begins: a cursor just before its first comment. A comment
+ * that is gone: the start of the list. */
+static enum err find_thread(struct store_tx *tx, struct api_call *call, struct str *cursor_out)
+{
+    struct page_ask *ask = page_draw_asked(call);
+    struct civic_actor actor = page_draw_actor(call);
+    struct civic_comment comment = {.parent_id = ask->comment_id};
+    const char *why = NULL;
+    *cursor_out = (struct str){"", 0};
+    while (comment.parent_id) {
+        enum err err =
+            civic_comment_get(tx, &actor, comment.parent_id, call->arena, &comment, NULL, &why);
+        if (err)
+            return err == ERR_NOT_FOUND ? OK : page_draw_refuse(call, err, why);
+    }
+    ask->id = comment.proposal_id;
+    *cursor_out = civic_cursor_write((struct civic_cursor){'r', 0, comment.id + 1}, call->arena);
+    return OK;
+}
+
+static enum err load_comments(struct store_tx *tx, struct api_call *call)
+{
+    struct page_ask *ask = page_draw_asked(call);
+    struct civic_actor actor = page_draw_actor(call);
+    const struct civic_comment_query query = {ask->id, sorts[ask->sort].sort, ask->cursor,
+                                              PAGE_COMMENTS};
+    struct civic_comment_list list = {0};
+    const char *why = NULL;
+    enum err err = civic_comment_list(tx, &actor, &query, call->arena, &list, &why);
+    if (err)
+        return page_draw_refuse(call, err, why);
+    if (query.sort == CIVIC_COMMENT_THREADS)
+        cut_threads(&list, call->arena);
+    cJSON *items = cJSON_AddArrayToObject(ask->view, "comments");
+    for (size_t i = 0; i < list.count; i++)
+        cJSON_AddItemToArray(items, civic_view_comment(&list.items[i], &actor, call->arena));
+    ask->next_cursor = list.next;
+    return OK;
+}
+
+static enum err load(struct store_tx *tx, struct api_call *call)
+{
+    struct page_ask *ask = page_draw_asked(call);
+    struct civic_actor actor = page_draw_actor(call);
+    struct civic_proposal proposal;
+    const char *why = NULL;
+    if (ask->comment_id) {
+        enum err err = find_thread(tx, call, &ask->cursor);
+        if (err)
+            return err;
+    }
+    enum err err = civic_proposal_get(tx, &actor, ask->id, call->arena, &proposal, &why);
+    if (err)
+        return page_draw_refuse(call, err, why);
+    ask->path = arena_printf(call->arena, "/proposals/%lld", (long long)ask->id);
+    cJSON_AddItemToObject(ask->view, "proposal",
+                          civic_view_proposal(&proposal, &actor, call->arena));
+    return load_comments(tx, call);
+}
+
+// ---- dressing ----
+
+static void dress_sorts(struct api_call *call)
+{
+    const struct page_ask *ask = page_draw_asked(call);
+    cJSON *items = cJSON_AddArrayToObject(ask->view, "sorts");
+    for (int i = 0; i < SORT_COUNT; i++) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddItemToArray(items, item);
+        page_json_add(item, "url",
+                      arena_printf(call->arena, "%.*s?sort=%s", STR_ARG(ask->path), sorts[i].code));
+        page_json_add(item, "text", locale_text(call->lang, str_of(sorts[i].key)));
+        cJSON_AddBoolToObject(item, "is_current", i == ask->sort);
+    }
+    page_json_add(ask->view, "sort", str_of(sorts[ask->sort].code));
+    if (ask->next_cursor.at)
+        page_json_add(ask->view, "next_url",
+                      arena_printf(call->arena, "%.*s?sort=%s&cursor=%.*s", STR_ARG(ask->path),
+                                   sorts[ask->sort].code, STR_ARG(ask->next_cursor)));
+}
+
+/* A refused reply is shown again in the form at the top: it says whom it answers. */
+static void dress_reply(struct api_call *call, const cJSON *comments)
+{
+    cJSON *form = page_draw_asked(call)->form;
+    const char *parent = page_json_text(form, "parent_id");
+    if (!*parent)
+        return;
+    struct str label = locale_text(call->lang, STR("comment.reply_label"));
+    const cJSON *comment;
+    cJSON_ArrayForEach(comment, comments)
+    {
+        struct str id = arena_printf(call->arena, "%lld", (long long)page_json_int(comment, "id"));
+        if (str_eq(id, str_of(parent)))
+            label = str_of(page_json_text(comment, "reply_label"));
+    }
+    page_json_add(form, "parent_name", label);
+}
+
+/* What the script needs of the proposal; its text is on the page already. */
+static void dress_data(struct api_call *call, const cJSON *proposal)
+{
+    static const char *const names[] = {"id",        "state",         "support_count", "threshold",
+                                        "voting_id", "comment_count", "deadline_at",   "viewer"};
+    cJSON *data = cJSON_CreateObject();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        cJSON_AddItemToObject(
+            data, names[i],
+            cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(proposal, names[i]), true));
+    page_draw_data(call, "proposal", data);
+}
+
+static void dress(struct api_call *call)
+{
+    cJSON *view = page_draw_asked(call)->view;
+    cJSON *proposal = cJSON_GetObjectItemCaseSensitive(view, "proposal");
+    cJSON *comments = cJSON_GetObjectItemCaseSensitive(view, "comments");
+    struct page_dress d = page_draw_dress(call);
+
+    dress_data(call, proposal);
+    page_dress_proposal(&d, proposal);
+    d.is_discussion_open = !page_json_is(proposal, "is_closed");
+    cJSON *comment;
+    cJSON_ArrayForEach(comment, comments) page_dress_comment(&d, comment);
+    dress_sorts(call);
+    dress_reply(call, comments);
+
+    bool has_typed = *page_json_text(page_draw_asked(call)->form, "body") != '\0';
+    cJSON_AddBoolToObject(view, "has_comments", cJSON_GetArraySize(comments) > 0);
+    cJSON_AddBoolToObject(view, "is_discussion_open", d.is_discussion_open);
+    cJSON_AddBoolToObject(view, "has_composer", call->viewer.id || has_typed);
+    page_draw_title(call, str_of(page_json_text(proposal, "title")),
+                    str_of(page_json_text(proposal, "summary")));
+}
+
+const struct page_kind page_proposal_kind = {.template = "proposal", .load = load, .dress = dress};
+
+static enum err decode(struct api_call *call)
+{
+    enum err err = page_draw_ask(call, &page_proposal_kind);
+    if (err)
+        return err;
+    struct page_ask *ask = page_draw_asked(call);
+    struct str sort = page_form_query(call, STR("sort"));
+    for (int i = 0; i < SORT_COUNT; i++) {
+        if (str_eq(sort, str_of(sorts[i].code)))
+            ask->sort = i;
+    }
+    ask->cursor = page_form_query(call, STR("cursor"));
+    if (str_parse_int(page_form_query(call, STR("comment")), &ask->comment_id))
+        ask->comment_id = 0;
+    page_draw_cacheable(call, PAGE_PROPOSAL, ask->id);
+    return OK;
+}
+
+const struct api_endpoint page_proposal_get = {
+    .decode = decode, .read = page_draw_read, .finish = page_draw_finish};
+
+// ---- signing and following ----
+
+enum err page_proposal_ask_form(struct api_call *call)
+{
+    enum err err = page_draw_ask(call, &page_proposal_kind);
+    if (!err)
+        err = page_form_check(call);
+    if (err)
+        return err;
+    struct page_ask *ask = page_draw_asked(call);
+    ask->path = arena_printf(call->arena, "/proposals/%lld", (long long)ask->id);
+    ask->back = ask->path;
+    return OK;
+}
+
+/* The form says in _method whether it is a PUT or a DELETE. */
+struct toggle {
+    bool is_on;
+};
+
+static enum err decode_toggle(struct api_call *call, const char *anchor)
+{
+    struct str method;
+    enum err err = page_proposal_ask_form(call);
+    if (!err)
+        err = page_form_text(call, STR("_method"), &method);
+    if (err)
+        return err;
+    struct page_ask *ask = page_draw_asked(call);
+    struct toggle *toggle = ARENA_NEW(call->arena, struct toggle);
+    toggle->is_on = !str_eq(method, STR("DELETE"));
+    ask->input = toggle;
+    ask->location = arena_printf(call->arena, "%.*s%s", STR_ARG(ask->path), anchor);
+    ask->back = ask->location;
+    return OK;
+}
+
+static enum err decode_support(struct api_call *call)
+{
+    return decode_toggle(call, "#support");
+}
+
+static enum err write_support(struct store_tx *tx, struct api_call *call)
+{
+    const struct page_ask *ask = page_draw_asked(call);
+    const struct toggle *toggle = ask->input;
+    struct civic_actor actor = page_draw_actor(call);
+    struct civic_support support;
+    const char *why = NULL;
+    enum err err = page_draw_limit(call, CIVIC_RATE_SUPPORT);
+    if (err)
+        return err;
+    err = toggle->is_on ? civic_support_sign(tx, &actor, ask->id, &support, &why)
+                        : civic_support_withdraw(tx, &actor, ask->id, &support, &why);
+    return err ? page_draw_refuse(call, err, why) : OK;
+}
+
+const struct api_endpoint page_proposal_post_support = {.auth = API_USER,
+                                                        .decode = decode_support,
+                                                        .write = write_support,
+                                                        .finish = page_draw_finish_form};
+
+static enum err decode_follow(struct api_call *call)
+{
+    return decode_toggle(call, "");
+}
+
+static enum err write_follow(struct store_tx *tx, struct api_call *call)
+{
+    const struct page_ask *ask = page_draw_asked(call);
+    const struct toggle *toggle = ask->input;
+    struct civic_actor actor = page_draw_actor(call);
+    const char *why = NULL;
+    enum err err = page_draw_limit(call, CIVIC_RATE_FOLLOW);
+    if (err)
+        return err;
+    err = civic_follow_set(tx, &actor, ask->id, toggle->is_on, &why);
+    return err ? page_draw_refuse(call, err, why) : OK;
+}
+
+const struct api_endpoint page_proposal_post_follow = {.auth = API_USER,
+                                                       .decode = decode_follow,
+                                                       .write = write_follow,
+                                                       .finish = page_draw_finish_form};

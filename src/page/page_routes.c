@@ -1,0 +1,108 @@
+/* page_routes.c -- every page: method, path, endpoint. */
+#include "http/http_static.h"
+#include "page/page_account.h"
+#include "page/page_comment.h"
+#include "page/page_draw.h"
+#include "page/page_home.h"
+#include "page/page_notification.h"
+#include "page/page_problem.h"
+#include "page/page_proposal.h"
+#include "page/page_proposals.h"
+#include "page/page_voting.h"
+
+/* What the address of a page shows, for the cache; id from the path. */
+static bool find_subject(const struct http_exchange *x, enum page_subject *subject, int64_t *id)
+{
+    static const struct {
+        const struct api_endpoint *endpoint;
+        enum page_subject subject;
+    } rows[] = {
+        {&page_proposal_get, PAGE_PROPOSAL},
+        {&page_voting_get, PAGE_VOTING},
+        {&page_home_get, PAGE_LISTS},
+        {&page_proposals_get, PAGE_LISTS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (x->route->extra != rows[i].endpoint)
+            continue;
+        *subject = rows[i].subject;
+        *id = 0;
+        return *subject == PAGE_LISTS || !str_parse_int(x->params[0], id);
+    }
+    return false;
+}
+
+/* A page that many read without logging in: from the cache when it can be. */
+static void get_public(struct http_exchange *x, void *ctx)
+{
+    struct api *api = ctx;
+    int loop = io_loop_index(x->loop);
+    enum page_subject subject;
+    int64_t id;
+    if (loop < api->page->cache_count && page_draw_is_anonymous(&x->req) &&
+        find_subject(x, &subject, &id)) {
+        const struct page_cache_key key = {page_draw_lang(&x->req), x->req.target,
+                                           page_version_now(&api->page->version, subject, id)};
+        if (page_cache_serve(api->page->caches[loop], x, &key))
+            return;
+    }
+    api_handle(x, ctx);
+}
+
+static void get_asset(struct http_exchange *x, void *ctx)
+{
+    x->params[0] = str_of(x->route->extra);
+    http_static_serve(x, ctx);
+}
+
+// clang-format off
+const struct http_route page_routes_table[] = {
+    {HTTP_GET,  "/",                          get_public, &page_home_get,              0},
+    {HTTP_GET,  "/proposals",                 get_public, &page_proposals_get,         0},
+    {HTTP_GET,  "/proposals/new",             api_handle, &page_proposals_get_new,     0},
+    {HTTP_POST, "/proposals",                 api_handle, &page_proposals_post,        256 * 1024},
+    {HTTP_GET,  "/proposals/{id}",            get_public, &page_proposal_get,          0},
+    {HTTP_POST, "/proposals/{id}/support",    api_handle, &page_proposal_post_support, 4096},
+    {HTTP_POST, "/proposals/{id}/follow",     api_handle, &page_proposal_post_follow,  4096},
+    {HTTP_POST, "/proposals/{id}/comments",   api_handle, &page_comment_post,          64 * 1024},
+    {HTTP_GET,  "/comments/{id}",             api_handle, &page_comment_get,           0},
+    {HTTP_POST, "/comments/{id}/vote",        api_handle, &page_comment_post_vote,     4096},
+    {HTTP_GET,  "/votings/{id}",              get_public, &page_voting_get,            0},
+    {HTTP_POST, "/votings/{id}/ballot",       api_handle, &page_voting_post_ballot,    4096},
+    {HTTP_GET,  "/notifications",             api_handle, &page_notification_get,      0},
+    {HTTP_POST, "/notifications/read",        api_handle, &page_notification_post_read, 4096},
+    {HTTP_GET,  "/login",                     api_handle, &page_account_get_login,     0},
+    {HTTP_POST, "/login",                     api_handle, &page_account_post_login,    16 * 1024},
+    {HTTP_GET,  "/register",                  api_handle, &page_account_get_register,  0},
+    {HTTP_POST, "/register",                  api_handle, &page_account_post_register, 16 * 1024},
+    {HTTP_POST, "/logout",                    api_handle, &page_account_post_logout,   4096},
+    {HTTP_GET,  "/language",                  api_handle, &page_account_language,      0},
+    {HTTP_GET,  "/robots.txt",                get_asset,  "robots.txt",                0},
+    {HTTP_GET,  "/favicon.ico",               get_asset,  "bell.svg",                  0},
+};
+// clang-format on
+const size_t page_routes_count = sizeof page_routes_table / sizeof page_routes_table[0];
+
+/* ---- where no route leads ---- */
+
+static enum err decode_unrouted(struct api_call *call)
+{
+    return page_draw_ask(call, &page_problem_kind);
+}
+
+static enum err read_not_found(struct store_tx *tx, struct api_call *call)
+{
+    enum err err = page_draw_read(tx, call);
+    return err ? err : api_refuse(call, 404, "not-found");
+}
+
+static enum err read_not_allowed(struct store_tx *tx, struct api_call *call)
+{
+    enum err err = page_draw_read(tx, call);
+    return err ? err : api_refuse(call, 405, "method-not-allowed");
+}
+
+const struct api_endpoint page_routes_not_found = {
+    .decode = decode_unrouted, .read = read_not_found, .finish = page_draw_finish};
+const struct api_endpoint page_routes_not_allowed = {
+    .decode = decode_unrouted, .read = read_not_allowed, .finish = page_draw_finish};
