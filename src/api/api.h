@@ -6,10 +6,13 @@
  *     pool:    finish (e.g. draw a page again after a refused form)
  *     loop:    reply
  *
- * An endpoint is a table row that names the stages it has; absent stages are skipped without a thread
- * change. A stage that fails skips the rest but finish; api_call.problem says what the client is told.
- * Who is asking is found in the first store stage, in the same transaction (the session's row), so a
- * revoked session works nowhere and the hot path needs no cache.
+ * decode runs for everyone; who is not logged in is then told so first, whatever is wrong with the
+ * input.
+ *
+ * An endpoint is a table row that names the stages it has; absent stages are skipped without a
+ * thread change. A stage that fails skips the rest but finish; api_call.problem says what the
+ * client is told. Who is asking is found in the first store stage, in the same transaction (the
+ * session's row), so a revoked session works nowhere and the hot path needs no cache.
  *
  * JSON endpoints and HTML pages use the same stages; pages (page/) give their own finish.
  */
@@ -18,6 +21,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "civic/civic.h"
 #include "core/locale.h"
 #include "http/http.h"
 #include "io/io_pool.h"
@@ -30,11 +34,12 @@ struct queue;
 struct api {
     struct store *store;
     struct queue *queue;
+    struct civic *civic;
     struct io_pool *pool;
     const char *app_key;    // the Pusher app of our own pages
     const char *app_secret; // for /broadcasting/auth
     bool is_secure;         // cookies get Secure (behind TLS)
-    const char *origin;     // own public origin when known ("https://viche.example"), else NULL: Host decides
+    const char *origin;     // own public origin ("https://viche.example"); NULL: Host decides
     struct page *page;      // the HTML pages, set by page_init; NULL: there are none
 };
 
@@ -65,25 +70,24 @@ struct api_endpoint {
     enum err (*work)(struct api_call *call);
     enum err (*read)(struct store_tx *tx, struct api_call *call);
     enum err (*write)(struct store_tx *tx, struct api_call *call);
-    enum err (*finish)(struct api_call *call); // runs after failures too (call->problem.status != 0)
+    enum err (*finish)(struct api_call *call); // after failures too: call->problem.status
     const void *extra;                         // the row of page/
 };
 
 struct api_call {
-    struct http_exchange *x; // on the loop thread only, but its req, params and arena may be read in any stage
+    struct http_exchange *x; // the loop's, but req, params and arena may be used in any stage
     struct api *api;
     const struct api_endpoint *endpoint;
     struct arena *arena; // the exchange's
     enum locale_lang lang;
     struct api_viewer viewer;
     struct api_problem problem;
-    cJSON *in;   // the JSON body, or NULL; freed by api
-    void *data;  // what decode made for the later stages, in the arena
+    void *data; // what decode made for the later stages, in the arena
 
     /* the answer */
-    int status;             // 200 unless set
-    const char *type;       // "application/json; charset=utf-8" unless set
-    struct buf body;        // freed by api
+    int status;                  // 200 unless set
+    const char *type;            // "application/json; charset=utf-8" unless set
+    struct buf body;             // freed by api
     struct http_field fields[8]; // Location, Set-Cookie, ...
     size_t field_count;
 };
@@ -93,19 +97,37 @@ void api_handle(struct http_exchange *x, void *ctx);
 
 /* Notes a problem and returns ERR_INVALID, so that a stage can `return api_refuse(...)`. */
 enum err api_refuse(struct api_call *call, int status, const char *code);
+/* The same with status 429, "rate-limited" and Retry-After. */
+enum err api_refuse_rate(struct api_call *call, int64_t wait_ms);
 /* Adds a field error (status 422, code "invalid"). */
-enum err api_refuse_field(struct api_call *call, const char *pointer, const char *code, int64_t limit);
+enum err api_refuse_field(struct api_call *call, const char *pointer, const char *code,
+                          int64_t limit);
+/* Notes what a civic function refused with (err, why), as its problem or field error. OK stays OK;
+ * a failure of the system goes through and becomes 500 or 503. */
+enum err api_refuse_civic(struct api_call *call, enum err err, const char *why);
 void api_add_field(struct api_call *call, struct str name, struct str value);
 
-/* The table of JSON endpoints (and /broadcasting/auth), for http_server_add with ctx = struct api. */
+/* The viewer as civic knows people. */
+struct civic_actor api_actor(const struct api_call *call);
+
+/* The id in the path's parameter; 404 unless it is a positive integer. */
+enum err api_param_id(struct api_call *call, int index, int64_t *out);
+
+/* Sets the answer's body to the text of view, which it frees; status 0 stands for 200. */
+enum err api_answer(struct api_call *call, int status, cJSON *view);
+
+/* The table of JSON endpoints (and /broadcasting/auth), for http_server_add with ctx: struct api.
+ */
 extern const struct http_route api_routes_table[];
 extern const size_t api_routes_count;
 
 /* 404 and 405 outside pages. */
 void api_unrouted(struct http_exchange *x, int status, void *ctx);
 
-/* Is an unsafe request with a cookie from our own pages? Sec-Fetch-Site, else Origin against Host; a bearer
- * token needs no check. */
+/* Is an unsafe request with a cookie from our own pages? Sec-Fetch-Site, else Origin, else Referer
+ * against our origin or Host. With none of them the request is not from a browser of this decade:
+ * it passes if a foreign page could not make a browser send it without a preflight (not POST, or
+ * JSON). A bearer token needs no check. */
 bool api_is_same_origin(const struct http_request *req, const struct api *api);
 
 #endif

@@ -1,0 +1,427 @@
+/* api_call.c -- one request on its way through the stages.
+ *
+ *     PREPARE -- (pool) work, read --> WRITE -- (writer) write --> FINISH -- (pool) finish -->
+ * REPLY
+ *
+ * Every change of threads starts and ends on the loop, in proceed(); stages that an endpoint lacks
+ * or that a failure skips are passed without one.
+ */
+#include "api/api.h"
+#include "civic/civic_session.h"
+#include "core/check.h"
+#include "core/crypto.h"
+#include "core/json.h"
+#include "core/log.h"
+
+enum { MAX_ANSWER_BYTES = 8 * 1024 * 1024, MAX_ERRORS_BYTES = 16 * 1024 };
+
+enum next { PREPARE, WRITE, FINISH, REPLY };
+
+struct run {
+    struct api_call call;
+    struct io_job job;
+    struct store_write write;
+    struct io_task task;
+    enum next next;
+    bool has_failed;
+    size_t kept_fields; // those that were there before the write stage
+};
+
+static void proceed(struct run *r);
+
+/* ---- what went wrong ---- */
+static const char *code_of(int status)
+{
+    static const struct {
+        int status;
+        const char *code;
+    } codes[] = {
+        {400, "bad-request"},
+        {401, "unauthorized"},
+        {403, "forbidden"},
+        {404, "not-found"},
+        {405, "method-not-allowed"},
+        {409, "conflict"},
+        {413, "too-large"},
+        {415, "unsupported-media-type"},
+        {422, "invalid"},
+        {429, "rate-limited"},
+        {503, "unavailable"},
+        {504, "timeout"},
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i].status == status)
+            return codes[i].code;
+    return "internal";
+}
+
+/* Whatever failed without saying why gets the problem of its kind of error. */
+static void note_failure(struct run *r, enum err err)
+{
+    struct api_call *call = &r->call;
+    if (!err)
+        return;
+    r->has_failed = true;
+    if (call->problem.status)
+        return;
+    call->problem.status = http_status_of(err);
+    call->problem.code = code_of(call->problem.status);
+    if (call->problem.status == 503)
+        api_add_field(call, STR("Retry-After"), STR("1"));
+    if (call->problem.status >= 500)
+        log_error("at=api_call path=%s err=\"%s\"", call->x->route->path, err_text(err));
+}
+
+static struct str field_detail(const struct api_call *call, size_t i)
+{
+    struct str key = arena_printf(call->arena, "field.%s", call->problem.fields[i].code);
+    struct str limit = locale_number(call->lang, call->problem.fields[i].limit, call->arena);
+    const struct str pairs[] = {STR("limit"), limit, {0}};
+    return locale_format(call->lang, key, call->arena, pairs);
+}
+
+static struct str print_errors(struct api_call *call)
+{
+    struct buf text;
+    struct str out = {0};
+    if (!call->problem.field_count)
+        return out;
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < call->problem.field_count; i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "pointer", call->problem.fields[i].pointer);
+        cJSON_AddStringToObject(o, "code", call->problem.fields[i].code);
+        cJSON_AddStringToObject(o, "detail", arena_str(call->arena, field_detail(call, i)).at);
+        cJSON_AddItemToArray(list, o);
+    }
+    buf_init(&text, MAX_ERRORS_BYTES);
+    if (!json_print(list, &text))
+        out = arena_str(call->arena, (struct str){(const char *)buf_head(&text), buf_len(&text)});
+    buf_done(&text);
+    cJSON_Delete(list);
+    return out;
+}
+
+static void answer_problem(struct api_call *call)
+{
+    const char *code = call->problem.code;
+    if (call->problem.status == 401)
+        http_reply_field(call->x, STR("WWW-Authenticate"), STR("Bearer"));
+    http_problem(call->x, call->problem.status, str_of(code),
+                 locale_text(call->lang, arena_printf(call->arena, "problem.%s.title", code)),
+                 locale_text(call->lang, arena_printf(call->arena, "problem.%s.detail", code)),
+                 print_errors(call));
+}
+
+/* ---- the answer ---- */
+static void reply(struct run *r)
+{
+    struct api_call *call = &r->call;
+    struct http_exchange *x = call->x;
+    struct buf body = call->body; // its own: the arena that holds the call ends with the exchange
+    bool is_problem = call->problem.status && !call->status;
+
+    for (size_t i = 0; i < call->field_count; i++)
+        http_reply_field(x, call->fields[i].name, call->fields[i].value);
+    if (!call->type) {
+        http_reply_field(x, STR("Cache-Control"),
+                         call->viewer.token_hash.len || is_problem ? STR("no-store")
+                                                                   : STR("no-cache"));
+        http_reply_field(x, STR("Vary"), STR("Accept-Language, Authorization, Cookie"));
+    }
+    if (is_problem) {
+        answer_problem(call);
+    } else {
+        struct str bytes = {(const char *)buf_head(&body), buf_len(&body)};
+        const char *type = call->type ? call->type : "application/json; charset=utf-8";
+        http_reply(x, call->status ? call->status : 200, bytes.len ? type : NULL, bytes);
+    }
+    buf_done(&body);
+}
+
+/* ---- stages ---- */
+/* Who is asking: from the session's row, in the first transaction of the call. */
+static enum err find_viewer(struct store_tx *tx, struct api_call *call)
+{
+    struct civic_user user;
+    if (!call->viewer.token_hash.len || call->viewer.id)
+        return OK;
+    enum err err = civic_session_find(tx, call->viewer.token_hash, call->arena, &user);
+    if (err == ERR_NOT_FOUND) // ended, or never was
+        return call->endpoint->auth == API_USER ? api_refuse(call, 401, "unauthorized") : OK;
+    if (err)
+        return err;
+    call->viewer.id = user.id;
+    call->viewer.name = user.name;
+    call->viewer.email = user.email;
+    call->viewer.role = str_of(civic_policy_role_name(user.role));
+    return OK;
+}
+
+static enum err read_stage(struct store_tx *tx, void *arg)
+{
+    struct api_call *call = arg;
+    enum err err = find_viewer(tx, call);
+    return err ? err : call->endpoint->read(tx, call);
+}
+
+static enum err write_stage(struct store_tx *tx, void *arg)
+{
+    struct run *r = arg;
+    struct api_call *call = &r->call;
+    // The driver may run it again: what the last try made is forgotten.
+    call->problem = (struct api_problem){0};
+    call->status = 0;
+    call->field_count = r->kept_fields;
+    buf_consume(&call->body, buf_len(&call->body));
+    enum err err = find_viewer(tx, call);
+    return err ? err : call->endpoint->write(tx, call);
+}
+
+static void on_pool(struct io_job *job)
+{
+    struct run *r = (struct run *)(void *)((char *)job - offsetof(struct run, job));
+    struct api_call *call = &r->call;
+    const struct api_endpoint *endpoint = call->endpoint;
+    if (r->next == PREPARE) {
+        if (endpoint->work)
+            note_failure(r, endpoint->work(call));
+        if (endpoint->read && !r->has_failed)
+            note_failure(r, store_read(call->api->store, read_stage, call));
+        r->next = endpoint->write && !r->has_failed ? WRITE : FINISH;
+    }
+    if (r->next == FINISH) {
+        if (endpoint->finish)
+            note_failure(r, endpoint->finish(call));
+        r->next = REPLY;
+    }
+}
+
+static void on_pool_done(struct io_job *job)
+{
+    proceed((struct run *)(void *)((char *)job - offsetof(struct run, job)));
+}
+
+static void on_task(struct io_task *task)
+{
+    proceed((struct run *)(void *)((char *)task - offsetof(struct run, task)));
+}
+
+/* On the writer thread. */
+static void on_written(struct store_write *w, enum err err)
+{
+    struct run *r = w->arg;
+    if (err) { // also when the stage was content and the commit failed
+        r->call.status = 0;
+        if (!r->call.problem.status) // a refusal keeps its Retry-After
+            r->call.field_count = r->kept_fields;
+        buf_consume(&r->call.body, buf_len(&r->call.body));
+        note_failure(r, err);
+    }
+    r->next = FINISH;
+    io_loop_post(r->call.x->loop, &r->task);
+}
+
+/* ---- from stage to stage ---- */
+static void give_up(struct run *r, enum err err)
+{
+    note_failure(r, err);
+    r->next = REPLY;
+    reply(r);
+}
+
+static void to_pool(struct run *r)
+{
+    enum err err = io_pool_run(r->call.api->pool, &r->job);
+    if (err)
+        give_up(r, err);
+}
+
+static void to_writer(struct run *r)
+{
+    r->kept_fields = r->call.field_count;
+    r->write = (struct store_write){.fn = write_stage, .arg = r, .on_done = on_written};
+    enum err err = store_write(r->call.api->store, &r->write);
+    if (err)
+        give_up(r, err);
+}
+
+static void proceed(struct run *r)
+{
+    const struct api_endpoint *endpoint = r->call.endpoint;
+    if (r->next == PREPARE && (r->has_failed || (!endpoint->work && !endpoint->read)))
+        r->next = WRITE;
+    if (r->next == WRITE && (r->has_failed || !endpoint->write))
+        r->next = FINISH;
+    if (r->next == FINISH && !endpoint->finish)
+        r->next = REPLY;
+    switch (r->next) {
+    case PREPARE:
+    case FINISH:
+        to_pool(r);
+        break;
+    case WRITE:
+        to_writer(r);
+        break;
+    case REPLY:
+        reply(r);
+        break;
+    }
+}
+
+/* ---- the start ---- */
+static struct str bearer_token(const struct http_request *req)
+{
+    struct str rest, value = http_field_get(req, STR("authorization"));
+    struct str scheme = str_cut(value, ' ', &rest);
+    return str_eq_nocase(scheme, STR("bearer")) ? str_trim(rest) : (struct str){0};
+}
+
+static void keep_token_hash(struct api_call *call, struct str token)
+{
+    uint8_t *hash = arena_alloc(call->arena, CRYPTO_SHA256_BYTES);
+    crypto_sha256(token, hash);
+    call->viewer.token_hash = (struct str){(const char *)hash, CRYPTO_SHA256_BYTES};
+}
+
+/* Takes the token and says whether the request may be made with it. A call without a write stage
+ * changes nothing, and its answer is not readable for a foreign page. */
+static enum err authenticate(struct api_call *call)
+{
+    const struct http_request *req = &call->x->req;
+    struct str token = bearer_token(req);
+    bool is_cookie = !token.len;
+    if (is_cookie)
+        token = http_cookie_get(req, STR("viche_session"));
+    if (token.len)
+        keep_token_hash(call, token);
+    else if (call->endpoint->auth == API_USER)
+        return api_refuse(call, 401, "unauthorized");
+    bool is_unsafe = call->endpoint->write && req->method != HTTP_GET && req->method != HTTP_HEAD;
+    if (token.len && is_cookie && is_unsafe && !api_is_same_origin(req, call->api))
+        return api_refuse(call, 403, "cross-site");
+    return OK;
+}
+
+void api_handle(struct http_exchange *x, void *ctx)
+{
+    struct run *r = ARENA_NEW(&x->arena, struct run);
+    struct api_call *call = &r->call;
+    call->x = x;
+    call->api = ctx;
+    call->endpoint = x->route->extra;
+    call->arena = &x->arena;
+    call->lang = locale_choose(http_cookie_get(&x->req, STR("viche_lang")),
+                               http_field_get(&x->req, STR("accept-language")));
+    buf_init(&call->body, MAX_ANSWER_BYTES);
+    r->job = (struct io_job){.home = x->loop, .run = on_pool, .on_done = on_pool_done};
+    r->task.run = on_task;
+    x->user = call;
+
+    if (call->endpoint->decode)
+        note_failure(r, call->endpoint->decode(call));
+    note_failure(r, authenticate(call));
+    proceed(r);
+}
+
+/* ---- for the stages ---- */
+enum err api_refuse(struct api_call *call, int status, const char *code)
+{
+    call->problem = (struct api_problem){.status = status, .code = code};
+    return ERR_INVALID;
+}
+
+enum err api_refuse_rate(struct api_call *call, int64_t wait_ms)
+{
+    api_add_field(call, STR("Retry-After"),
+                  arena_printf(call->arena, "%lld", (long long)((wait_ms + 999) / 1000)));
+    return api_refuse(call, 429, "rate-limited");
+}
+
+enum err api_refuse_field(struct api_call *call, const char *pointer, const char *code,
+                          int64_t limit)
+{
+    struct api_problem *p = &call->problem;
+    const size_t cap = sizeof(p->fields) / sizeof(p->fields[0]);
+    if (!p->status) {
+        p->status = 422;
+        p->code = "invalid";
+    }
+    if (p->field_count < cap) {
+        p->fields[p->field_count].pointer = pointer;
+        p->fields[p->field_count].code = code;
+        p->fields[p->field_count++].limit = limit;
+    }
+    return ERR_INVALID;
+}
+
+enum err api_refuse_civic(struct api_call *call, enum err err, const char *why)
+{
+    // What does not fit the rows, as the field it came in.
+    static const struct {
+        const char *why, *pointer, *code;
+    } fields[] = {
+        {"parent-not-found", "/parent_id", "not-found"},
+        {"unknown-option", "/option_id", "unknown-option"},
+        {"bad-cursor", "/cursor", "invalid"},
+    };
+    if (!err || call->problem.status)
+        return err;
+    if (err == ERR_NOT_FOUND)
+        return api_refuse(call, 404, "not-found");
+    if (!why)
+        return err;
+    if (err == ERR_DENIED)
+        return api_refuse(call, 403, why);
+    if (err == ERR_CONFLICT)
+        return api_refuse(call, 409, why);
+    if (err != ERR_INVALID)
+        return err;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (strcmp(why, fields[i].why) == 0)
+            return api_refuse_field(call, fields[i].pointer, fields[i].code, 0);
+    return api_refuse(call, 422, why);
+}
+
+void api_add_field(struct api_call *call, struct str name, struct str value)
+{
+    CHECK(call->field_count < sizeof(call->fields) / sizeof(call->fields[0]));
+    call->fields[call->field_count++] = (struct http_field){name, value};
+}
+
+struct civic_actor api_actor(const struct api_call *call)
+{
+    return (struct civic_actor){
+        .id = call->viewer.id,
+        .role = civic_policy_role(call->viewer.role),
+        .name = call->viewer.name,
+    };
+}
+
+enum err api_param_id(struct api_call *call, int index, int64_t *out)
+{
+    struct str text = call->x->params[index];
+    if (!text.len || text.at[0] == '-' || str_parse_int(text, out) || *out <= 0)
+        return api_refuse(call, 404, "not-found");
+    return OK;
+}
+
+enum err api_answer(struct api_call *call, int status, cJSON *view)
+{
+    enum err err = json_print(view, &call->body);
+    cJSON_Delete(view);
+    call->status = status;
+    return err;
+}
+
+void api_unrouted(struct http_exchange *x, int status, void *ctx)
+{
+    (void)ctx;
+    enum locale_lang lang = locale_choose(http_cookie_get(&x->req, STR("viche_lang")),
+                                          http_field_get(&x->req, STR("accept-language")));
+    const char *code = code_of(status);
+    http_problem(x, status, str_of(code),
+                 locale_text(lang, arena_printf(&x->arena, "problem.%s.title", code)),
+                 locale_text(lang, arena_printf(&x->arena, "problem.%s.detail", code)),
+                 (struct str){0});
+}

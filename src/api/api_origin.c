@@ -1,0 +1,44 @@
+#include "api/api.h"
+
+/* "https://viche.example:8443/x?y" to "viche.example:8443" */
+static struct str host_of(struct str url)
+{
+    const char *at = memmem(url.at, url.len, "://", 3);
+    if (!at)
+        return (struct str){0};
+    size_t start = (size_t)(at - url.at) + 3;
+    struct str rest = {url.at + start, url.len - start};
+    rest.len = str_index(rest, '/');
+    return rest;
+}
+
+static bool is_ours(struct str url, const struct http_request *req, const struct api *api)
+{
+    struct str host = host_of(url);
+    if (!host.len)
+        return false; // "null": a sandbox, a file, a redirect across sites
+    if (api->origin && str_eq_nocase(host, host_of(str_of(api->origin))))
+        return true;
+    return str_eq_nocase(host, http_field_get(req, STR("host")));
+}
+
+static bool needs_preflight(const struct http_request *req)
+{
+    struct str rest, type = http_field_get(req, STR("content-type"));
+    type = str_trim(str_cut(type, ';', &rest));
+    return req->method != HTTP_POST || str_eq_nocase(type, STR("application/json"));
+}
+
+bool api_is_same_origin(const struct http_request *req, const struct api *api)
+{
+    struct str site = http_field_get(req, STR("sec-fetch-site"));
+    if (site.len)
+        return str_eq(site, STR("same-origin")) || str_eq(site, STR("none"));
+    struct str origin = http_field_get(req, STR("origin"));
+    if (origin.len)
+        return is_ours(origin, req, api);
+    struct str referer = http_field_get(req, STR("referer"));
+    if (referer.len)
+        return is_ours(referer, req, api);
+    return needs_preflight(req);
+}
