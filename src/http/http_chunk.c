@@ -1,5 +1,7 @@
 #include "http/http_chunk.h"
 
+#include "http/http_head.h"
+
 enum { MAX_SIZE_DIGITS = 8 };
 
 static void fail(struct http_chunk *c, int status)
@@ -45,6 +47,14 @@ static void take_extra(struct http_chunk *c, uint8_t b, enum http_chunk_state ne
         fail(c, 431);
     else
         c->state = next;
+}
+
+static void take_name(struct http_chunk *c, uint8_t b)
+{
+    if (http_head_is_token_char(b))
+        take_extra(c, b, HTTP_CHUNK_TRAILER_NAME);
+    else
+        fail(c, 400);
 }
 
 static void begin_data(struct http_chunk *c, const struct buf *out)
@@ -94,7 +104,13 @@ static void take_byte(struct http_chunk *c, uint8_t b, const struct buf *out)
         if (b == '\r')
             c->state = HTTP_CHUNK_LAST_LF;
         else
+            take_name(c, b);
+        break;
+    case HTTP_CHUNK_TRAILER_NAME:
+        if (b == ':')
             take_extra(c, b, HTTP_CHUNK_IN_TRAILER);
+        else
+            take_name(c, b);
         break;
     case HTTP_CHUNK_IN_TRAILER:
         if (b == '\r')

@@ -21,6 +21,7 @@ enum http_chunk_state {
     HTTP_CHUNK_DATA_CR,
     HTTP_CHUNK_DATA_LF,
     HTTP_CHUNK_TRAILER, // at the start of a line
+    HTTP_CHUNK_TRAILER_NAME,
     HTTP_CHUNK_IN_TRAILER,
     HTTP_CHUNK_TRAILER_LF,
     HTTP_CHUNK_LAST_LF,

@@ -2,6 +2,8 @@
  * and the same end: two opinions on where a body ends are what request smuggling is made of. And it
  * does not matter where the bytes are cut: the first byte of the input says where. */
 #include <http_parser.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "core/check.h"
 #include "http/http_chunk.h"
