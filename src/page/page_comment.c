@@ -79,7 +79,7 @@ static struct str address(const struct api_call *call, int64_t proposal_id, int6
 static enum err create(struct store_tx *tx, struct api_call *call, const struct input *input)
 {
     struct page_ask *ask = page_draw_asked(call);
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_comment comment;
     const char *why = NULL;
     enum err err = page_draw_limit(call, CIVIC_RATE_COMMENT);
@@ -87,7 +87,7 @@ static enum err create(struct store_tx *tx, struct api_call *call, const struct 
         return err;
     err = civic_comment_create(tx, &actor, &input->comment, &comment, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     ask->location = address(call, ask->id, comment.id);
     if (!input->key.len)
         return OK;
@@ -144,7 +144,7 @@ static enum err write_vote(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
     const struct vote *vote = ask->input;
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_comment_votes votes;
     const char *why = NULL;
     enum err err = page_draw_limit(call, CIVIC_RATE_COMMENT_VOTE);
@@ -152,7 +152,7 @@ static enum err write_vote(struct store_tx *tx, struct api_call *call)
         return err;
     err = civic_comment_vote(tx, &actor, ask->comment_id, (int)vote->value, &votes, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     ask->location = address(call, votes.proposal_id, votes.id);
     return OK;
 }
@@ -165,12 +165,12 @@ const struct api_endpoint page_comment_post_vote = {
 static enum err load_address(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_comment comment;
     const char *why = NULL;
     enum err err = civic_comment_get(tx, &actor, ask->id, call->arena, &comment, NULL, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     ask->location = address(call, comment.proposal_id, comment.id);
     return OK;
 }

@@ -17,13 +17,13 @@ struct page_ask *page_draw_asked(const struct api_call *call)
 
 bool page_draw_is_anonymous(const struct http_request *req)
 {
-    return http_cookie_get(req, STR(PAGE_SESSION_COOKIE)).at == NULL &&
+    return http_cookie_get(req, STR("viche_session")).at == NULL &&
            http_field_get(req, STR("Authorization")).at == NULL;
 }
 
 enum locale_lang page_draw_lang(const struct http_request *req)
 {
-    return locale_choose(http_cookie_get(req, STR(PAGE_LANG_COOKIE)),
+    return locale_choose(http_cookie_get(req, STR("viche_lang")),
                          http_field_get(req, STR("Accept-Language")));
 }
 
@@ -59,27 +59,10 @@ void page_draw_cacheable(struct api_call *call, enum page_subject subject, int64
                                              page_version_now(&page->version, subject, id)};
 }
 
-enum err page_draw_refuse(struct api_call *call, enum err err, const char *why)
-{
-    if (err == ERR_DENIED || err == ERR_NOT_FOUND || err == ERR_CONFLICT || err == ERR_INVALID)
-        (void)api_refuse(call, http_status_of(err), why ? why : page_problem_code(err));
-    return err;
-}
-
-struct civic_actor page_draw_actor(const struct api_call *call)
-{
-    return (struct civic_actor){call->viewer.id, civic_policy_role(call->viewer.role),
-                                call->viewer.name};
-}
-
 enum err page_draw_limit(struct api_call *call, enum civic_rate_kind kind)
 {
     int64_t wait_ms = civic_rate_take_id(call->api->civic->rate, kind, call->viewer.id);
-    if (!wait_ms)
-        return OK;
-    api_add_field(call, STR("Retry-After"),
-                  arena_printf(call->arena, "%lld", (long long)((wait_ms + 999) / 1000)));
-    return api_refuse(call, 429, "rate-limited");
+    return wait_ms ? api_refuse_rate(call, wait_ms) : OK;
 }
 
 struct page_dress page_draw_dress(const struct api_call *call)
@@ -226,12 +209,10 @@ static void free_views(struct page_ask *ask)
 
 static enum err see_other(struct api_call *call, struct str location)
 {
-    const struct page_ask *ask = page_draw_asked(call);
     call->status = 303;
+    call->type = "text/html; charset=utf-8";
     buf_done(&call->body);
     api_add_field(call, STR("Location"), location);
-    if (ask->cookie.len)
-        api_add_field(call, STR("Set-Cookie"), ask->cookie);
     return OK;
 }
 

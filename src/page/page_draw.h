@@ -22,11 +22,6 @@ enum err page_draw_finish(struct api_call *call);
 /* The finish stage of a form: 303 to ask->location, or the page again with the problem. */
 enum err page_draw_finish_form(struct api_call *call);
 
-/* For kind->load and write stages: notes the refusal of a civic function and returns err. */
-enum err page_draw_refuse(struct api_call *call, enum err err, const char *why);
-
-/* Who asks, for civic functions. */
-struct civic_actor page_draw_actor(const struct api_call *call);
 /* Counts one use by the person who asks, in a write stage. Refuses with 429 "rate-limited". */
 MUST_USE enum err page_draw_limit(struct api_call *call, enum civic_rate_kind kind);
 

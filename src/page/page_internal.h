@@ -19,8 +19,6 @@ enum {
     PAGE_NOTIFICATIONS = 30,
 };
 
-#define PAGE_LANG_COOKIE "viche_lang"
-
 struct page {
     struct map templates; // name without ".mustache" -> struct mustache
     struct page_version version;
@@ -49,7 +47,6 @@ struct page_ask {
     struct str path;     // of the page, without query: canonical; for a form: the page it stands on
     struct str back;     // address to come back to after a log-in or a change of language
     struct str location; // where a form leads; empty: to path
-    struct str cookie;   // Set-Cookie of the answer; empty: none
     void *input;         // the form's, checked, for work and write
     cJSON *view;         // the root of the view; made by page_draw_ask, freed by the finish stage
     cJSON *form;         // in view: what was typed, and "errors"

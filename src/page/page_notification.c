@@ -13,7 +13,7 @@ static enum err load(struct store_tx *tx, struct api_call *call)
     enum err err = civic_notification_list(tx, call->viewer.id, ask->cursor, PAGE_NOTIFICATIONS,
                                            call->arena, &list, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     cJSON *items = cJSON_AddArrayToObject(ask->view, "notifications");
     for (size_t i = 0; i < list.count; i++)
         cJSON_AddItemToArray(items, civic_view_notification(&list.items[i]));

@@ -3,16 +3,6 @@
 
 #include "page/page_draw.h"
 
-const char *page_problem_code(enum err err)
-{
-    static const char *const codes[ERR_COUNT] = {
-        [ERR_AGAIN] = "unavailable",   [ERR_INVALID] = "invalid",    [ERR_DENIED] = "forbidden",
-        [ERR_NOT_FOUND] = "not-found", [ERR_CONFLICT] = "conflict",  [ERR_TOO_LARGE] = "too-large",
-        [ERR_TIMEOUT] = "timeout",     [ERR_PROTOCOL] = "malformed",
-    };
-    return codes[err] ? codes[err] : "internal";
-}
-
 static struct str problem_text(const struct api_call *call, const char *what)
 {
     const char *code = call->problem.code ? call->problem.code : "internal";

@@ -7,9 +7,6 @@
 /* The page of a problem that has no other page: error.mustache. */
 extern const struct page_kind page_problem_kind;
 
-/* The code for a failure that no rule has named. */
-const char *page_problem_code(enum err err);
-
 /* Adds "problem" and form.errors to the view of a refused form. login_url: a way out, or empty. */
 void page_problem_add(struct api_call *call, struct str login_url);
 

@@ -44,7 +44,7 @@ static void cut_threads(struct civic_comment_list *list, struct arena *a)
 static enum err find_thread(struct store_tx *tx, struct api_call *call, struct str *cursor_out)
 {
     struct page_ask *ask = page_draw_asked(call);
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_comment comment = {.parent_id = ask->comment_id};
     const char *why = NULL;
     *cursor_out = (struct str){"", 0};
@@ -52,7 +52,7 @@ static enum err find_thread(struct store_tx *tx, struct api_call *call, struct s
         enum err err =
             civic_comment_get(tx, &actor, comment.parent_id, call->arena, &comment, NULL, &why);
         if (err)
-            return err == ERR_NOT_FOUND ? OK : page_draw_refuse(call, err, why);
+            return err == ERR_NOT_FOUND ? OK : api_refuse_civic(call, err, why);
     }
     ask->id = comment.proposal_id;
     *cursor_out = civic_cursor_write((struct civic_cursor){'r', 0, comment.id + 1}, call->arena);
@@ -62,14 +62,14 @@ static enum err find_thread(struct store_tx *tx, struct api_call *call, struct s
 static enum err load_comments(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     const struct civic_comment_query query = {ask->id, sorts[ask->sort].sort, ask->cursor,
                                               PAGE_COMMENTS};
     struct civic_comment_list list = {0};
     const char *why = NULL;
     enum err err = civic_comment_list(tx, &actor, &query, call->arena, &list, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     if (query.sort == CIVIC_COMMENT_THREADS)
         cut_threads(&list, call->arena);
     cJSON *items = cJSON_AddArrayToObject(ask->view, "comments");
@@ -82,7 +82,7 @@ static enum err load_comments(struct store_tx *tx, struct api_call *call)
 static enum err load(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_proposal proposal;
     const char *why = NULL;
     if (ask->comment_id) {
@@ -92,7 +92,7 @@ static enum err load(struct store_tx *tx, struct api_call *call)
     }
     enum err err = civic_proposal_get(tx, &actor, ask->id, call->arena, &proposal, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     ask->path = arena_printf(call->arena, "/proposals/%lld", (long long)ask->id);
     cJSON_AddItemToObject(ask->view, "proposal",
                           civic_view_proposal(&proposal, &actor, call->arena));
@@ -243,7 +243,7 @@ static enum err write_support(struct store_tx *tx, struct api_call *call)
 {
     const struct page_ask *ask = page_draw_asked(call);
     const struct toggle *toggle = ask->input;
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_support support;
     const char *why = NULL;
     enum err err = page_draw_limit(call, CIVIC_RATE_SUPPORT);
@@ -251,7 +251,7 @@ static enum err write_support(struct store_tx *tx, struct api_call *call)
         return err;
     err = toggle->is_on ? civic_support_sign(tx, &actor, ask->id, &support, &why)
                         : civic_support_withdraw(tx, &actor, ask->id, &support, &why);
-    return err ? page_draw_refuse(call, err, why) : OK;
+    return err ? api_refuse_civic(call, err, why) : OK;
 }
 
 const struct api_endpoint page_proposal_post_support = {.auth = API_USER,
@@ -268,13 +268,13 @@ static enum err write_follow(struct store_tx *tx, struct api_call *call)
 {
     const struct page_ask *ask = page_draw_asked(call);
     const struct toggle *toggle = ask->input;
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     const char *why = NULL;
     enum err err = page_draw_limit(call, CIVIC_RATE_FOLLOW);
     if (err)
         return err;
     err = civic_follow_set(tx, &actor, ask->id, toggle->is_on, &why);
-    return err ? page_draw_refuse(call, err, why) : OK;
+    return err ? api_refuse_civic(call, err, why) : OK;
 }
 
 const struct api_endpoint page_proposal_post_follow = {.auth = API_USER,

@@ -16,12 +16,12 @@ enum { SORT_COUNT = sizeof sorts / sizeof sorts[0] };
 enum err page_proposals_load(struct store_tx *tx, struct api_call *call,
                              const struct civic_proposal_query *query, const char *name)
 {
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_proposal_list list = {0};
     const char *why = NULL;
     enum err err = civic_proposal_list(tx, &actor, query, call->arena, &list, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     cJSON *items = cJSON_AddArrayToObject(page_draw_asked(call)->view, name);
     for (size_t i = 0; i < list.count; i++)
         cJSON_AddItemToArray(items, civic_view_proposal(&list.items[i], &actor, call->arena));
@@ -153,14 +153,14 @@ static enum err write_post(struct store_tx *tx, struct api_call *call)
     proposal.threshold = options->threshold;
     proposal.deadline_at_ms = store_now_ms(tx) + options->support_ms;
 
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     const char *why = NULL;
     int64_t id = 0;
     enum err err = page_draw_limit(call, CIVIC_RATE_PROPOSAL);
     if (!err)
         err = civic_proposal_create(tx, &actor, &proposal, &id, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     ask->location = arena_printf(call->arena, "/proposals/%lld", (long long)id);
     return OK;
 }

@@ -8,12 +8,12 @@
 static enum err load(struct store_tx *tx, struct api_call *call)
 {
     const struct page_ask *ask = page_draw_asked(call);
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     struct civic_voting *voting = ARENA_NEW(call->arena, struct civic_voting);
     const char *why = NULL;
     enum err err = civic_voting_get(tx, &actor, ask->id, call->arena, voting, &why);
     if (err)
-        return page_draw_refuse(call, err, why);
+        return api_refuse_civic(call, err, why);
     cJSON_AddItemToObject(ask->view, "voting", civic_view_voting(voting, &actor, call->arena));
     return OK;
 }
@@ -70,7 +70,7 @@ static enum err write_ballot(struct store_tx *tx, struct api_call *call)
 {
     const struct page_ask *ask = page_draw_asked(call);
     const struct ballot *ballot = ask->input;
-    struct civic_actor actor = page_draw_actor(call);
+    struct civic_actor actor = api_actor(call);
     const char *why = NULL;
     bool is_new;
     enum err err = page_draw_limit(call, CIVIC_RATE_BALLOT);
@@ -79,7 +79,7 @@ static enum err write_ballot(struct store_tx *tx, struct api_call *call)
     err = civic_voting_cast(tx, &actor, ask->id, ballot->option_id, &is_new, &why);
     if (err == ERR_INVALID)
         return api_refuse_field(call, "/option_id", why ? why : "unknown-option", 0);
-    return err ? page_draw_refuse(call, err, why) : OK;
+    return err ? api_refuse_civic(call, err, why) : OK;
 }
 
 const struct api_endpoint page_voting_post_ballot = {.auth = API_USER,
