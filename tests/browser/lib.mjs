@@ -63,7 +63,7 @@ export async function logIn(page, { email, password }) {
     await page.fill('input[name="password"]', password);
     await Promise.all([
         page.waitForURL((url) => !url.pathname.startsWith('/login')),
-        page.click('form[data-form="login"] button[type="submit"]'),
+        page.click('form[data-form="login"] button'),
     ]);
 }
 
@@ -80,3 +80,26 @@ export const shows = (page, selector, pattern, ms) =>
         `${selector} to show ${pattern}`,
         ms,
     );
+
+let made = 0;
+
+/** A fresh proposal by user: {id, path}. */
+export async function aProposal(url, user) {
+    const { status, text, json } = await api(url, 'POST', '/api/v1/proposals', {
+        token: user.token,
+        body: { title: `Лавки в парку ${++made}`, summary: 'Поставити лавки.', body: 'Бракує **лавок**.' },
+        headers: { 'Idempotency-Key': `browser-test-${process.pid}-${made}` },
+    });
+    if (status !== 201) throw new Error(`proposal: ${status} ${text}`);
+    return { id: json.id, path: `/proposals/${json.id}` };
+}
+
+/** The open voting of the demo: {id, path}. */
+export async function aVoting(url) {
+    const { json } = await api(url, 'GET', '/api/v1/proposals');
+    for (const { voting_id: id } of json.items.filter((proposal) => proposal.voting_id)) {
+        const { json: voting } = await api(url, 'GET', `/api/v1/votings/${id}`);
+        if (voting.state === 'open') return { id, path: `/votings/${id}` };
+    }
+    throw new Error('the demo has no open voting');
+}

@@ -31,9 +31,13 @@ function patchElement(old: Element, next: Element): void {
     if (!isTyped(old)) patchChildren(old, next);
 }
 
+// What the reader or the script did to an element and no template knows: an open <details>, the tabindex
+// of something that was given focus (without it the focus would be lost).
+const OWN_ATTRIBUTES = new Set(['open', 'tabindex']);
+
 function patchAttributes(old: Element, next: Element): void {
     for (const { name } of Array.from(old.attributes)) {
-        if (!next.hasAttribute(name) && !(name === 'open' && old.tagName === 'DETAILS')) old.removeAttribute(name);
+        if (!next.hasAttribute(name) && !OWN_ATTRIBUTES.has(name)) old.removeAttribute(name);
     }
     for (const { name, value } of Array.from(next.attributes)) {
         if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -46,12 +50,19 @@ function isAlike(a: Node, b: Node): boolean {
     return a.tagName === b.tagName && a.id === b.id;
 }
 
-// Walks both lists of children; a node that is not alike is looked for further on, else it is new.
+// An element that is not next is looked for further on, so that one that went does not cost those behind
+// it; a text is not, since white space is everywhere.
+function findMatch(here: ChildNode | null, wanted: ChildNode): ChildNode | null {
+    if (!(wanted instanceof Element)) return here && isAlike(here, wanted) ? here : null;
+    let match = here;
+    while (match && !isAlike(match, wanted)) match = match.nextSibling;
+    return match;
+}
+
 function patchChildren(old: Element, next: Element): void {
     let here: ChildNode | null = old.firstChild;
     for (const wanted of Array.from(next.childNodes)) {
-        let match = here;
-        while (match && !isAlike(match, wanted)) match = match.nextSibling;
+        const match = findMatch(here, wanted);
         if (!match) {
             old.insertBefore(wanted, here);
             continue;

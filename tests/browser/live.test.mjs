@@ -1,0 +1,236 @@
+// The main story: two people look at the same thing, one acts, the other sees it without a reload.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { newUser, startServer } from '../integration/lib.mjs';
+import { aProposal, aVoting, api, launch, live, reader, shows, until } from './lib.mjs';
+
+let server, browser, anna, borys;
+
+before(async () => {
+    server = await startServer({ seed: true });
+    browser = await launch();
+    anna = await newUser(server.url, 'Анна Шевчук');
+    borys = await newUser(server.url, 'Борис Гнатюк');
+});
+
+after(async () => {
+    await browser?.close();
+    await server?.stop();
+});
+
+/** Anna (logged in) and a visitor, both at path and live. */
+async function twoWindows(path, options = {}) {
+    const a = await reader(browser, server, { user: anna, ...options });
+    const b = await reader(browser, server, options);
+    for (const { page } of [a, b]) {
+        await page.goto(path);
+        await live(page);
+    }
+    return { a, b, close: async () => Promise.all([a.close(), b.close()]) };
+}
+
+/** Marks the document: the mark is gone after a load. */
+const mark = (page) => page.evaluate(() => void (window.isTheSameDocument = true));
+const isMarked = (page) => page.evaluate(() => window.isTheSameDocument === true);
+
+const write = async (page, text) => {
+    await page.fill('form.composer textarea', text);
+    await page.click('form.composer button');
+};
+
+/** A proposal of Anna's on which Borys has spoken already. */
+async function aDiscussion() {
+    const proposal = await aProposal(server.url, anna);
+    await say(proposal, 'Перше слово.');
+    return proposal;
+}
+
+const say = (proposal, body) =>
+    api(server.url, 'POST', `/api/v1${proposal.path}/comments`, { body: { body }, token: borys.token });
+
+test('a comment stands in the writer’s page at once and waits behind a pill in the other', async () => {
+    const proposal = await aDiscussion();
+    const { a, b, close } = await twoWindows(proposal.path);
+    await mark(a.page);
+    await mark(b.page);
+
+    await write(a.page, 'Підтримую, давно пора.');
+    await a.page.waitForSelector('.comment:not(.is-pending) >> text=Підтримую, давно пора.');
+    await shows(b.page, '[data-pill]', /^1 new comment$/);
+    assert.equal(await b.page.locator('text=Підтримую, давно пора.').count(), 0, 'nothing is inserted unasked');
+    await b.page.click('[data-pill]');
+    await b.page.waitForSelector('.comment >> text=Підтримую, давно пора.');
+    assert.equal(await b.page.locator('.comment:focus').count(), 1, 'focus is at the first new comment');
+    assert.equal(await b.page.locator('[data-pill]').isHidden(), true);
+    await shows(b.page, '[data-count="comments"]', /^2 comments$/);
+    assert.ok((await isMarked(a.page)) && (await isMarked(b.page)), 'no page was loaded again');
+    await close();
+});
+
+test('the pill has the right plural forms in Ukrainian', async () => {
+    const proposal = await aDiscussion();
+    const b = await reader(browser, server, { lang: 'uk' });
+    await b.page.goto(proposal.path);
+    await live(b.page);
+    for (const expected of [/^1 новий коментар$/, /^2 нові коментарі$/]) {
+        await say(proposal, 'Так.');
+        await shows(b.page, '[data-pill]', expected);
+    }
+    await b.close();
+});
+
+test('the first comment of an empty discussion in view is shown without a pill', async () => {
+    const proposal = await aProposal(server.url, anna);
+    const b = await reader(browser, server);
+    await b.page.goto(proposal.path);
+    await live(b.page);
+    await b.page.locator('[data-empty="comments"]').scrollIntoViewIfNeeded();
+    await say(proposal, 'Я перший.');
+    await b.page.waitForSelector('.comment >> text=Я перший.');
+    assert.equal(await b.page.locator('[data-pill]').isHidden(), true);
+    assert.equal(await b.page.locator('[data-empty="comments"]').count(), 0);
+    await b.close();
+});
+
+test('an own comment is one node from sending to sent, even when its event comes before the answer', async () => {
+    const proposal = await aProposal(server.url, anna);
+    const a = await reader(browser, server, { user: borys });
+    await a.page.goto(proposal.path);
+    await live(a.page);
+    let answer;
+    const held = new Promise((go) => (answer = go));
+    await a.page.route('**/api/v1/proposals/*/comments', async (route) => {
+        if (route.request().method() !== 'POST') return route.continue();
+        const response = await route.fetch();
+        await held; // the server has answered; the page does not know yet
+        await route.fulfill({ response });
+    });
+    await write(a.page, 'Раз.');
+    await shows(a.page, '.comment.is-pending, .comment[id^="comment-"]', /Раз\./);
+    await a.page.evaluate(() => (document.querySelector('.comment').isSameNode_ = true));
+    await a.page.waitForSelector('.comment:not(.is-pending)[data-comment]:has(form[data-form="comment"]) >> text=Раз.');
+    answer();
+    await until(() => a.page.evaluate(() => Object.keys(localStorage).every((key) => !key.startsWith('viche.outbox'))));
+    assert.equal(await a.page.locator('.comment').count(), 1, 'it is there once');
+    assert.equal(await a.page.evaluate(() => document.querySelector('.comment').isSameNode_), true, 'in the same node');
+    assert.equal(await a.page.locator('.comment:focus').count(), 1, 'focus went to it and stayed');
+    await a.close();
+});
+
+test('signatures count in the other window, and the signer’s button says recording, then done', async () => {
+    const proposal = await aProposal(server.url, borys);
+    const { a, b, close } = await twoWindows(proposal.path);
+    await shows(b.page, '[data-count="support"]', /^0$/);
+    await a.page.click('form[data-form="support"] button');
+    await a.page.waitForSelector('[data-supported]');
+    await shows(a.page, '[data-count="support"]', /^1$/);
+    await shows(b.page, '[data-count="support"]', /^1$/);
+    assert.ok(await a.page.evaluate(() => document.activeElement.closest('[data-form="support"]') !== null), 'focus stays on the button');
+    await a.page.click('form[data-form="support"] button');
+    await shows(b.page, '[data-count="support"]', /^0$/);
+    await close();
+});
+
+test('votes on a comment show at once for the voter and soon for the other', async () => {
+    const proposal = await aProposal(server.url, borys);
+    await say(proposal, 'Думка.');
+    const { a, b, close } = await twoWindows(proposal.path);
+    const agree = a.page.locator('.comment form.votes button').first();
+    await agree.click();
+    assert.equal(await agree.getAttribute('aria-pressed'), 'true', 'without waiting for the server');
+    await shows(b.page, '.comment .votes .n', /^1$/);
+    await a.page.locator('.comment form.votes button').nth(1).click();
+    await shows(b.page, '.comment .votes', /For 0 ?Against 1/);
+    await close();
+});
+
+test('a refused vote on a comment is taken back and says why', async () => {
+    const proposal = await aProposal(server.url, borys);
+    await say(proposal, 'Думка.');
+    const a = await reader(browser, server, { user: anna });
+    await a.page.goto(proposal.path);
+    await live(a.page);
+    await a.page.route('**/api/v1/comments/*/vote', (route) => route.abort());
+    const agree = a.page.locator('.comment form.votes button').first();
+    await agree.click();
+    await shows(a.page, '.comment .problem', /did not answer/);
+    assert.equal(await agree.getAttribute('aria-pressed'), 'false');
+    await shows(a.page, '.comment form.votes .n', /^0$/);
+    await a.close();
+});
+
+test('results of a voting move in the other window', async () => {
+    const voting = await aVoting(server.url);
+    const { a, b, close } = await twoWindows(voting.path);
+    const title = (await a.page.locator('.choice').first().textContent()).trim();
+    const votes = (page) => page.locator('[data-results] .option').first().textContent();
+    const before = await votes(b.page);
+    await a.page.locator('.choice input').first().check();
+    await a.page.click('form[data-form="ballot"] button');
+    await shows(a.page, '[data-voted]', new RegExp(title));
+    await shows(a.page, '[data-results] .option', /your vote/);
+    await until(async () => (await votes(b.page)) !== before, 'the other window to show the vote');
+    await close();
+});
+
+test('the author’s bell counts up and the list waits behind a pill', async () => {
+    const proposal = await aProposal(server.url, anna);
+    const a = await reader(browser, server, { user: anna });
+    await a.page.goto('/notifications');
+    await live(a.page);
+    const before = await a.page.locator('[data-list="notifications"] > li').count();
+    const count = async () => Number(await a.page.locator('[data-bell-count]').textContent());
+    const unread = await count();
+    await say(proposal, 'Привіт.');
+    await until(async () => (await count()) === unread + 1, 'the bell to count up');
+    await shows(a.page, '.pill', /^1 new notification$/);
+    assert.equal(await a.page.locator('[data-list="notifications"] > li').count(), before);
+    await a.page.click('.pill');
+    await shows(a.page, '[data-list="notifications"] > li', /Борис Гнатюк/);
+    await a.page.click('form[data-form="notifications-read"] button');
+    await until(() => a.page.locator('[data-bell-count]').isHidden(), 'the bell to be silent');
+    assert.equal(await a.page.locator('.is-unread').count(), 0);
+    await a.close();
+});
+
+test('with updates paused numbers stand still until they go on', async () => {
+    const proposal = await aProposal(server.url, borys);
+    const b = await reader(browser, server);
+    await b.page.goto(proposal.path);
+    await live(b.page);
+    await b.page.check('[data-pause]');
+    await b.page.reload();
+    await live(b.page);
+    assert.equal(await b.page.isChecked('[data-pause]'), true, 'the switch is remembered');
+    await api(server.url, 'PUT', `/api/v1${proposal.path}/support`, { token: borys.token });
+    await say(proposal, 'Тихо.');
+    await shows(b.page, '[data-pill]', /^1 new comment$/);
+    assert.equal(await b.page.locator('[data-count="support"]').first().textContent(), '0');
+    await b.page.uncheck('[data-pause]');
+    await shows(b.page, '[data-count="support"]', /^1$/);
+    await b.close();
+});
+
+test('what the browser draws is what the server draws', async () => {
+    const proposal = await aProposal(server.url, anna);
+    const a = await reader(browser, server, { user: borys, lang: 'uk' });
+    await a.page.goto(proposal.path);
+    await live(a.page);
+    await write(a.page, 'Перший **рядок**.');
+    await a.page.waitForSelector('.comment:not(.is-pending) strong');
+    await a.page.click('form[data-form="support"] button');
+    await a.page.waitForSelector('[data-supported]');
+    const drawn = () =>
+        a.page.evaluate(() => {
+            const comment = document.querySelector('.comment').cloneNode(true);
+            comment.removeAttribute('tabindex');
+            comment.removeAttribute('data-client-id'); // only while the page knows it as its own
+            comment.querySelectorAll('input[name="key"]').forEach((key) => key.removeAttribute('value'));
+            comment.querySelectorAll('time').forEach((time) => time.removeAttribute('title')); // of the minute
+            return [comment.outerHTML, document.querySelector('[data-support]').innerHTML].map((html) => html.replace(/>\s+</g, '><'));
+        });
+    const byBrowser = await drawn();
+    await a.page.reload();
+    assert.deepEqual(byBrowser, await drawn());
+    await a.close();
+});
