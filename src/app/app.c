@@ -159,7 +159,7 @@ static void on_commit(void *ctx)
 {
     struct app *a = ctx;
     queue_wake(a->queue);
-    page_invalidate();
+    page_touch_all(a->api.page);
 }
 
 static void build_queue(struct app *a)
@@ -228,7 +228,7 @@ static void tear_down(struct app *a)
     mem_free(a->handlers);
     civic_free(a->civic);
     app_apps_done(&a->apps);
-    page_done();
+    page_done(&a->api);
     app_stops_done(&a->stops);
 }
 
@@ -291,10 +291,11 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
         err = open_data(&a);
     if (!err)
         err = app_texts_load(why_out, why_cap);
-    if (!err)
-        err = page_init(why_out, why_cap);
     if (!err) {
         build_domain(&a);
+        err = page_init(&a.api, a.loops, why_out, why_cap);
+    }
+    if (!err) {
         build_nodes(&a);
         build_queue(&a);
         err = start(&a);

@@ -1,8 +1,6 @@
 #include "app/app_node.h"
 
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/api_hub.h"
@@ -14,60 +12,6 @@
 static const struct http_route static_routes[] = {
     {.method = HTTP_GET, .path = "/static/{*}", .handler = http_static_serve},
 };
-
-/* ---- what is waited for ---- */
-
-void app_stops_init(struct app_stops *s)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attr);
-    pthread_condattr_destroy(&attr);
-    pthread_mutex_init(&s->lock, NULL);
-    s->pending = 0;
-}
-
-void app_stops_done(struct app_stops *s)
-{
-    pthread_cond_destroy(&s->changed);
-    pthread_mutex_destroy(&s->lock);
-}
-
-static void expect_one(struct app_stops *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->pending++;
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void on_one(void *ctx)
-{
-    struct app_stops *s = ctx;
-    pthread_mutex_lock(&s->lock);
-    s->pending--;
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-}
-
-bool app_stops_wait(struct app_stops *s, int64_t wait_ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(wait_ms / 1000);
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&s->lock);
-    int rc = 0;
-    while (s->pending > 0 && rc == 0)
-        rc = pthread_cond_timedwait(&s->changed, &s->lock, &until);
-    bool are_all = s->pending == 0;
-    pthread_mutex_unlock(&s->lock);
-    return are_all;
-}
 
 /* ---- on the loop's thread ---- */
 
@@ -89,13 +33,13 @@ static void drain(struct io_task *task)
     struct app_node *n = LIST_ENTRY(task, struct app_node, drain_task);
     io_listener_stop(n->listener);
     n->listener = NULL;
-    http_server_stop(n->server, n->options->drain_ms, on_one, n->stops);
+    http_server_stop(n->server, n->options->drain_ms, app_stops_happen, n->stops);
 }
 
 static void close_sockets(struct io_task *task)
 {
     struct app_node *n = LIST_ENTRY(task, struct app_node, close_task);
-    hub_stop(n->hub, n->options->spread_ms, on_one, n->stops);
+    hub_stop(n->hub, n->options->spread_ms, app_stops_happen, n->stops);
 }
 
 static void *run(void *arg)
@@ -152,7 +96,7 @@ void app_node_drain(struct app_node *n)
 {
     if (!n->has_thread)
         return;
-    expect_one(n->stops);
+    app_stops_expect(n->stops);
     io_loop_post(n->loop, &n->drain_task);
 }
 
@@ -160,7 +104,7 @@ void app_node_close_sockets(struct app_node *n)
 {
     if (!n->has_thread)
         return;
-    expect_one(n->stops);
+    app_stops_expect(n->stops);
     io_loop_post(n->loop, &n->close_task);
 }
 

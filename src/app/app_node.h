@@ -3,14 +3,12 @@
 #define APP_NODE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "api/api.h"
 #include "app/app.h"
+#include "app/app_stops.h"
 #include "hub/hub.h"
 #include "io/io_listener.h"
-
-struct app_stops;
 
 struct app_node {
     struct io_loop *loop;
@@ -26,17 +24,6 @@ struct app_node {
     struct io_task start_task, drain_task, close_task;
     struct http_route echo_route;
 };
-
-/* Counts what the operator's thread waits for at the end. */
-struct app_stops {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int pending;
-};
-void app_stops_init(struct app_stops *s);
-void app_stops_done(struct app_stops *s);
-/* True when all pending ones have happened within wait_ms. */
-bool app_stops_wait(struct app_stops *s, int64_t wait_ms);
 
 /* What all nodes share; borrowed for their lives. */
 struct app_parts {

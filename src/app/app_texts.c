@@ -9,10 +9,10 @@
 
 enum { MAX_TEXT_BYTES = 1024 * 1024 };
 
-static enum err parse_file(const char *pattern, const char *code, cJSON **out)
+static enum err parse_file(const char *folder, const char *code, cJSON **out)
 {
     char name[64];
-    snprintf(name, sizeof(name), pattern, code);
+    snprintf(name, sizeof(name), "%s%s.json", folder, code);
     const struct http_static_file *file = http_static_find(str_of(name));
     return file ? json_parse((struct str){(const char *)file->bytes, file->len}, out)
                 : ERR_NOT_FOUND;
@@ -32,9 +32,9 @@ static enum err load(enum locale_lang lang)
     cJSON *texts = NULL, *problems = NULL;
     struct buf merged;
     buf_init(&merged, MAX_TEXT_BYTES);
-    enum err err = parse_file("locales/%s.json", locale_code(lang), &texts);
+    enum err err = parse_file("locales/", locale_code(lang), &texts);
     if (!err)
-        err = parse_file("locales/problems.%s.json", locale_code(lang), &problems);
+        err = parse_file("locales/problems.", locale_code(lang), &problems);
     if (!err) {
         move_members(texts, problems);
         err = json_print(texts, &merged);
