@@ -84,8 +84,9 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
  * starts the workers. */
 MUST_USE enum err queue_start(struct queue *q);
 /* Claims nothing more, gives back what no worker has begun, waits up to drain_ms for running jobs,
- * joins. False: a handler still runs. Its thread and the queue then live on (queue_free leaves
- * them) and its job goes back at the next start: end the process without store_close. */
+ * joins. False: a handler still runs. The threads and the queue then live on (queue_free leaves
+ * them): call it again, or end the process without store_close; the job goes back at the next
+ * start. */
 bool queue_stop(struct queue *q, int64_t drain_ms);
 void queue_free(struct queue *q);
 

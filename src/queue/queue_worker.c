@@ -575,16 +575,16 @@ bool queue_worker_stop(struct queue *q, int64_t drain_ms)
             code = pthread_cond_timedwait(&q->ended, &q->mutex, &end);
     }
     int left = q->hand_count;
-    bool is_clean = left == 0 && !q->is_claiming;
-    q->is_over = true;
+    q->is_over = left == 0 && !q->is_claiming; // else the threads go on, for the jobs in hand
+    bool is_over = q->is_over;
     pthread_cond_broadcast(&q->work);
     pthread_cond_broadcast(&q->tick);
     pthread_mutex_unlock(&q->mutex);
-    if (is_clean)
+    if (is_over)
         join_all(q, q->options.workers);
     else
         log_warn("at=queue_worker.stop running=%d why=\"not done in time\"", left);
-    return is_clean;
+    return is_over;
 }
 
 void queue_worker_free(struct queue *q)
