@@ -140,7 +140,7 @@ static void build_nodes(struct app *a)
 {
     const struct app_parts parts = {
         .options = a->options,
-        .apps = a->apps.apps,
+        .apps = &a->apps.apps,
         .relay = a->relay,
         .api = &a->api,
         .stops = &a->stops,

@@ -75,7 +75,7 @@ void app_node_init(struct app_node *n, int index, int fd, const struct app_parts
     n->drain_task.run = drain;
     n->close_task.run = close_sockets;
     n->loop = io_loop_new(index);
-    n->hub = hub_new(n->loop, &parts->apps, parts->relay);
+    n->hub = hub_new(n->loop, parts->apps, parts->relay);
     n->server = http_server_new(n->loop, &http_default_limits);
     add_routes(n, parts);
 }

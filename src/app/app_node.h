@@ -28,7 +28,7 @@ struct app_node {
 /* What all nodes share; borrowed for their lives. */
 struct app_parts {
     const struct app_options *options;
-    struct hub_apps apps;
+    const struct hub_apps *apps;
     struct hub_relay *relay;
     struct api *api;
     struct app_stops *stops;
