@@ -60,7 +60,7 @@ export class Composer {
         for (const form of this.thread.page.querySelectorAll<HTMLFormElement>(FORM)) this.fill(form);
         for (const message of this.thread.leftovers()) {
             if (this.thread.nodeOf(message.client_id)) forgetOutgoing(message);
-            else this.thread.showFailed(message, '');
+            else this.thread.showFailed(message, text('form.no_answer'));
         }
     }
 
