@@ -6,7 +6,6 @@
  */
 #include "core/json.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,9 +200,16 @@ enum err json_write_string(struct buf *out, struct str text)
 
 enum err json_write_int(struct buf *out, int64_t value)
 {
-    char text[24];
-    int len = snprintf(text, sizeof(text), "%" PRId64, value);
-    return buf_append(out, text, (size_t)len);
+    // not printf: a page has hundreds of these
+    char text[20], *at = text + sizeof(text);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0)
+        *--at = '-';
+    return buf_append(out, at, (size_t)(text + sizeof(text) - at));
 }
 
 static bool reads_back(const char *text, double value)
@@ -229,7 +235,7 @@ static int shortest_digits(double value, char digits[static 18], int *exponent_o
     }
     digits[0] = text[0];
     memcpy(digits + 1, text + 2, (size_t)precision);
-    *exponent_out = atoi(strchr(text, 'e') + 1);
+    *exponent_out = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
     return precision + 1;
 }
 

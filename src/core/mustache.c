@@ -108,16 +108,17 @@ static const cJSON *descend(const cJSON *value, struct str path, cJSON *room)
     return value;
 }
 
-/* NULL when the name is in no view. */
-static const cJSON *look_up(const struct context *context, struct str name, cJSON *room)
+/* NULL when the token's name is in no view. */
+static const cJSON *look_up(const struct context *context, const struct mustache_token *token,
+                            cJSON *room)
 {
+    struct str name = token->text;
     if (str_eq(name, STR(".")))
         return context->view;
-    size_t dot = str_index(name, '.');
-    bool is_path = dot > 0 && dot < name.len;
     const cJSON *found = NULL;
     for (; context && !found; context = context->outer)
-        found = is_path ? descend(context->view, name, room) : property(context->view, name, room);
+        found = token->is_path ? descend(context->view, name, room)
+                               : property(context->view, name, room);
     return found;
 }
 
@@ -249,7 +250,7 @@ static enum err render_section(struct renderer *r, const struct sheet *sheet, si
 {
     const struct mustache_token *token = &sheet->m->tokens[at];
     cJSON room;
-    const cJSON *value = look_up(context, token->text, &room);
+    const cJSON *value = look_up(context, token, &room);
     if (is_falsy(value) != (token->kind == MUSTACHE_INVERTED))
         return OK;
     if (token->kind == MUSTACHE_INVERTED || cJSON_IsTrue(value))
@@ -279,7 +280,7 @@ static enum err render_token(struct renderer *r, const struct sheet *sheet, size
         return is_line_indented(sheet, token) ? write_indent(r->out, sheet->indent) : OK;
     case MUSTACHE_ESCAPED:
     case MUSTACHE_RAW:
-        value = look_up(context, token->text, &room);
+        value = look_up(context, token, &room);
         return value ? write_value(r->out, value, token->kind == MUSTACHE_ESCAPED) : OK;
     case MUSTACHE_SECTION:
     case MUSTACHE_INVERTED:

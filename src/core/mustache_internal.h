@@ -22,6 +22,7 @@ struct mustache_token {
     enum mustache_kind kind;
     bool is_on_first_line; // LINE, PARTIAL
     bool indents;          // PARTIAL: the first tag of its line, so its lines are indented
+    bool is_path;          // the name has a dot behind its first byte: a.b
     bool follows_text;     // PARTIAL: after something other than space, so its first line is not
     struct str text;       // the text, or the name
     struct str indent;     // PARTIAL

@@ -84,8 +84,11 @@ static struct mustache_token *add(struct parser *p, enum mustache_kind kind, str
         m->tokens = mem_realloc(m->tokens, m->cap * sizeof(*m->tokens));
     }
     struct mustache_token *token = &m->tokens[m->count++];
-    *token =
-        (struct mustache_token){.kind = kind, .text = text, .is_on_first_line = p->is_first_line};
+    size_t dot = kind == MUSTACHE_TEXT ? 0 : str_index(text, '.');
+    *token = (struct mustache_token){.kind = kind,
+                                     .text = text,
+                                     .is_on_first_line = p->is_first_line,
+                                     .is_path = dot > 0 && dot < text.len};
     return token;
 }
 

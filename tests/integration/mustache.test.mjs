@@ -2,7 +2,7 @@
 // the byte. A fixed table of the cases people argue about, then generated pairs (same seed every run).
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -120,6 +120,16 @@ for (const [name, template, partials = {}, extra = {}] of table) {
         assert.equal(compare([{ template, view: { ...view, ...extra }, partials }]), 1);
     });
 }
+
+test('mustache: the templates of the site', () => {
+    const files = readdirSync(join(root, 'web/templates')).filter((n) => n.endsWith('.mustache'));
+    const partials = Object.fromEntries(files.map((n) => [n.slice(0, -9), readFileSync(join(root, 'web/templates', n), 'utf8')]));
+    const t = JSON.parse(readFileSync(join(root, 'web/locales/uk.json'), 'utf8'));
+    const author = { id: 2, name: 'Тарас <b>' };
+    const comment = { id: 5, depth: 2, author, body_html: '<p>Так</p>', up_text: '3', is_own: true, can_vote: true, failed_text: '' };
+    const page = { t, lang: 'uk', user: author, ...comment, proposal: { id: 7, title: 'a & b', author }, comments: [comment, { ...comment, can_reply: true }], items: [comment] };
+    assert.equal(compare(Object.values(partials).map((template) => ({ template, view: page, partials }))), files.length);
+});
 
 /* ---- generated pairs ---- */
 

@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "core/mustache.h"
 
-enum { OUT_MAX_BYTES = 1 << 20, MAX_PARTIALS = 16 };
+enum { OUT_MAX_BYTES = 1 << 20, MAX_PARTIALS = 64 };
 
 struct partials {
     const char *name[MAX_PARTIALS];

@@ -213,6 +213,25 @@ TEST(json_writes_strings_that_read_back)
     buf_done(&out);
 }
 
+TEST(json_writes_every_integer)
+{
+    static const struct {
+        int64_t value;
+        const char *want;
+    } integers[] = {{0, "0"},
+                    {-7, "-7"},
+                    {1795600000123, "1795600000123"},
+                    {INT64_MAX, "9223372036854775807"},
+                    {INT64_MIN, "-9223372036854775808"}};
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++) {
+        struct buf out;
+        buf_init(&out, 20);
+        EXPECT_EQ(json_write_int(&out, integers[i].value), OK);
+        EXPECT_STR(text_of(&out), integers[i].want);
+        buf_done(&out);
+    }
+}
+
 TEST(json_writes_numbers_as_javascript_does)
 {
     static const struct {
