@@ -21,7 +21,7 @@ enum {
     MAX_ITEMS = 1000,             // channels of an event, events of a batch
 };
 
-static const char TEXT[] = "text/plain; charset=utf-8", JSON[] = "application/json";
+static const char plain_text[] = "text/plain; charset=utf-8", json_text[] = "application/json";
 
 /* ---- the call ---- */
 
@@ -34,7 +34,7 @@ struct call {
 
 static void reply_text(struct http_exchange *x, int status, const char *text)
 {
-    http_reply(x, status, TEXT, str_of(text));
+    http_reply(x, status, plain_text, str_of(text));
 }
 
 /* Finds the app and checks size and signature; false when the call was answered with a refusal. */
@@ -46,7 +46,7 @@ static bool begin(struct http_exchange *x, struct hub *h, struct call *call)
     if (!call->app) {
         struct str why = arena_printf(&x->arena, "No matching application for ID [%.*s].",
                                       STR_ARG(x->params[0]));
-        http_reply(x, 404, TEXT, why);
+        http_reply(x, 404, plain_text, why);
         return false;
     }
     if (req->body.len > call->app->max_request_bytes) {
@@ -94,7 +94,7 @@ static bool reply_complaints(struct call *c, cJSON *bag)
         struct buf body;
         buf_init(&body, 16 * (size_t)MAX_BODY_BYTES);
         if (json_print(bag, &body) == OK)
-            http_reply(c->x, 422, JSON,
+            http_reply(c->x, 422, json_text,
                        (struct str){(const char *)buf_head(&body), buf_len(&body)});
         else
             reply_text(c->x, 422, "The given data was invalid.");
@@ -290,7 +290,8 @@ static void on_counted(void *ctx, const uint64_t *counts, size_t count)
     struct buf body;
     buf_init(&body, 16 * (size_t)MAX_BODY_BYTES);
     if (json_print(root, &body) == OK)
-        http_reply(info->x, 200, JSON, (struct str){(const char *)buf_head(&body), buf_len(&body)});
+        http_reply(info->x, 200, json_text,
+                   (struct str){(const char *)buf_head(&body), buf_len(&body)});
     else
         reply_text(info->x, 500, "Internal server error.");
     buf_done(&body);
@@ -339,7 +340,7 @@ static void on_events(struct http_exchange *x, void *ctx)
 
     publish(c, e);
     if (e->info.len == 0) {
-        http_reply(x, 200, JSON, STR("{}"));
+        http_reply(x, 200, json_text, STR("{}"));
         return;
     }
     struct info *info = info_new(c, false, e->channel_count);
@@ -402,7 +403,7 @@ static void on_batch(struct http_exchange *x, void *ctx)
     if (wants_info)
         ask(c, info);
     else
-        http_reply(x, 200, JSON, STR("{\"batch\":{}}"));
+        http_reply(x, 200, json_text, STR("{\"batch\":{}}"));
 }
 
 static void on_socket(struct http_exchange *x, void *ctx)
@@ -413,7 +414,7 @@ static void on_socket(struct http_exchange *x, void *ctx)
 static void on_up(struct http_exchange *x, void *ctx)
 {
     (void)ctx;
-    http_reply(x, 200, JSON, STR("{\"health\":\"OK\"}"));
+    http_reply(x, 200, json_text, STR("{\"health\":\"OK\"}"));
 }
 
 const struct http_route api_hub_routes[] = {

@@ -6,7 +6,7 @@ const struct hub_app hub_app_defaults = {
     .max_timestamp_skew_s = 600,
     .max_message_bytes = 10000,
     .max_request_bytes = 10000,
-    .max_out_bytes = 1024 * 1024,
+    .max_out_bytes = (size_t)1024 * 1024,
     .max_channels = 1000,
     .max_channel_name_bytes = 512,
 };

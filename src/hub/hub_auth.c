@@ -83,8 +83,11 @@ static struct str find_param(const struct params *p, struct str name)
 static enum err decode(struct str text, struct arena *a, struct str *out)
 {
     char *spaced = arena_alloc(a, text.len + 1);
+    if (text.len > 0)
+        memcpy(spaced, text.at, text.len);
     for (size_t i = 0; i < text.len; i++)
-        spaced[i] = text.at[i] == '+' ? ' ' : text.at[i];
+        if (spaced[i] == '+')
+            spaced[i] = ' ';
     return http_decode((struct str){spaced, text.len}, a, out);
 }
 

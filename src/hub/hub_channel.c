@@ -159,7 +159,7 @@ static void channel_free(struct hub_channel *c)
 
 static void set_cap(struct hub_channel *c, uint32_t cap)
 {
-    c->sockets = mem_realloc(c->sockets, cap * sizeof(c->sockets[0]));
+    c->sockets = mem_realloc(c->sockets, cap * sizeof(struct hub_socket *));
     c->cap = cap;
 }
 

@@ -1,6 +1,6 @@
 /* hub_socket.c -- one client.
  *
- *     on_message -> hub_message_parse -> a row of EVENTS -> on_subscribe, on_ping, ...
+ *     on_message -> hub_message_parse -> a row of events -> on_subscribe, on_ping, ...
  *
  * Liveness: a socket that was silent for ping_interval gets a ping; if it stays silent for as long
  * again (30 s at most), it is gone: 4201. One timer a socket, never moved when something comes: it
@@ -231,7 +231,7 @@ static void on_pong(struct hub_socket *s, const struct hub_message *m, struct ar
 static const struct {
     const char *event;
     void (*handle)(struct hub_socket *s, const struct hub_message *m, struct arena *a);
-} EVENTS[] = {
+} events[] = {
     {"pusher:subscribe", on_subscribe},
     {"pusher:unsubscribe", on_unsubscribe},
     {"pusher:ping", on_ping},
@@ -240,9 +240,9 @@ static const struct {
 
 static void on_protocol_event(struct hub_socket *s, const struct hub_message *m, struct arena *a)
 {
-    for (size_t i = 0; i < sizeof(EVENTS) / sizeof(EVENTS[0]); i++) {
-        if (str_eq(m->event, str_of(EVENTS[i].event))) {
-            EVENTS[i].handle(s, m, a);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        if (str_eq(m->event, str_of(events[i].event))) {
+            events[i].handle(s, m, a);
             return;
         }
     }

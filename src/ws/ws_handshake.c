@@ -53,12 +53,12 @@ int ws_handshake_check(const struct http_request *req)
 
 void ws_handshake_accept_value(struct str key, char out[static WS_HANDSHAKE_ACCEPT_BYTES])
 {
-    static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    char joined[24 + sizeof(GUID)]; // a key of 16 bytes has 24 characters
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char joined[24 + sizeof(guid)]; // a key of 16 bytes has 24 characters
     uint8_t digest[CRYPTO_SHA1_BYTES];
 
     CHECK(key.len == 24);
-    int len = snprintf(joined, sizeof(joined), "%.*s%s", STR_ARG(key), GUID);
+    int len = snprintf(joined, sizeof(joined), "%.*s%s", STR_ARG(key), guid);
     crypto_sha1((struct str){joined, (size_t)len}, digest);
     crypto_base64(digest, sizeof(digest), out);
 }

@@ -1,7 +1,9 @@
 // The Pusher protocol as stock clients speak it, and as they must not.
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import EchoModule from 'laravel-echo';
 import PusherClientModule from 'pusher-js';
@@ -547,7 +549,10 @@ test('the SDK publishes a batch', async () => {
 // ---- liveness and the end ----
 
 test('a silent socket is pinged, then closed with 4201; one that answers stays', async () => {
-    const own = await startServer({ env: { REVERB_APP_PING_INTERVAL: '1' } });
+    const folder = mkdtempSync(join(tmpdir(), 'viche-apps-'));
+    const file = join(folder, 'apps.json');
+    writeFileSync(file, JSON.stringify([{ app_id: app.id, key: app.key, secret: app.secret, ping_interval: 1 }]));
+    const own = await startServer({ args: ['--apps', file] });
     const connect = (query) => rawSocket(own.port, `/app/${app.key}${query}`);
     try {
         const silent = await connect(''), alive = await connect(''), java = await connect('?client=java-client');
@@ -564,6 +569,7 @@ test('a silent socket is pinged, then closed with 4201; one that answers stays',
         for (const c of [silent, alive, java]) c.destroy();
     } finally {
         await own.stop();
+        rmSync(folder, { recursive: true });
     }
 });
 
