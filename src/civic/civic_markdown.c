@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/check.h"
+#include "core/mem.h"
 
 enum { HEADING_SHIFT = 2, MAX_HEADING = 6 };
 
@@ -34,10 +35,16 @@ static void replace(cmark_node *node, cmark_node *other)
     cmark_node_free(node);
 }
 
+/* Without the line end that the literal of a block has. */
 static cmark_node *new_text(const char *literal)
 {
+    struct str s = str_of(literal);
+    if (s.len && s.at[s.len - 1] == '\n')
+        s.len--;
+    char *copy = str_dup(s);
     cmark_node *text = cmark_node_new(CMARK_NODE_TEXT);
-    cmark_node_set_literal(text, literal);
+    cmark_node_set_literal(text, copy);
+    mem_free(copy);
     return text;
 }
 

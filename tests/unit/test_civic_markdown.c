@@ -1,0 +1,67 @@
+#include "civic/civic_markdown.h"
+#include "test.h"
+
+static void expect_html(const char *text, const char *html)
+{
+    struct arena a;
+    arena_init(&a);
+    EXPECT_STR(civic_markdown_html(str_of(text), &a), html);
+    arena_done(&a);
+}
+
+TEST(civic_markdown_draws_the_usual)
+{
+    expect_html("Це **важливо** і `код`",
+                "<p>Це <strong>важливо</strong> і <code>код</code></p>\n");
+    expect_html("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n");
+    expect_html("# A\n\n#### B", "<h3>A</h3>\n<h6>B</h6>\n");
+    expect_html("", "");
+}
+
+TEST(civic_markdown_shows_html_as_text)
+{
+    expect_html("a <b onclick=x>b</b>", "<p>a &lt;b onclick=x&gt;b&lt;/b&gt;</p>\n");
+    expect_html("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>\n");
+    expect_html("<img src=x onerror=alert(1)>", "<p>&lt;img src=x onerror=alert(1)&gt;</p>\n");
+}
+
+TEST(civic_markdown_marks_links_and_drops_dangerous_ones)
+{
+    expect_html("[a](https://x.ua)",
+                "<p><a rel=\"nofollow noopener\" href=\"https://x.ua\">a</a></p>\n");
+    expect_html("<mailto:a@b.c>",
+                "<p><a rel=\"nofollow noopener\" href=\"mailto:a@b.c\">mailto:a@b.c</a></p>\n");
+    expect_html("[a](javascript:alert(1))", "<p>a</p>\n");
+    expect_html("[a](JaVaScRiPt:alert(1))", "<p>a</p>\n");
+    expect_html("[a](data:text/html,x)", "<p>a</p>\n");
+    expect_html("[a](//evil.example)", "<p>a</p>\n");
+    expect_html("[**a** b](vbscript:x)", "<p><strong>a</strong> b</p>\n");
+    expect_html(
+        "[a](https://x.ua/\"onmouseover=x)",
+        "<p><a rel=\"nofollow noopener\" href=\"https://x.ua/%22onmouseover=x\">a</a></p>\n");
+    expect_html("`<a href=\"x\">`", "<p><code>&lt;a href=&quot;x&quot;&gt;</code></p>\n");
+}
+
+TEST(civic_markdown_loads_no_images)
+{
+    expect_html("![cat](https://x.ua/c.png)",
+                "<p><a rel=\"nofollow noopener\" href=\"https://x.ua/c.png\">cat</a></p>\n");
+    expect_html(
+        "![](https://x.ua/c.png)",
+        "<p><a rel=\"nofollow noopener\" href=\"https://x.ua/c.png\">https://x.ua/c.png</a></p>\n");
+    expect_html("![x](data:image/png;base64,AA)", "<p>x</p>\n");
+    expect_html("[![x](https://a.ua)](https://b.ua)",
+                "<p><a rel=\"nofollow noopener\" href=\"https://b.ua\">x</a></p>\n");
+}
+
+TEST(civic_markdown_survives_deep_nesting)
+{
+    struct arena a;
+    char text[20000];
+    arena_init(&a);
+    memset(text, '>', sizeof(text));
+    EXPECT(civic_markdown_html((struct str){text, sizeof(text)}, &a).len > 0);
+    memset(text, '[', sizeof(text));
+    EXPECT(civic_markdown_html((struct str){text, sizeof(text)}, &a).len > 0);
+    arena_done(&a);
+}
