@@ -1,0 +1,231 @@
+/* A hub on a loop of its own, its sockets held by the other ends of socket pairs. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/crypto.h"
+#include "hub/hub_message.h"
+#include "hub/hub_relay.h"
+#include "hub/hub_socket.h"
+#include "test.h"
+
+enum { MAX_TEXT = 16 * 1024 };
+
+struct rig {
+    struct io_loop *loop;
+    struct hub_app app;
+    struct hub_apps apps;
+    struct hub_relay *relay;
+    struct hub *hub;
+    struct io_task stop;
+};
+
+static void on_stop(struct io_task *task)
+{
+    io_loop_stop(LIST_ENTRY(task, struct rig, stop)->loop);
+}
+
+static struct rig *rig_new(void)
+{
+    static struct rig r;
+    crypto_init();
+    r.loop = io_loop_new(0);
+    r.app = hub_app_defaults;
+    r.app.id = STR("1");
+    r.app.key = STR("k");
+    r.app.secret = STR("s");
+    r.apps = (struct hub_apps){&r.app, 1};
+    r.relay = hub_relay_new();
+    r.hub = hub_new(r.loop, &r.apps, r.relay);
+    r.stop.run = on_stop;
+    return &r;
+}
+
+static void rig_free(struct rig *r)
+{
+    io_loop_free(r->loop);
+    EXPECT_EQ(hub_socket_count(r->hub), 0);
+    hub_relay_free(r->relay);
+    hub_free(r->hub);
+}
+
+/* The client's frame of a text, masked with zeros; the caller frees it. */
+static struct buf frame_of(const char *message)
+{
+    struct ws_frame f = {.opcode = WS_TEXT, .fin = true, .masked = true};
+    f.size_bytes = strlen(message);
+    uint8_t header[WS_FRAME_MAX_HEADER_BYTES];
+    struct buf frame;
+    buf_init(&frame, MAX_TEXT);
+    EXPECT_EQ(buf_append(&frame, header, ws_frame_write(&f, header)), OK);
+    EXPECT_EQ(buf_append(&frame, message, strlen(message)), OK);
+    return frame;
+}
+
+/* A socket that said the message as it came. *fd is the client's end. */
+static struct hub_socket *open_socket(struct rig *r, const char *message, int *fd)
+{
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    *fd = ends[1];
+    struct io_conn *io =
+        io_conn_new(r->loop, ends[0], &(struct io_conn_handler){0}, NULL, MAX_TEXT);
+
+    struct buf early = frame_of(message);
+    hub_socket_accept(r->hub, &r->app, io, true, &early);
+    buf_done(&early);
+    return LIST_ENTRY(r->hub->sockets.prev, struct hub_socket, node);
+}
+
+static const char SUBSCRIBE[] = "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"c\"}}";
+
+/* One turn of the loop, whose end sends what was published. */
+static void run_turn(struct rig *r)
+{
+    io_loop_post(r->loop, &r->stop);
+    io_loop_run(r->loop);
+}
+
+static void publish(struct rig *r, const char *event, const struct hub_socket *except)
+{
+    struct hub_channel *c = hub_channel_find(r->hub, &r->app, STR("c"));
+    char json[16];
+    struct buf frame;
+    snprintf(json, sizeof(json), "\"%s\"", event);
+    buf_init(&frame, MAX_TEXT);
+    hub_message_event_frame(&frame, str_of(json), STR("\"\""), STR("c"));
+    hub_channel_publish(r->hub, c, (struct str){(const char *)buf_head(&frame), buf_len(&frame)},
+                        except);
+    buf_done(&frame);
+}
+
+/* The events that one read finds, joined by spaces, without the greeting. */
+static struct str events_in(int fd)
+{
+    static char text[MAX_TEXT];
+    static const char EVENT[] = "{\"event\":\"";
+    char bytes[MAX_TEXT];
+    ssize_t len = read(fd, bytes, sizeof(bytes));
+    size_t used = 0;
+    for (ssize_t at = 0; at < len; at++) {
+        const char *event = bytes + at;
+        if ((size_t)(len - at) < sizeof(EVENT) - 1 || memcmp(event, EVENT, sizeof(EVENT) - 1) != 0)
+            continue;
+        event += sizeof(EVENT) - 1;
+        size_t event_len = str_index((struct str){event, (size_t)(len - at)}, '"');
+        if (str_starts((struct str){event, event_len}, STR("pusher:connection")))
+            continue;
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%.*s", used > 0 ? " " : "",
+                                 (int)event_len, event);
+    }
+    return (struct str){text, used};
+}
+
+#define SUCCEEDED "pusher_internal:subscription_succeeded"
+
+TEST(hub_channel_sends_the_frames_of_a_turn_together)
+{
+    struct rig *r = rig_new();
+    int fd;
+    open_socket(r, SUBSCRIBE, &fd);
+    publish(r, "a", NULL);
+    publish(r, "b", NULL);
+    run_turn(r);
+    EXPECT_STR(events_in(fd), SUCCEEDED " a b");
+    rig_free(r);
+    close(fd);
+}
+
+TEST(hub_channel_leaves_out_the_excluded_socket_only)
+{
+    struct rig *r = rig_new();
+    int fds[2];
+    const struct hub_socket *first = open_socket(r, SUBSCRIBE, &fds[0]);
+    open_socket(r, SUBSCRIBE, &fds[1]);
+    publish(r, "a", NULL);
+    publish(r, "b", first);
+    publish(r, "c", NULL);
+    publish(r, "d", first);
+    run_turn(r);
+    EXPECT_STR(events_in(fds[0]), SUCCEEDED " a c");
+    EXPECT_STR(events_in(fds[1]), SUCCEEDED " a b c d");
+    rig_free(r);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(hub_channel_gives_a_newcomer_only_what_comes_after_it)
+{
+    struct rig *r = rig_new();
+    int fds[2];
+    open_socket(r, SUBSCRIBE, &fds[0]);
+    publish(r, "a", NULL);
+    open_socket(r, SUBSCRIBE, &fds[1]);
+    publish(r, "b", NULL);
+    run_turn(r);
+    EXPECT_STR(events_in(fds[0]), SUCCEEDED " a b");
+    EXPECT_STR(events_in(fds[1]), SUCCEEDED " b");
+    rig_free(r);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(hub_channel_vanishes_with_its_last_subscriber)
+{
+    struct rig *r = rig_new();
+    int fd;
+    struct hub_socket *s = open_socket(r, SUBSCRIBE, &fd);
+    publish(r, "a", NULL);
+    struct buf bye = frame_of("{\"event\":\"pusher:unsubscribe\",\"data\":{\"channel\":\"c\"}}");
+    ws_conn_receive(&s->ws, buf_head(&bye), buf_len(&bye));
+    buf_done(&bye);
+    EXPECT(hub_channel_find(r->hub, &r->app, STR("c")) == NULL);
+    run_turn(r);
+    EXPECT_STR(events_in(fd), SUCCEEDED " a"); // published before it left
+    rig_free(r);
+    close(fd);
+}
+
+TEST(hub_channel_is_not_made_by_a_refused_subscription)
+{
+    struct rig *r = rig_new();
+    int fd;
+    open_socket(r,
+                "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"private-x\",\"auth\":"
+                "\"k:0\"}}",
+                &fd);
+    EXPECT(hub_channel_find(r->hub, &r->app, STR("private-x")) == NULL);
+    run_turn(r);
+    EXPECT_STR(events_in(fd), "pusher:error pusher:subscription_error");
+    rig_free(r);
+    close(fd);
+}
+
+TEST(hub_relay_reaches_the_subscribers_but_the_excluded)
+{
+    struct rig *r = rig_new();
+    int fds[2];
+    const struct hub_socket *first = open_socket(r, SUBSCRIBE, &fds[0]);
+    open_socket(r, SUBSCRIBE, &fds[1]);
+    hub_relay_publish(r->relay, &r->app, STR("c"), STR("a"), STR("{}"), STR(""));
+    hub_relay_publish(r->relay, &r->app, STR("c"), STR("b"), STR("{}"), str_of(first->id));
+    hub_relay_publish(r->relay, &r->app, STR("nobody"), STR("x"), STR("{}"), STR(""));
+    run_turn(r);
+    EXPECT_STR(events_in(fds[0]), SUCCEEDED " a");
+    EXPECT_STR(events_in(fds[1]), SUCCEEDED " a b");
+    rig_free(r);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(hub_channel_kinds_follow_the_prefixes_of_reverb)
+{
+    EXPECT_EQ(hub_channel_kind_of(STR("orders")), HUB_CHANNEL_PUBLIC);
+    EXPECT_EQ(hub_channel_kind_of(STR("cache-x")), HUB_CHANNEL_PUBLIC);
+    EXPECT_EQ(hub_channel_kind_of(STR("private-x")), HUB_CHANNEL_PRIVATE);
+    EXPECT_EQ(hub_channel_kind_of(STR("privateer")), HUB_CHANNEL_PRIVATE);
+    EXPECT_EQ(hub_channel_kind_of(STR("private-encrypted-cache-x")), HUB_CHANNEL_PRIVATE);
+    EXPECT_EQ(hub_channel_kind_of(STR("presence-x")), HUB_CHANNEL_PRESENCE);
+    EXPECT_EQ(hub_channel_kind_of(STR("#server-to-user-1")), HUB_CHANNEL_USER);
+}
