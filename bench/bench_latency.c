@@ -16,7 +16,7 @@
 #include "load_http.h"
 #include "load_ws.h"
 
-enum { MAX_CHANNELS = 64, CONNECTIONS = 16, MAX_SENT = 1 << 20 };
+enum { MAX_CHANNELS = 64, CONNECTIONS = 128, MAX_SENT = 1 << 20 };
 
 struct bench {
     struct load_requests requests;

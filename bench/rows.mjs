@@ -266,7 +266,8 @@ const fetchBytes = (url) =>
 export async function wire({ facts }) {
     const town = await startTown();
     const page = `/proposals/${town.small}`;
-    const html = await (await fetch(town.url + page, { headers: { 'Accept-Language': 'uk' } })).text();
+    const drawn = await (await fetch(town.url + page, { headers: { 'Accept-Language': 'uk' } })).text();
+    const html = drawn.replaceAll('&#x2F;', '/');
     const named = [...html.matchAll(/<(?:script[^>]*\ssrc|link[^>]*rel="?(?:stylesheet|preload|modulepreload|icon)"?[^>]*\shref)="([^"]+)"/g)];
     const fonts = async (css) => [...(await (await fetch(town.url + css)).text()).matchAll(/url\("?([^")]+\.woff2)"?\)/g)].map((m) => new URL(m[1], town.url + css).pathname);
     const assets = new Set(named.map((m) => m[1]));

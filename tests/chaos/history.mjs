@@ -25,7 +25,7 @@ export class History {
         const open = new Map();
         for (const line of linesOf(path)) {
             if (line.t === 'ask') open.set(line.n, line);
-            else this.#settle(open, line);
+            else if (line.t === 'answer') this.#settle(open, line);
         }
         for (const ask of open.values()) this.#unanswered(ask);
     }

@@ -2,8 +2,8 @@
 //
 // usage: node writer.mjs '{"url","log","name","users","proposals","comments","votings","rate"}'
 //
-// A line "ask" is in the log before the request leaves, a line "answer" before the next step, so the log
-// never claims less than the server was asked, nor more than it acknowledged. It runs until the server
+// A line "ask" is in the log before the request leaves, a line "answer" before the next step (or "gone", with
+// the reason), so the log never claims less than the server was asked, nor more than it acknowledged. It runs until the server
 // goes away or SIGTERM comes (then it waits for the answers that are out), and exits with 0.
 import { openSync, writeSync } from 'node:fs';
 import { Agent, request } from 'node:http';
@@ -89,7 +89,7 @@ function send(ask, user, onEnd) {
         res.on('error', () => onEnd(null));
         res.on('end', () => onEnd(res.complete ? { status: res.statusCode, text } : null));
     });
-    req.on('error', () => onEnd(null));
+    req.on('error', (error) => onEnd(null, error));
     req.end(ask.body);
 }
 
@@ -101,7 +101,7 @@ function step() {
     if (ask.key) busy.add(ask.key);
     note({ t: 'ask', by: conf.name, n, user: user.id, ...ask });
     outstanding++;
-    send(ask, user, (answer) => {
+    send(ask, user, (answer, error) => {
         outstanding--;
         busy.delete(ask.key);
         if (answer) {
@@ -109,6 +109,7 @@ function step() {
             const refused = answer.status >= 300 ? { text: answer.text.slice(0, 300) } : {};
             note({ t: 'answer', by: conf.name, n, status: answer.status, ...(isComment ? { id: JSON.parse(answer.text).id } : {}), ...refused });
         } else {
+            note({ t: 'gone', by: conf.name, n, why: error?.code ?? 'cut off' });
             isEnding = true; // the server went away
         }
     });
