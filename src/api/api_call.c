@@ -6,7 +6,7 @@
  * Every change of threads starts and ends on the loop, in proceed(); stages that an endpoint lacks
  * or that a failure skips are passed without one.
  */
-#include "api/api_internal.h"
+#include "api/api.h"
 #include "civic/civic_session.h"
 #include "core/check.h"
 #include "core/crypto.h"
@@ -381,11 +381,6 @@ enum err api_refuse_civic(struct api_call *call, enum err err, const char *why)
         if (strcmp(why, fields[i].why) == 0)
             return api_refuse_field(call, fields[i].pointer, fields[i].code, 0);
     return api_refuse(call, 422, why);
-}
-
-enum err api_refuse_reading(struct api_call *call, enum err err, const char *why)
-{
-    return api_refuse_civic(call, err == ERR_DENIED ? ERR_NOT_FOUND : err, why);
 }
 
 void api_add_field(struct api_call *call, struct str name, struct str value)

@@ -38,7 +38,7 @@ static enum err read_list(struct store_tx *tx, struct api_call *call)
     const char *why = NULL;
     enum err err = civic_comment_list(tx, &actor, call->data, call->arena, &list, &why);
     if (err)
-        return api_refuse_reading(call, err, why);
+        return api_refuse_civic(call, err, why);
     return api_answer(call, 200, civic_view_comments(&list, &actor, call->arena));
 }
 
@@ -60,7 +60,7 @@ static enum err read_one(struct store_tx *tx, struct api_call *call)
     enum err err =
         civic_comment_get(tx, &actor, *(int64_t *)call->data, call->arena, &c, NULL, &why);
     if (err)
-        return api_refuse_reading(call, err, why);
+        return api_refuse_civic(call, err, why);
     return api_answer(call, 200, civic_view_comment(&c, &actor, call->arena));
 }
 

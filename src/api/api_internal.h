@@ -25,7 +25,4 @@ extern const struct api_endpoint api_notification_list;
 extern const struct api_endpoint api_notification_read;
 extern const struct api_endpoint api_channel_authorise;
 
-/* As api_refuse_civic, for reading: what someone may not see does not exist for them (404). */
-enum err api_refuse_reading(struct api_call *call, enum err err, const char *why);
-
 #endif

@@ -28,7 +28,7 @@ static enum err read_list(struct store_tx *tx, struct api_call *call)
     const char *why = NULL;
     enum err err = civic_proposal_list(tx, &actor, call->data, call->arena, &list, &why);
     if (err)
-        return api_refuse_reading(call, err, why);
+        return api_refuse_civic(call, err, why);
     return api_answer(call, 200, civic_view_proposals(&list, &actor, call->arena));
 }
 
@@ -49,7 +49,7 @@ static enum err read_one(struct store_tx *tx, struct api_call *call)
     const char *why = NULL;
     enum err err = civic_proposal_get(tx, &actor, *(int64_t *)call->data, call->arena, &p, &why);
     if (err)
-        return api_refuse_reading(call, err, why);
+        return api_refuse_civic(call, err, why);
     return api_answer(call, 200, civic_view_proposal(&p, &actor, call->arena));
 }
 

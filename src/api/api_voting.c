@@ -15,7 +15,7 @@ static enum err answer(struct store_tx *tx, struct api_call *call, int status)
     const char *why = NULL;
     enum err err = civic_voting_get(tx, &actor, ballot->voting_id, call->arena, v, &why);
     if (err)
-        return api_refuse_reading(call, err, why);
+        return api_refuse_civic(call, err, why);
     return api_answer(call, status, civic_view_voting(v, &actor, call->arena));
 }
 
