@@ -64,7 +64,7 @@ bench: ; @tools/deps bench                          ## measure; rows and conditi
 lint: $(OBJ)                                       ## format, clang-tidy, layers, symbol names, types
 	clang-format --dry-run -Werror $$(find src tests bench -name '*.[ch]')
 	tools/layers src
-	tools/symbols $(OBJ)
+	tools/symbols $(SRC:%.c=$(OUT)/%.o)
 	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) 2>&1 | { ! grep -E ': (error|warning):' -A 5; }
 	npx --no-install tsc --noEmit -p web
 

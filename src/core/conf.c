@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/mem.h"
 
@@ -119,6 +120,7 @@ struct file_reader {
     struct reader *r;
     const char *path;
     enum err err;
+    char last[MAX_NAME]; // the option set before: inih hands a continued line out as one more
 };
 
 static int on_file_line(void *user, const char *section, const char *name, const char *value)
@@ -129,18 +131,27 @@ static int on_file_line(void *user, const char *section, const char *name, const
     if (f->err)
         return 1;
     snprintf(origin, sizeof(origin), "%.290s: ", f->path);
-    if (o && !section[0]) {
+    if (strcmp(f->last, name) == 0) {
+        snprintf(f->r->why, f->r->why_cap, "%s: '%s' goes on in a second line", f->path, name);
+        f->err = ERR_INVALID;
+    } else if (o && !section[0]) {
         f->err = set(f->r, origin, o, str_of(value));
     } else if (section[0] || !find(f->r->also, str_of(name))) {
         snprintf(f->r->why, f->r->why_cap, "%s: there is no option '%s'", f->path, name);
         f->err = ERR_INVALID;
     }
+    snprintf(f->last, sizeof(f->last), "%s", name);
     return 1;
 }
 
 static enum err read_file(struct reader *r, const char *path)
 {
     struct file_reader f = {.r = r, .path = path};
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        snprintf(r->why, r->why_cap, "the config file %s is not a file", path);
+        return ERR_INVALID;
+    }
     int rc = ini_parse(path, on_file_line, &f);
     if (f.err || rc == 0)
         return f.err;
