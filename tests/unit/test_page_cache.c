@@ -23,7 +23,6 @@ static void stop_loop(struct io_task *task)
 static void start(struct bench *b, size_t max_bytes)
 {
     crypto_init();
-    b->loop = io_loop_new(0);
     b->cache = page_cache_new(max_bytes);
     b->stop.run = stop_loop;
     stopping = b;
@@ -32,15 +31,16 @@ static void start(struct bench *b, size_t max_bytes)
 static void end(struct bench *b)
 {
     page_cache_free(b->cache);
-    io_loop_free(b->loop);
 }
 
-/* Hands html over and lets the loop take it. */
+/* Hands html over and lets a loop take it (a loop runs once). */
 static void fill(struct bench *b, const struct page_cache_key *key, const char *html)
 {
+    b->loop = io_loop_new(0);
     page_cache_fill_post(page_cache_fill_new(b->cache, key, str_of(html)), b->loop);
     io_loop_post(b->loop, &b->stop);
     io_loop_run(b->loop);
+    io_loop_free(b->loop);
 }
 
 TEST(page_cache_keeps_a_page_for_its_language_and_target_only)
