@@ -180,10 +180,9 @@ struct hub_subscription *hub_channel_join(struct hub *h, struct hub_socket *s, s
     return sub;
 }
 
-void hub_channel_leave(struct hub *h, struct hub_subscription *sub)
+void hub_channel_leave(struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
-    (void)h;
     flush(c);
     struct hub_socket *last = c->sockets[--c->count];
     if (sub->index != c->count) {

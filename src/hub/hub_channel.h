@@ -34,7 +34,7 @@ size_t hub_channel_count(const struct hub_channel *c);
 struct hub_subscription *hub_channel_join(struct hub *h, struct hub_socket *s, struct str name);
 /* Takes the subscription out of its channel, which goes with its last; the caller has unlinked it
  * from the socket's list, and frees it. The socket got what was published before. */
-void hub_channel_leave(struct hub *h, struct hub_subscription *sub);
+void hub_channel_leave(struct hub_subscription *sub);
 
 /* Queues whole frames for every subscriber but except (may be NULL); they leave at the turn's end.
  */

@@ -119,7 +119,7 @@ static void leave(struct hub_socket *s, struct hub_subscription **link)
     struct hub_subscription *sub = *link;
     *link = sub->next;
     s->subscription_count--;
-    hub_channel_leave(s->hub, sub);
+    hub_channel_leave(sub);
     mem_free(sub);
 }
 
