@@ -157,6 +157,7 @@ void io_loop_free(struct io_loop *l)
 {
     if (!l)
         return;
+    on_wake(&l->wake); // what was posted after the last turn: its owners count on it
     io_conn_close_all(l);
     io_listener_stop_all(l);
     uv_close((uv_handle_t *)&l->wake, NULL);
