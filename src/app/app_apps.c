@@ -18,6 +18,7 @@ static const struct number {
 } numbers[] = {
     {"activity_timeout", offsetof(struct hub_app, activity_timeout_s), 1, 86400},
     {"ping_interval", offsetof(struct hub_app, ping_interval_s), 1, 86400},
+    {"max_request_size", offsetof(struct hub_app, max_request_bytes), 1, 1024 * 1024},
     {"max_message_size", offsetof(struct hub_app, max_message_bytes), 1, 16 * 1024 * 1024},
 };
 
@@ -28,6 +29,12 @@ static const char *const unsupported[] = {"allowed_origins", "max_connections", 
 static bool set_text(const cJSON *item, const char *name, struct str *out)
 {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(item, name);
+    char number[32];
+    if (cJSON_IsNumber(value)) { // "app_id": 1001, as people write it
+        snprintf(number, sizeof(number), "%.0f", value->valuedouble);
+        *out = str_of(str_dup(str_of(number)));
+        return true;
+    }
     if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
         return false;
     *out = str_of(str_dup(str_of(value->valuestring)));
