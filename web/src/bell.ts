@@ -75,7 +75,7 @@ export class Bell {
         if (isBusy(form)) return;
         const done = busy(button, text('form.recording'));
         try {
-            await call('POST', '/notifications/read');
+            await call('POST', '/notifications/read', { body: {} });
             settle(form);
             this.showAllRead(form);
         } catch (error) {

@@ -3,7 +3,11 @@
 //     connecting --> live <--> reconnecting --> offline (the device has no network)
 //
 // A channel that was subscribed, for the first time or again, may have missed events before: its refresh
-// runs then. It also runs when the page was hidden for long, and every 15 s while no socket can be had.
+// runs then. It also runs when the page was hidden for long, and with each attempt to connect once some
+// have failed, so that a page whose sockets are blocked is only slower.
+//
+// pusher-js waits 15, 30 and 60 s for an attempt even when it was refused at once. So the attempts are
+// started here: 2 s after the connection went, then less and less often, each at a random moment.
 
 import Echo from 'laravel-echo';
 import Pusher from 'pusher-js';
@@ -12,7 +16,9 @@ export type LiveState = 'connecting' | 'live' | 'reconnecting' | 'offline';
 export type Handlers = Record<string, (data: never) => void>;
 type Refresh = () => Promise<void>;
 
-const POLL_MS = 15_000;
+const RETRY_MIN_MS = 2_000;
+const RETRY_MAX_MS = 15_000;
+const PATIENCE = 3; // attempts
 const HIDDEN_LONG_MS = 30_000;
 const SPREAD_MS = 1_500; // after a restart of the server not all readers ask in the same moment
 
@@ -29,7 +35,8 @@ export class Live {
     private wasLive = false;
     private hiddenSince = 0;
     private isOffline = false; // navigator.onLine is wrong for servers on the same machine; its events are not
-    private poll = 0;
+    private attempts = 0;
+    private retry = 0;
 
     constructor(
         key: string,
@@ -91,24 +98,44 @@ export class Live {
     private watchConnection(): void {
         const { connection } = this.echo.connector.pusher;
         const tell = (): void => this.onState(this.stateOf(connection.state));
-        connection.bind('state_change', tell);
+        connection.bind('state_change', () => {
+            this.expectConnection(connection.state);
+            tell();
+        });
         for (const event of ['online', 'offline']) {
             addEventListener(event, () => {
                 this.isOffline = event === 'offline';
                 tell();
             });
         }
+        this.expectConnection(connection.state);
         tell();
     }
 
+    private expectConnection(connection: string): void {
+        if (connection === 'connected') {
+            clearTimeout(this.retry);
+            this.retry = 0;
+            this.attempts = 0;
+        } else if (!this.retry) {
+            const longest = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.attempts);
+            this.retry = window.setTimeout(() => this.connectAgain(), longest * (0.5 + Math.random() / 2));
+        }
+    }
+
+    private connectAgain(): void {
+        const { pusher } = this.echo.connector;
+        this.attempts++;
+        pusher.disconnect();
+        this.retry = 0;
+        pusher.connect();
+        if (this.attempts >= PATIENCE) this.refreshAll();
+    }
+
     private stateOf(connection: string): LiveState {
-        clearInterval(this.poll);
         if (connection === 'connected') {
             this.wasLive = true;
             return this.isOffline ? 'offline' : 'live';
-        }
-        if (connection === 'unavailable' || connection === 'failed') {
-            this.poll = window.setInterval(() => this.refreshAll(), POLL_MS);
         }
         if (this.isOffline) return 'offline';
         const isFirst = !this.wasLive && (connection === 'initialized' || connection === 'connecting');
