@@ -137,6 +137,8 @@ extern const struct http_limits http_default_limits;
  * method 405 with Allow; both through on_unrouted (x->route NULL, status given), so that pages can
  * draw them. OPTIONS of a known path gets 204 with Allow, unless a row says otherwise. */
 struct http_server *http_server_new(struct io_loop *l, const struct http_limits *limits);
+/* Drops all connections. Before or after the loop is freed; not between http_server_stop and
+ * on_stopped. */
 void http_server_free(struct http_server *s);
 /* The table is borrowed and lives as long as the server. ctx goes to its handlers. Earlier tables
  * win. */

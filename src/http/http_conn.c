@@ -52,13 +52,18 @@ static struct turn *turn_of(struct http_exchange *x)
     return (struct turn *)(void *)x;
 }
 
+static void clear_turn(struct turn *t)
+{
+    http_parse_done(&t->parse);
+    buf_done(&t->x.out_fields);
+    arena_done(&t->x.arena);
+}
+
 static void free_turn(struct turn *t)
 {
     if (!t)
         return;
-    http_parse_done(&t->parse);
-    buf_done(&t->x.out_fields);
-    arena_done(&t->x.arena);
+    clear_turn(t);
     mem_free(t);
 }
 
@@ -67,10 +72,41 @@ void http_conn_free_exchange(struct http_exchange *x)
     free_turn(turn_of(x));
 }
 
+/* One turn is kept for the next request: 4 KiB to and from the allocator would be its largest cost.
+ */
+static void recycle_turn(struct http_server *s, struct turn *t)
+{
+    clear_turn(t);
+    if (s->spare_turn)
+        mem_free(t);
+    else
+        s->spare_turn = t;
+}
+
+static struct turn *new_turn(struct http_server *s)
+{
+    struct turn *t = s->spare_turn;
+    if (!t)
+        return MEM_NEW(struct turn);
+    s->spare_turn = NULL;
+    // The parser is cleared by its init, the fields by their count.
+    struct http_exchange *x = &t->x;
+    memset(x, 0, offsetof(struct http_exchange, req.fields));
+    memset(&x->req.field_count, 0, sizeof(*x) - offsetof(struct http_exchange, req.field_count));
+    memset(&t->match, 0, sizeof(*t) - offsetof(struct turn, match));
+    return t;
+}
+
+void http_conn_free_spare(struct http_server *s)
+{
+    mem_free(s->spare_turn);
+    s->spare_turn = NULL;
+}
+
 static void begin_turn(struct http_conn *c)
 {
-    struct turn *t = MEM_NEW(struct turn);
     struct http_server *s = c->server;
+    struct turn *t = new_turn(s);
     t->x.loop = s->loop;
     t->x.conn = c;
     memcpy(t->x.peer, c->peer, sizeof(c->peer));
@@ -281,6 +317,9 @@ static void settle(struct http_conn *c)
         free_conn(c);
         return;
     }
+    // All that was pipelined is answered by one send; its memory serves the next connection.
+    if (io_conn_waiting(c->io) > 0)
+        io_conn_flush(c->io);
     if (buf_len(&c->pending) == 0)
         buf_done(&c->pending);
     if (may_read(c) && buf_len(&c->pending) == 0)
@@ -375,7 +414,7 @@ void http_conn_answered(struct http_conn *c, struct http_exchange *x)
     bool keep_alive = x->req.keep_alive && !c->server->is_stopping;
     bool is_lost = !io_conn_is_open(c->io);
 
-    free_turn(c->turn);
+    recycle_turn(c->server, c->turn);
     c->turn = NULL;
     if (is_lost) {
         c->state = ENDED;

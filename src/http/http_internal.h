@@ -13,6 +13,7 @@ struct http_server {
     void *unrouted_ctx;
     struct list conns;
     size_t conn_count;
+    void *spare_turn; // of http_conn.c: the last request's memory, for the next
 
     int64_t date_s;  // the second that stamp is for
     char stamp[128]; // "Date: ...\r\nX-Content-Type-Options: nosniff\r\n"
@@ -39,6 +40,7 @@ struct io_conn *http_conn_io(struct http_conn *c);
 struct http_server *http_conn_server(struct http_conn *c);
 /* The reply of x was written: frees x, goes on with the connection. */
 void http_conn_answered(struct http_conn *c, struct http_exchange *x);
+void http_conn_free_spare(struct http_server *s);
 /* Frees an exchange whose client is gone. */
 void http_conn_free_exchange(struct http_exchange *x);
 struct io_conn *http_conn_upgrade(struct http_conn *c, struct http_exchange *x, struct buf *early);

@@ -233,6 +233,15 @@ static struct str view(const struct buf *b)
     return (struct str){(const char *)buf_head(b), buf_len(b)};
 }
 
+/* The text of the head for as long as the request lives. */
+static struct str keep_head(struct http_parse *p, struct str text)
+{
+    if (text.len > sizeof(p->small_head))
+        return arena_str(p->arena, text);
+    memcpy(p->small_head, text.at, text.len);
+    return (struct str){p->small_head, text.len};
+}
+
 static size_t feed_head(struct http_parse *p, const uint8_t *bytes, size_t len)
 {
     size_t n = scan_head(p, bytes, len);
@@ -248,7 +257,7 @@ static size_t feed_head(struct http_parse *p, const uint8_t *bytes, size_t len)
     if (!is_whole)
         return n;
 
-    int status = read_head(p, arena_str(p->arena, piece));
+    int status = read_head(p, keep_head(p, piece));
     buf_done(&p->head);
     if (status)
         fail(p, status);
@@ -316,7 +325,9 @@ void http_parse_limit_body(struct http_parse *p, size_t max_bytes)
 void http_parse_init(struct http_parse *p, struct http_request *req, struct arena *arena,
                      const struct http_limits *limits)
 {
-    *p = (struct http_parse){.req = req, .arena = arena};
+    memset(p, 0, offsetof(struct http_parse, small_head));
+    p->req = req;
+    p->arena = arena;
     buf_init(&p->head, limits->max_head_bytes);
     buf_init(&p->body, limits->max_body_bytes);
 }

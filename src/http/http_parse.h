@@ -17,6 +17,9 @@
 
 enum http_parse_state { HTTP_PARSE_HEAD, HTTP_PARSE_BODY, HTTP_PARSE_DONE, HTTP_PARSE_FAILED };
 
+/* Heads up to this length stay in the parser, so that a usual GET allocates nothing. */
+enum { HTTP_PARSE_SMALL_HEAD_BYTES = 1024 };
+
 struct http_parse {
     enum http_parse_state state;
     int status;          // when FAILED: 400, 413, 414, 417, 431, 501, 505
@@ -30,12 +33,15 @@ struct http_parse {
     bool is_chunked;  // private
     size_t body_left; // private
     struct http_chunk chunk;
-    struct buf body; // private: max is the limit
+    struct buf body;                              // private: max is the limit
+    char small_head[HTTP_PARSE_SMALL_HEAD_BYTES]; // private
 };
 
-/* The request goes into req, its bytes into arena; both outlive p. */
+/* The request goes into req, its bytes into p and arena: all three live as long as the request.
+ * Touches no more of p than it needs. */
 void http_parse_init(struct http_parse *p, struct http_request *req, struct arena *arena,
                      const struct http_limits *limits);
+/* Frees what is half read; a whole request stays. */
 void http_parse_done(struct http_parse *p);
 
 /* Takes bytes until the head is whole, or the request is, or it fails; returns how many it took. */

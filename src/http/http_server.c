@@ -31,6 +31,7 @@ void http_server_free(struct http_server *s)
     on_drain_due(&s->drain_timer);
     CHECK(s->conn_count == 0);
     io_timer_stop(&s->drain_timer);
+    http_conn_free_spare(s);
     http_router_free(s->router);
     mem_free(s);
 }

@@ -77,15 +77,12 @@ int64_t io_loop_now_ms(const struct io_loop *l)
 
 /* ---- from other threads ---- */
 
-static void on_wake(uv_async_t *wake)
+static void run_posted(struct io_loop *l)
 {
-    struct io_loop *l = wake->data;
-
     pthread_mutex_lock(&l->lock);
     struct io_task *task = l->tasks;
     l->tasks = NULL;
     l->tasks_end = &l->tasks;
-    bool stop = l->stop_wanted;
     pthread_mutex_unlock(&l->lock);
 
     while (task) {
@@ -93,7 +90,21 @@ static void on_wake(uv_async_t *wake)
         task->run(task);
         task = next;
     }
-    if (stop)
+}
+
+static bool is_stop_wanted(struct io_loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    bool stop = l->stop_wanted;
+    pthread_mutex_unlock(&l->lock);
+    return stop;
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct io_loop *l = wake->data;
+    run_posted(l);
+    if (is_stop_wanted(l))
         uv_stop(&l->uv);
 }
 
@@ -146,10 +157,7 @@ struct io_loop *io_loop_new(int index)
 
 void io_loop_run(struct io_loop *l)
 {
-    pthread_mutex_lock(&l->lock);
-    bool stop = l->stop_wanted;
-    pthread_mutex_unlock(&l->lock);
-    if (!stop)
+    if (!is_stop_wanted(l))
         uv_run(&l->uv, UV_RUN_DEFAULT);
 }
 
@@ -157,7 +165,8 @@ void io_loop_free(struct io_loop *l)
 {
     if (!l)
         return;
-    on_wake(&l->wake); // what was posted after the last turn: its owners count on it
+    while (l->tasks) // what was posted after the last turn: its owners count on it
+        run_posted(l);
     io_conn_close_all(l);
     io_listener_stop_all(l);
     uv_close((uv_handle_t *)&l->wake, NULL);

@@ -23,7 +23,8 @@ struct io_task {
 
 /* index: 0.. among the loops of this process. */
 struct io_loop *io_loop_new(int index);
-/* After io_loop_run returned. Closes what is left. */
+/* After io_loop_run returned, when no other thread posts any more. Runs what was posted last,
+ * closes what is left (their on_closed is called). */
 void io_loop_free(struct io_loop *l);
 
 /* Runs until io_loop_stop; the calling thread becomes the owner. */

@@ -68,6 +68,22 @@ TEST(io_loop_does_not_run_when_it_was_stopped_before)
     io_loop_free(l);
 }
 
+static void count(struct io_task *task)
+{
+    LIST_ENTRY(task, struct numbered, task)->sum->runs++;
+}
+
+TEST(io_loop_runs_what_was_posted_after_its_last_turn_when_it_is_freed)
+{
+    struct sum sum = {.loop = io_loop_new(0)};
+    struct numbered n = {.task.run = count, .sum = &sum};
+    io_loop_stop(sum.loop);
+    io_loop_run(sum.loop);
+    io_loop_post(sum.loop, &n.task);
+    io_loop_free(sum.loop);
+    EXPECT_EQ(sum.runs, 1);
+}
+
 /* ---- turns ---- */
 
 struct turns {
