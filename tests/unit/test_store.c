@@ -449,6 +449,23 @@ TEST(store_tells_of_commits_that_changed_something)
     test_store_end(&t);
 }
 
+TEST(store_tells_a_server_that_another_process_has_written)
+{
+    struct test_store t, other;
+    _Atomic int commits = 0;
+    open_with_notes(&t);
+    drain(t.store);
+    store_on_commit(t.store, count_commit, &commits);
+    other = t;
+    EXPECT_EQ(test_store_open(&other, false), OK);
+    EXPECT_EQ(test_store_run(other.store, "INSERT INTO note (id) VALUES (1)"), OK);
+    for (int i = 0; i < 10000 && atomic_load(&commits) == 0; i++)
+        usleep(1000);
+    EXPECT(atomic_load(&commits) > 0);
+    store_close(other.store);
+    test_store_end(&t);
+}
+
 /* Records the order in which writes run. */
 struct ordered {
     struct store_write write;
