@@ -30,6 +30,13 @@
 struct page;
 struct queue;
 
+/* What a write changes of what everyone can see. */
+enum api_subject { API_EVERYTHING, API_NOTHING, API_PROPOSAL, API_VOTING };
+struct api_change {
+    enum api_subject subject;
+    int64_t id;
+};
+
 /* One per process; read-only after start. */
 struct api {
     struct store *store;
@@ -41,6 +48,8 @@ struct api {
     bool is_secure;         // cookies get Secure (behind TLS)
     const char *origin;     // own public origin ("https://viche.example"); NULL: Host decides
     struct page *page;      // the HTML pages, set by page_init; NULL: there are none
+    /* Told on the writer thread after each commit of a call, before its answer: for caches. */
+    void (*on_change)(struct page *page, struct api_change change);
 };
 
 /* Who is asking; id 0: nobody. */
@@ -71,6 +80,7 @@ struct api_endpoint {
     enum err (*read)(struct store_tx *tx, struct api_call *call);
     enum err (*write)(struct store_tx *tx, struct api_call *call);
     enum err (*finish)(struct api_call *call); // after failures too: call->problem.status
+    enum api_subject changes;                  // of a write; id: the first parameter of the path
     const void *extra;                         // the row of page/
 };
 
@@ -84,6 +94,7 @@ struct api_call {
     struct api_problem problem;
     void *data; // what decode made for the later stages, in the arena
 
+    struct api_change change; // what write changes: as the row says, unless it knows better
     /* the answer */
     int status;                  // 200 unless set
     const char *type;            // "application/json; charset=utf-8" unless set

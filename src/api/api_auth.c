@@ -121,7 +121,7 @@ static enum err write_login(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_auth_login = {
-    .decode = decode_login, .work = work_login, .write = write_login};
+    .decode = decode_login, .work = work_login, .write = write_login, .changes = API_NOTHING};
 
 /* ---- GET, DELETE /api/v1/session ---- */
 static enum err read_whoami(struct store_tx *tx, struct api_call *call)
@@ -145,7 +145,8 @@ static enum err write_logout(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_auth_whoami = {.auth = API_USER, .read = read_whoami};
-const struct api_endpoint api_auth_logout = {.auth = API_USER, .write = write_logout};
+const struct api_endpoint api_auth_logout = {
+    .auth = API_USER, .write = write_logout, .changes = API_NOTHING};
 
 /* ---- POST /api/v1/users ---- */
 enum err api_auth_prepare(struct api_call *call, struct api_auth_account *account)
@@ -219,5 +220,7 @@ static enum err write_register(struct store_tx *tx, struct api_call *call)
     return err ? err : api_answer(call, 201, civic_view_own_user(&account->user));
 }
 
-const struct api_endpoint api_auth_register = {
-    .decode = decode_register, .work = work_register, .write = write_register};
+const struct api_endpoint api_auth_register = {.decode = decode_register,
+                                               .work = work_register,
+                                               .write = write_register,
+                                               .changes = API_NOTHING};

@@ -164,6 +164,14 @@ static enum err read_stage(struct store_tx *tx, void *arg)
     return err ? err : call->endpoint->read(tx, call);
 }
 
+static struct api_change change_of(const struct api_call *call)
+{
+    struct api_change change = {call->endpoint->changes, 0};
+    if (str_parse_int(call->x->params[0], &change.id)) // the path names nothing
+        change.id = 0;
+    return change;
+}
+
 static enum err write_stage(struct store_tx *tx, void *arg)
 {
     struct run *r = arg;
@@ -171,6 +179,7 @@ static enum err write_stage(struct store_tx *tx, void *arg)
     // The driver may run it again: what the last try made is forgotten.
     call->problem = (struct api_problem){0};
     call->status = 0;
+    call->change = change_of(call);
     call->field_count = r->kept_fields;
     buf_consume(&call->body, buf_len(&call->body));
     enum err err = find_viewer(tx, call);
@@ -216,6 +225,8 @@ static void on_written(struct store_write *w, enum err err)
             r->call.field_count = r->kept_fields;
         buf_consume(&r->call.body, buf_len(&r->call.body));
         note_failure(r, err);
+    } else if (r->call.api->on_change) {
+        r->call.api->on_change(r->call.api->page, r->call.change);
     }
     r->next = FINISH;
     io_loop_post(r->call.x->loop, &r->task);

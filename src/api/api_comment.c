@@ -57,8 +57,7 @@ static enum err read_one(struct store_tx *tx, struct api_call *call)
     struct civic_actor actor = api_actor(call);
     struct civic_comment c;
     const char *why = NULL;
-    enum err err =
-        civic_comment_get(tx, &actor, *(int64_t *)call->data, call->arena, &c, NULL, &why);
+    enum err err = civic_comment_get(tx, &actor, *(int64_t *)call->data, call->arena, &c, &why);
     if (err)
         return api_refuse_civic(call, err, why);
     return api_answer(call, 200, civic_view_comment(&c, &actor, call->arena));
@@ -124,7 +123,7 @@ static enum err write_create(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_comment_create = {
-    .auth = API_USER, .decode = decode_create, .write = write_create};
+    .auth = API_USER, .decode = decode_create, .write = write_create, .changes = API_PROPOSAL};
 
 /* ---- PUT /api/v1/comments/{id}/vote ---- */
 struct vote {
@@ -161,6 +160,7 @@ static enum err write_vote(struct store_tx *tx, struct api_call *call)
     enum err err = civic_comment_vote(tx, &actor, vote->comment_id, (int)vote->value, &votes, &why);
     if (err)
         return api_refuse_civic(call, err, why);
+    call->change = (struct api_change){API_PROPOSAL, votes.proposal_id};
     return api_answer(call, 200, civic_view_votes(&votes));
 }
 

@@ -4,14 +4,10 @@
 #include "civic/civic_view.h"
 
 /* ---- GET /api/v1/notifications ---- */
-struct query {
-    struct str cursor;
-    int limit;
-};
-
 static enum err decode_list(struct api_call *call)
 {
-    struct query *query = ARENA_NEW(call->arena, struct query);
+    struct civic_notification_query *query =
+        ARENA_NEW(call->arena, struct civic_notification_query);
     call->data = query;
     api_body_query(call, "cursor", &query->cursor);
     api_body_limit(call, &query->limit);
@@ -20,11 +16,11 @@ static enum err decode_list(struct api_call *call)
 
 static enum err read_list(struct store_tx *tx, struct api_call *call)
 {
-    const struct query *query = call->data;
+    struct civic_notification_query *query = call->data;
     struct civic_notification_list list;
     const char *why = NULL;
-    enum err err = civic_notification_list(tx, call->viewer.id, query->cursor, query->limit,
-                                           call->arena, &list, &why);
+    query->user_id = call->viewer.id;
+    enum err err = civic_notification_list(tx, query, call->arena, &list, &why);
     if (err)
         return api_refuse_civic(call, err, why);
     return api_answer(call, 200, civic_view_notifications(&list));
@@ -71,4 +67,4 @@ static enum err write_read(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_notification_read = {
-    .auth = API_USER, .decode = decode_read, .write = write_read};
+    .auth = API_USER, .decode = decode_read, .write = write_read, .changes = API_NOTHING};

@@ -144,9 +144,9 @@ static enum err write_withdraw(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_proposal_support = {
-    .auth = API_USER, .decode = decode_id, .write = write_support};
+    .auth = API_USER, .decode = decode_id, .write = write_support, .changes = API_PROPOSAL};
 const struct api_endpoint api_proposal_withdraw = {
-    .auth = API_USER, .decode = decode_id, .write = write_withdraw};
+    .auth = API_USER, .decode = decode_id, .write = write_withdraw, .changes = API_PROPOSAL};
 
 /* ---- /api/v1/proposals/{id}/follow ---- */
 static enum err change_follow(struct store_tx *tx, struct api_call *call, bool is_following)
@@ -172,6 +172,6 @@ static enum err write_unfollow(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_proposal_follow = {
-    .auth = API_USER, .decode = decode_id, .write = write_follow};
+    .auth = API_USER, .decode = decode_id, .write = write_follow, .changes = API_NOTHING};
 const struct api_endpoint api_proposal_unfollow = {
-    .auth = API_USER, .decode = decode_id, .write = write_unfollow};
+    .auth = API_USER, .decode = decode_id, .write = write_unfollow, .changes = API_NOTHING};

@@ -65,4 +65,4 @@ static enum err write_cast(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_voting_cast = {
-    .auth = API_USER, .decode = decode_cast, .write = write_cast};
+    .auth = API_USER, .decode = decode_cast, .write = write_cast, .changes = API_VOTING};

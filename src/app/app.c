@@ -154,12 +154,12 @@ static void build_nodes(struct app *a)
     }
 }
 
-/* The store tells who is interested in a commit: workers and the cache of pages. */
+/* Pages are told by the calls that change them (api.on_change): a job's commit leaves them as they
+ * are. */
 static void on_commit(void *ctx)
 {
     struct app *a = ctx;
     queue_wake(a->queue);
-    page_touch_all(a->api.page);
 }
 
 static void build_queue(struct app *a)

@@ -76,6 +76,23 @@ static void free_page(struct page *page)
     mem_free(page);
 }
 
+static void on_change(struct page *page, struct api_change change)
+{
+    switch (change.subject) {
+    case API_EVERYTHING:
+        page_version_touch_all(&page->version);
+        break;
+    case API_NOTHING:
+        break;
+    case API_PROPOSAL:
+        page_version_touch(&page->version, PAGE_PROPOSAL, change.id);
+        break;
+    case API_VOTING:
+        page_version_touch(&page->version, PAGE_VOTING, change.id);
+        break;
+    }
+}
+
 enum err page_init(struct api *api, int loops, char *why_out, size_t why_cap)
 {
     struct page *page = MEM_NEW(struct page);
@@ -91,6 +108,7 @@ enum err page_init(struct api *api, int loops, char *why_out, size_t why_cap)
     for (int i = 0; i < page->cache_count; i++)
         page->caches[i] = page_cache_new(PAGE_CACHE_BYTES);
     api->page = page;
+    api->on_change = on_change;
     return OK;
 }
 
@@ -99,11 +117,6 @@ void page_done(struct api *api)
     if (api->page)
         free_page(api->page);
     api->page = NULL;
-}
-
-void page_touch(struct page *page, enum page_subject subject, int64_t id)
-{
-    page_version_touch(&page->version, subject, id);
 }
 
 void page_touch_all(void *ctx)

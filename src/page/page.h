@@ -21,17 +21,15 @@
 
 struct page;
 
-/* Parses the embedded templates and sets api->page, before the loops start. loops: their number;
- * a loop's index is below it. ERR_INVALID: a template is wrong or a file is missing, why_out says
- * which. */
+/* Parses the embedded templates and sets api->page and api->on_change, before the loops start.
+ * loops: their number; a loop's index is below it. ERR_INVALID: a template is wrong or a file is
+ * missing, why_out says which. */
 MUST_USE enum err page_init(struct api *api, int loops, char *why_out, size_t why_cap);
 /* After the loops and the pool ended. */
 void page_done(struct api *api);
 
-/* The pages that show this changed: call it after a commit and before anyone is told of it. Any
- * thread. */
-void page_touch(struct page *page, enum page_subject subject, int64_t id);
-/* Everything may have changed; a store_on_commit function, ctx is the struct page. */
+/* Everything that pages show may have changed, otherwise than by a call of the API or of a page
+ * (those tell it themselves, api.on_change). Any thread; ctx is the struct page. */
 void page_touch_all(void *ctx);
 
 /* The rows of the pages, for http_server_add with ctx = struct api. */

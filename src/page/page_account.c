@@ -111,6 +111,7 @@ static enum err write_login(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint page_account_post_login = {.decode = decode_post_login,
                                                      .work = work_login,
                                                      .write = write_login,
+                                                     .changes = API_NOTHING,
                                                      .finish = page_draw_finish_form};
 
 // ---- registering: makes the account and logs in ----
@@ -167,6 +168,7 @@ static enum err write_register(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint page_account_post_register = {.decode = decode_post_register,
                                                         .work = work_register,
                                                         .write = write_register,
+                                                        .changes = API_NOTHING,
                                                         .finish = page_draw_finish_form};
 
 // ---- logging out: works with an ended session too ----
@@ -183,8 +185,10 @@ static enum err write_logout(struct store_tx *tx, struct api_call *call)
     return api_auth_end(tx, call);
 }
 
-const struct api_endpoint page_account_post_logout = {
-    .decode = decode_logout, .write = write_logout, .finish = page_draw_finish_form};
+const struct api_endpoint page_account_post_logout = {.decode = decode_logout,
+                                                      .write = write_logout,
+                                                      .changes = API_NOTHING,
+                                                      .finish = page_draw_finish_form};
 
 // ---- the language ----
 

@@ -64,7 +64,7 @@ struct page_cache {
 struct page_cache_fill {
     struct io_task task;
     struct page_cache *cache;
-    struct page_cache_page *entry;
+    struct page_cache_page *page;
 };
 
 static void response_done(struct response *r)
@@ -247,20 +247,35 @@ struct page_cache_fill *page_cache_fill_new(struct page_cache *c, const struct p
     }
     struct page_cache_fill *f = MEM_NEW(struct page_cache_fill);
     f->cache = c;
-    f->entry = e;
+    f->page = e;
     return f;
+}
+
+struct str page_cache_fill_gzip(const struct page_cache_fill *f)
+{
+    const struct response *r = &f->page->responses[GZIP];
+    return (struct str){(const char *)r->body, r->body_len};
+}
+
+enum err page_cache_gzip(struct str html, struct buf *out)
+{
+    struct response r = {0};
+    write_gzip(&r, html);
+    enum err err = buf_append(out, r.body, r.body_len);
+    response_done(&r);
+    return err;
 }
 
 static void keep(struct io_task *task)
 {
     struct page_cache_fill *f = (struct page_cache_fill *)(void *)task;
     struct page_cache *c = f->cache;
-    struct page_cache_page *old = map_find(&c->entries, f->entry->key);
+    struct page_cache_page *old = map_find(&c->entries, f->page->key);
     if (old)
         drop(c, old);
-    map_put(&c->entries, f->entry->key, f->entry);
-    list_append(&c->uses, &f->entry->use);
-    c->bytes += f->entry->bytes;
+    map_put(&c->entries, f->page->key, f->page);
+    list_append(&c->uses, &f->page->use);
+    c->bytes += f->page->bytes;
     while (c->bytes > c->max_bytes)
         drop(c, LIST_ENTRY(c->uses.next, struct page_cache_page, use));
     mem_free(f);

@@ -47,8 +47,13 @@ bool page_cache_serve(struct page_cache *c, struct http_exchange *x,
 struct page_cache_fill;
 struct page_cache_fill *page_cache_fill_new(struct page_cache *c, const struct page_cache_key *key,
                                             struct str html);
+/* The compressed page; borrowed until page_cache_fill_post. */
+struct str page_cache_fill_gzip(const struct page_cache_fill *f);
 /* Hands it over to the cache, which lives on loop l; any thread. */
 void page_cache_fill_post(struct page_cache_fill *f, struct io_loop *l);
+
+/* html as gzip, appended to out. ERR_TOO_LARGE. */
+MUST_USE enum err page_cache_gzip(struct str html, struct buf *out);
 
 /* Number and bytes of the pages kept. */
 size_t page_cache_count(const struct page_cache *c);

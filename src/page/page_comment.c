@@ -114,8 +114,11 @@ static enum err write(struct store_tx *tx, struct api_call *call)
     return err;
 }
 
-const struct api_endpoint page_comment_post = {
-    .auth = API_USER, .decode = decode, .write = write, .finish = page_draw_finish_form};
+const struct api_endpoint page_comment_post = {.auth = API_USER,
+                                               .changes = API_PROPOSAL,
+                                               .decode = decode,
+                                               .write = write,
+                                               .finish = page_draw_finish_form};
 
 // ---- votes ----
 
@@ -154,6 +157,7 @@ static enum err write_vote(struct store_tx *tx, struct api_call *call)
     if (err)
         return api_refuse_civic(call, err, why);
     ask->location = address(call, votes.proposal_id, votes.id);
+    call->change = (struct api_change){API_PROPOSAL, votes.proposal_id};
     return OK;
 }
 
@@ -168,7 +172,7 @@ static enum err load_address(struct store_tx *tx, struct api_call *call)
     struct civic_actor actor = api_actor(call);
     struct civic_comment comment;
     const char *why = NULL;
-    enum err err = civic_comment_get(tx, &actor, ask->id, call->arena, &comment, NULL, &why);
+    enum err err = civic_comment_get(tx, &actor, ask->id, call->arena, &comment, &why);
     if (err)
         return api_refuse_civic(call, err, why);
     ask->location = address(call, comment.proposal_id, comment.id);

@@ -189,15 +189,42 @@ static enum err draw(struct api_call *call)
     return mustache_render(m, ask->view, partial, call->api->page, &call->body);
 }
 
-static enum err draw_and_keep(struct api_call *call)
+/* Sends bytes, which stand for what was drawn, compressed. */
+static enum err send_gzip(struct api_call *call, struct str bytes)
+{
+    buf_consume(&call->body, buf_len(&call->body));
+    api_add_field(call, STR("Content-Encoding"), STR("gzip"));
+    return buf_append(&call->body, bytes.at, bytes.len);
+}
+
+static enum err compress(struct api_call *call)
+{
+    struct buf gzip;
+    buf_init(&gzip, PAGE_MAX_BYTES);
+    enum err err = page_cache_gzip(
+        (struct str){(const char *)buf_head(&call->body), buf_len(&call->body)}, &gzip);
+    if (!err)
+        err = send_gzip(call, (struct str){(const char *)buf_head(&gzip), buf_len(&gzip)});
+    buf_done(&gzip);
+    return err;
+}
+
+static enum err draw_page(struct api_call *call)
 {
     const struct page_ask *ask = page_draw_asked(call);
+    bool wants_gzip = http_accepts_coding(&call->x->req, STR("gzip"));
+    struct page_cache_fill *fill = NULL;
     enum err err = draw(call);
-    if (err || !ask->cache_key.target.len)
+    if (err)
         return err;
-    struct str html = {(const char *)buf_head(&call->body), buf_len(&call->body)};
-    page_cache_fill_post(page_cache_fill_new(ask->cache, &ask->cache_key, html), call->x->loop);
-    return OK;
+    if (ask->cache_key.target.len)
+        fill = page_cache_fill_new(
+            ask->cache, &ask->cache_key,
+            (struct str){(const char *)buf_head(&call->body), buf_len(&call->body)});
+    if (wants_gzip)
+        err = fill ? send_gzip(call, page_cache_fill_gzip(fill)) : compress(call);
+    page_cache_fill_post(fill, call->x->loop);
+    return err;
 }
 
 static void free_views(struct page_ask *ask)
@@ -258,7 +285,7 @@ enum err page_draw_finish(struct api_call *call)
     else if (ask->location.len)
         err = see_other(call, ask->location);
     else
-        err = draw_and_keep(call);
+        err = draw_page(call);
     free_views(ask);
     return err;
 }

@@ -10,8 +10,9 @@ static enum err load(struct store_tx *tx, struct api_call *call)
     struct page_ask *ask = page_draw_asked(call);
     struct civic_notification_list list = {0};
     const char *why = NULL;
-    enum err err = civic_notification_list(tx, call->viewer.id, ask->cursor, PAGE_NOTIFICATIONS,
-                                           call->arena, &list, &why);
+    const struct civic_notification_query query = {call->viewer.id, ask->cursor,
+                                                   PAGE_NOTIFICATIONS};
+    enum err err = civic_notification_list(tx, &query, call->arena, &list, &why);
     if (err)
         return api_refuse_civic(call, err, why);
     cJSON *items = cJSON_AddArrayToObject(ask->view, "notifications");
@@ -71,5 +72,8 @@ static enum err write_read(struct store_tx *tx, struct api_call *call)
     return err ? err : civic_notification_read_until(tx, call->viewer.id, INT64_MAX);
 }
 
-const struct api_endpoint page_notification_post_read = {
-    .auth = API_USER, .decode = decode_read, .write = write_read, .finish = page_draw_finish_form};
+const struct api_endpoint page_notification_post_read = {.auth = API_USER,
+                                                         .decode = decode_read,
+                                                         .write = write_read,
+                                                         .changes = API_NOTHING,
+                                                         .finish = page_draw_finish_form};

@@ -50,7 +50,7 @@ static enum err find_thread(struct store_tx *tx, struct api_call *call, struct s
     *cursor_out = (struct str){"", 0};
     while (comment.parent_id) {
         enum err err =
-            civic_comment_get(tx, &actor, comment.parent_id, call->arena, &comment, NULL, &why);
+            civic_comment_get(tx, &actor, comment.parent_id, call->arena, &comment, &why);
         if (err)
             return err == ERR_NOT_FOUND ? OK : api_refuse_civic(call, err, why);
     }
@@ -257,6 +257,7 @@ static enum err write_support(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint page_proposal_post_support = {.auth = API_USER,
                                                         .decode = decode_support,
                                                         .write = write_support,
+                                                        .changes = API_PROPOSAL,
                                                         .finish = page_draw_finish_form};
 
 static enum err decode_follow(struct api_call *call)
@@ -280,4 +281,5 @@ static enum err write_follow(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint page_proposal_post_follow = {.auth = API_USER,
                                                        .decode = decode_follow,
                                                        .write = write_follow,
+                                                       .changes = API_NOTHING,
                                                        .finish = page_draw_finish_form};

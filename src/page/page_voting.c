@@ -85,4 +85,5 @@ static enum err write_ballot(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint page_voting_post_ballot = {.auth = API_USER,
                                                      .decode = decode_ballot,
                                                      .write = write_ballot,
+                                                     .changes = API_VOTING,
                                                      .finish = page_draw_finish_form};
