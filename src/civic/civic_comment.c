@@ -264,12 +264,10 @@ static enum err find(struct store_tx *tx, int64_t viewer_id, int64_t id, struct 
 }
 
 enum err civic_comment_get(struct store_tx *tx, const struct civic_actor *actor, int64_t id,
-                           struct arena *a, struct civic_comment *out,
-                           struct civic_proposal_gate *gate_out, const char **why_out)
+                           struct arena *a, struct civic_comment *out, const char **why_out)
 {
     enum err err = find(tx, actor->id, id, a, out);
-    return err ? err
-               : civic_proposal_enter(tx, actor, out->proposal_id, CIVIC_READ, gate_out, why_out);
+    return err ? err : civic_proposal_enter(tx, actor, out->proposal_id, CIVIC_READ, NULL, why_out);
 }
 
 enum err civic_comment_find(struct store_tx *tx, int64_t id, struct arena *a,

@@ -67,10 +67,10 @@ MUST_USE enum err civic_comment_list(struct store_tx *tx, const struct civic_act
                                      const struct civic_comment_query *query, struct arena *a,
                                      struct civic_comment_list *out, const char **why_out);
 
-/* One comment; ERR_NOT_FOUND; ERR_DENIED "members-only". gate_out (may be NULL): its proposal. */
+/* One comment. ERR_NOT_FOUND; ERR_DENIED "members-only". */
 MUST_USE enum err civic_comment_get(struct store_tx *tx, const struct civic_actor *actor,
                                     int64_t id, struct arena *a, struct civic_comment *out,
-                                    struct civic_proposal_gate *gate_out, const char **why_out);
+                                    const char **why_out);
 
 /* For jobs: reads without asking who may. ERR_NOT_FOUND. */
 MUST_USE enum err civic_comment_find(struct store_tx *tx, int64_t id, struct arena *a,

@@ -2,7 +2,7 @@
 
 #include "civic/civic_row.h"
 
-static const int64_t KEEP_MS = INT64_C(24) * 3600 * 1000;
+static const int64_t keep_ms = INT64_C(24) * 3600 * 1000;
 
 enum err civic_idempotency_find(struct store_tx *tx, int64_t user_id, struct str key,
                                 struct str request_hash, struct arena *a, struct civic_answer *out)
@@ -57,7 +57,7 @@ enum err civic_idempotency_prune(struct store_tx *tx, int64_t limit, int64_t *co
                                  &st);
     if (err)
         return err;
-    store_bind_int(st, 1, store_now_ms(tx) - KEEP_MS);
+    store_bind_int(st, 1, store_now_ms(tx) - keep_ms);
     store_bind_int(st, 2, limit);
     return store_run(st, count_out);
 }

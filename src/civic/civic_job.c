@@ -8,21 +8,24 @@
 enum { PAYLOAD_BYTES = 128, KEY_BYTES = 128 };
 
 static enum err enqueue(struct store_tx *tx, const char *kind, struct civic_job job,
-                        struct queue_new *row)
+                        struct str unique_key, int64_t run_at_ms)
 {
     char payload[PAYLOAD_BYTES];
     int len = snprintf(payload, sizeof(payload),
                        "{\"id\":%" PRId64 ",\"actor_id\":%" PRId64 ",\"after\":%" PRId64 "}",
                        job.id, job.actor_id, job.after);
-    row->kind = str_of(kind);
-    row->payload = (struct str){payload, (size_t)len};
-    return queue_enqueue(tx, row, NULL);
+    const struct queue_new row = {
+        .kind = str_of(kind),
+        .payload = {payload, (size_t)len},
+        .unique_key = unique_key,
+        .run_at_ms = run_at_ms,
+    };
+    return queue_enqueue(tx, &row, NULL);
 }
 
 enum err civic_job_enqueue(struct store_tx *tx, const char *kind, struct civic_job job)
 {
-    struct queue_new row = {0};
-    return enqueue(tx, kind, job, &row);
+    return enqueue(tx, kind, job, (struct str){0}, 0);
 }
 
 enum err civic_job_enqueue_once(struct store_tx *tx, const char *kind, struct civic_job job,
@@ -30,8 +33,7 @@ enum err civic_job_enqueue_once(struct store_tx *tx, const char *kind, struct ci
 {
     char key[KEY_BYTES];
     int len = snprintf(key, sizeof(key), "%s:%" PRId64 ":%" PRId64, kind, job.id, run_at_ms);
-    struct queue_new row = {.unique_key = {key, (size_t)len}, .run_at_ms = run_at_ms};
-    return enqueue(tx, kind, job, &row);
+    return enqueue(tx, kind, job, (struct str){key, (size_t)len}, run_at_ms);
 }
 
 static enum err read_int(const struct json_field *fields, size_t count, struct str name,

@@ -325,7 +325,9 @@ static enum err read_voted(struct store_tx *tx, void *arg)
     struct civic_comment c;
     struct civic_proposal_gate gate;
     const char *why = NULL;
-    enum err err = civic_comment_get(tx, &reader, value->task->job.id, a, &c, &gate, &why);
+    enum err err = civic_comment_find(tx, value->task->job.id, a, &c);
+    if (!err)
+        err = civic_proposal_enter(tx, &reader, c.proposal_id, CIVIC_READ, &gate, &why);
     if (err)
         return err;
     value->channel = civic_proposal_channel(gate.id, gate.is_members_only, a);

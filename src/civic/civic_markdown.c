@@ -6,7 +6,12 @@
 #include "core/check.h"
 #include "core/mem.h"
 
-enum { HEADING_SHIFT = 2, MAX_HEADING = 6 };
+enum { TOP_HEADING = 3, MAX_HEADING = 6 };
+
+/* The levels, as written, of the headings that a next one may stand under. */
+struct outline {
+    int levels[MAX_HEADING], depth;
+};
 
 /* Our own <a> and cmark's: text and attributes are escaped by then, so the bytes mean only this. */
 #define LINK_PLAIN "<a href=\""
@@ -85,9 +90,20 @@ static void link_image(cmark_node *image)
     replace(image, link);
 }
 
-static void make_safe(cmark_node *node)
+/* Levels that a writer skipped are closed up: a reader who goes from heading to heading misses
+ * none. */
+static void place_heading(struct outline *o, cmark_node *heading)
 {
-    int level;
+    int level = cmark_node_get_heading_level(heading);
+    while (o->depth > 0 && o->levels[o->depth - 1] >= level)
+        o->depth--;
+    int shown = TOP_HEADING + o->depth;
+    o->levels[o->depth++] = level; // levels rise from 1 to 6, so there is room
+    cmark_node_set_heading_level(heading, shown < MAX_HEADING ? shown : MAX_HEADING);
+}
+
+static void make_safe(struct outline *o, cmark_node *node)
+{
     switch (cmark_node_get_type(node)) {
     case CMARK_NODE_HTML_BLOCK:
         show_html_as_text(node, true);
@@ -103,8 +119,7 @@ static void make_safe(cmark_node *node)
             unwrap(node);
         break;
     case CMARK_NODE_HEADING:
-        level = cmark_node_get_heading_level(node) + HEADING_SHIFT;
-        cmark_node_set_heading_level(node, level < MAX_HEADING ? level : MAX_HEADING);
+        place_heading(o, node);
         break;
     default: // cmark's enum: all other kinds are safe as they are
         break;
@@ -115,13 +130,14 @@ static void make_safe(cmark_node *node)
  * then. */
 static void make_tree_safe(cmark_node *root)
 {
+    struct outline outline = {0};
     cmark_iter *iter = cmark_iter_new(root);
     for (cmark_event_type event; (event = cmark_iter_next(iter)) != CMARK_EVENT_DONE;) {
         cmark_node *node = cmark_iter_get_node(iter);
         cmark_node_type type = cmark_node_get_type(node);
         bool is_leaf = type == CMARK_NODE_HTML_BLOCK || type == CMARK_NODE_HTML_INLINE;
         if (event == CMARK_EVENT_EXIT || is_leaf)
-            make_safe(node);
+            make_safe(&outline, node);
     }
     cmark_iter_free(iter);
 }

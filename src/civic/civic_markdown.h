@@ -2,7 +2,7 @@
  *
  * CommonMark by cmark in safe mode. Raw HTML is shown as the text it is. Of links other than http,
  * https and mailto only the words stay; images become links (nothing is loaded from elsewhere);
- * links get rel="nofollow noopener". Headings start at h3, below the page's own.
+ * links get rel="nofollow noopener". Headings start at h3, below the page's own, and skip no level.
  */
 #ifndef CIVIC_MARKDOWN_H
 #define CIVIC_MARKDOWN_H

@@ -46,17 +46,18 @@ enum err civic_notification_create(struct store_tx *tx, const struct civic_notif
     return err;
 }
 
-static enum err read_page(struct store_tx *tx, int64_t user_id, struct civic_cursor start,
-                          size_t limit, struct arena *a, struct civic_notification_list *list)
+static enum err read_page(struct store_tx *tx, const struct civic_notification_query *query,
+                          int64_t before_id, struct arena *a, struct civic_notification_list *list)
 {
+    size_t limit = (size_t)query->limit;
     struct store_stmt *st = NULL;
     enum err err = store_prepare(
         tx, COLUMNS " WHERE n.user_id = $1 AND n.id < $2 ORDER BY n.id DESC LIMIT $3", &st);
     if (err)
         return err;
-    store_bind_int(st, 1, user_id);
-    store_bind_int(st, 2, start.id);
-    store_bind_int(st, 3, (int64_t)limit + 1);
+    store_bind_int(st, 1, query->user_id);
+    store_bind_int(st, 2, before_id);
+    store_bind_int(st, 3, query->limit + 1);
     list->items = arena_alloc(a, limit * sizeof(*list->items));
     while (!(err = store_step(st)) && list->count < limit)
         read_row(st, a, &list->items[list->count++]);
@@ -67,18 +68,18 @@ static enum err read_page(struct store_tx *tx, int64_t user_id, struct civic_cur
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-enum err civic_notification_list(struct store_tx *tx, int64_t user_id, struct str cursor, int limit,
+enum err civic_notification_list(struct store_tx *tx, const struct civic_notification_query *query,
                                  struct arena *a, struct civic_notification_list *out,
                                  const char **why_out)
 {
     struct civic_cursor start = {'n', 0, INT64_MAX};
     *out = (struct civic_notification_list){0};
-    if (cursor.len && civic_cursor_parse(cursor, 'n', &start)) {
+    if (query->cursor.len && civic_cursor_parse(query->cursor, 'n', &start)) {
         *why_out = "bad-cursor";
         return ERR_INVALID;
     }
-    enum err err = read_page(tx, user_id, start, (size_t)limit, a, out);
-    return err ? err : civic_notification_unread(tx, user_id, &out->unread_count);
+    enum err err = read_page(tx, query, start.id, a, out);
+    return err ? err : civic_notification_unread(tx, query->user_id, &out->unread_count);
 }
 
 enum err civic_notification_find(struct store_tx *tx, int64_t id, struct arena *a,

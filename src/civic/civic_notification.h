@@ -35,10 +35,16 @@ struct civic_notification_list {
     struct str next; // at == NULL: this is the last page
 };
 
+struct civic_notification_query {
+    int64_t user_id;
+    struct str cursor; // empty: from the start
+    int limit;         // 1 to CIVIC_MAX_LIMIT
+};
+
 /* Newest first. ERR_INVALID "bad-cursor". */
-MUST_USE enum err civic_notification_list(struct store_tx *tx, int64_t user_id, struct str cursor,
-                                          int limit, struct arena *a,
-                                          struct civic_notification_list *out,
+MUST_USE enum err civic_notification_list(struct store_tx *tx,
+                                          const struct civic_notification_query *query,
+                                          struct arena *a, struct civic_notification_list *out,
                                           const char **why_out);
 
 /* ERR_NOT_FOUND. user_id_out may be NULL. */

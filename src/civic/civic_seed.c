@@ -11,11 +11,11 @@
 #include "core/arena.h"
 #include "core/crypto.h"
 
-static const int64_t HOUR_MS = INT64_C(3600) * 1000;
-static const int64_t DAY_MS = INT64_C(24) * 3600 * 1000;
+static const int64_t hour_ms = INT64_C(3600) * 1000;
+static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
 
 /* Things are closed last: until then people may act on them. */
-static const int64_t OPEN_DAYS = 365;
+static const int64_t open_days = 365;
 
 struct seed {
     struct arena arena;
@@ -94,8 +94,8 @@ static enum err add_proposal(struct store_tx *tx, struct seed *s, size_t index)
         .summary = str_of(p->summary),
         .body = str_of(p->body),
         .threshold = p->threshold,
-        .created_at_ms = now_ms - p->days_old * DAY_MS,
-        .deadline_at_ms = now_ms + (p->days_left > 0 ? p->days_left : OPEN_DAYS) * DAY_MS,
+        .created_at_ms = now_ms - p->days_old * day_ms,
+        .deadline_at_ms = now_ms + (p->days_left > 0 ? p->days_left : open_days) * day_ms,
         .is_members_only = p->is_members_only,
     };
     enum err err = civic_proposal_create(tx, author, &proposal, &s->proposal_ids[index], &s->why);
@@ -128,7 +128,7 @@ static enum err add_comment(struct store_tx *tx, struct seed *s, size_t index)
         .proposal_id = s->proposal_ids[c->proposal],
         .parent_id = c->parent >= 0 ? s->comment_ids[c->parent] : 0,
         .body = str_of(c->body),
-        .created_at_ms = store_now_ms(tx) - c->hours_ago * HOUR_MS,
+        .created_at_ms = store_now_ms(tx) - c->hours_ago * hour_ms,
     };
     enum err err = civic_comment_create(tx, &s->people[c->author], &comment, &made, &s->why);
     if (err)
@@ -161,8 +161,8 @@ static enum err add_voting(struct store_tx *tx, struct seed *s, size_t index)
         .proposal_id = s->proposal_ids[v->proposal],
         .title = str_of(v->title),
         .text = str_of(v->text),
-        .opens_at_ms = now_ms - v->days_old * DAY_MS,
-        .closes_at_ms = now_ms + (v->days_left > 0 ? v->days_left : OPEN_DAYS) * DAY_MS,
+        .opens_at_ms = now_ms - v->days_old * day_ms,
+        .closes_at_ms = now_ms + (v->days_left > 0 ? v->days_left : open_days) * day_ms,
     };
     while (v->options[voting.option_count]) {
         voting.options[voting.option_count] = str_of(v->options[voting.option_count]);
@@ -202,12 +202,12 @@ static enum err close_all(struct store_tx *tx, const struct seed *s)
     for (size_t i = 0; i < civic_seed_texts_proposal_count && !err; i++) {
         int days_left = civic_seed_texts_proposals[i].days_left;
         if (days_left < 0)
-            err = close_proposal(tx, s->proposal_ids[i], now_ms + days_left * DAY_MS);
+            err = close_proposal(tx, s->proposal_ids[i], now_ms + days_left * day_ms);
     }
     for (size_t i = 0; i < civic_seed_texts_voting_count && !err; i++) {
         int days_left = civic_seed_texts_votings[i].days_left;
         if (days_left < 0)
-            err = close_voting(tx, s->voting_ids[i], now_ms + days_left * DAY_MS);
+            err = close_voting(tx, s->voting_ids[i], now_ms + days_left * day_ms);
     }
     return err;
 }

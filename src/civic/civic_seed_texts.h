@@ -14,8 +14,8 @@ struct civic_seed_person {
 };
 
 struct civic_seed_proposal {
-    int author; // index of a person
     const char *title, *summary, *body;
+    int author; // index of a person
     int threshold, supports;
     int days_old, days_left; // left below zero: closed so many days ago
     bool is_members_only;

@@ -89,7 +89,10 @@ static struct str unify_lines(struct str s, struct arena *a)
     for (size_t i = 0; i < s.len; i++) {
         if (s.at[i] == '\r' && i + 1 < s.len && s.at[i + 1] == '\n')
             continue;
-        out[len++] = s.at[i] == '\r' ? '\n' : s.at[i];
+        char c = s.at[i];
+        out[len++] = c;
+        if (c == '\r')
+            out[len - 1] = '\n';
     }
     return (struct str){out, len};
 }
@@ -145,8 +148,10 @@ const char *civic_text_check_email(struct str in, struct arena *a, struct str *c
     if (s.len > CIVIC_TEXT_MAX_EMAIL_BYTES)
         return "too-long";
     char *lower = arena_alloc(a, s.len + 1);
+    memcpy(lower, s.at, s.len);
     for (size_t i = 0; i < s.len; i++)
-        lower[i] = s.at[i] >= 'A' && s.at[i] <= 'Z' ? (char)(s.at[i] | 0x20) : s.at[i];
+        if (lower[i] >= 'A' && lower[i] <= 'Z')
+            lower[i] = (char)(lower[i] | 0x20);
     struct str domain, clean = {lower, s.len};
     struct str local = str_cut(clean, '@', &domain);
     if (!local.len || local.len > 64 || local.at[0] == '.' || local.at[local.len - 1] == '.')
