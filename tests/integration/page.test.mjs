@@ -224,10 +224,10 @@ test('someone votes on a comment and takes it back', async () => {
     assert.ok(voted.location.endsWith(`#comment-${id}`));
     const comment = (html) => html.slice(html.indexOf(`id="comment-${id}"`)).split('</article>')[0];
     let mine = comment((await voter.get(at)).html);
-    assert.match(mine, /value="0" aria-pressed="true" aria-label="For this comment: 1 vote"/);
+    assert.match(mine, /value="0" aria-pressed="true" aria-label="For 1, vote for this comment"/);
     await voter.post(`/comments/${id}/vote`, { value: '0' });
     mine = comment((await voter.get(at)).html);
-    assert.match(mine, /value="1" aria-pressed="false" aria-label="For this comment: 0 votes"/);
+    assert.match(mine, /value="1" aria-pressed="false" aria-label="For 0, votes for this comment"/);
     assert.doesNotMatch(comment((await author.get(at)).html), /data-form="comment-vote"/, 'not on the own one');
 });
 

@@ -14,7 +14,11 @@ TEST(civic_markdown_draws_the_usual)
     expect_html("Це **важливо** і `код`",
                 "<p>Це <strong>важливо</strong> і <code>код</code></p>\n");
     expect_html("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n");
-    expect_html("# A\n\n#### B", "<h3>A</h3>\n<h6>B</h6>\n");
+    expect_html("# A\n\n#### B", "<h3>A</h3>\n<h4>B</h4>\n");
+    expect_html("## A\n\n### B\n\n## C", "<h3>A</h3>\n<h4>B</h4>\n<h3>C</h3>\n");
+    expect_html("### A\n\n# B", "<h3>A</h3>\n<h3>B</h3>\n");
+    expect_html("# A\n\n## B\n\n### C\n\n#### D\n\n##### E\n\n###### F",
+                "<h3>A</h3>\n<h4>B</h4>\n<h5>C</h5>\n<h6>D</h6>\n<h6>E</h6>\n<h6>F</h6>\n");
     expect_html("", "");
 }
 
