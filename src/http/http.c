@@ -5,12 +5,12 @@
 #include "http/http_internal.h"
 
 const struct http_limits http_default_limits = {
-    .max_head_bytes = 16 * 1024,
-    .max_body_bytes = 64 * 1024,
-    .head_ms = 10 * 1000,
-    .body_ms = 30 * 1000,
-    .idle_ms = 60 * 1000,
-    .max_out_bytes = 8 * 1024 * 1024,
+    .max_head_bytes = 16384,
+    .max_body_bytes = 65536,
+    .head_ms = 10000,
+    .body_ms = 30000,
+    .idle_ms = 60000,
+    .max_out_bytes = 8 << 20,
 };
 
 /* ---- statuses ---- */

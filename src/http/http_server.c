@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/mem.h"
@@ -102,23 +104,15 @@ void http_server_stop(struct http_server *s, int64_t drain_ms, void (*on_stopped
 
 /* ---- Date ---- */
 
-static size_t put(char *at, const char *text)
-{
-    size_t len = strlen(text);
-    memcpy(at, text, len);
-    return len;
-}
-
 struct str http_server_stamp(struct http_server *s)
 {
     int64_t now_ms = clock_unix_ms();
     if (now_ms / 1000 != s->date_s || s->stamp_len == 0) {
         char date[30];
         clock_http_date(now_ms, date);
-        size_t len = put(s->stamp, "Date: ");
-        len += put(s->stamp + len, date);
-        len += put(s->stamp + len, "\r\nX-Content-Type-Options: nosniff\r\n");
-        s->stamp_len = len;
+        int len = snprintf(s->stamp, sizeof(s->stamp),
+                           "Date: %s\r\nX-Content-Type-Options: nosniff\r\n", date);
+        s->stamp_len = (size_t)len;
         s->date_s = now_ms / 1000;
     }
     return (struct str){s->stamp, s->stamp_len};

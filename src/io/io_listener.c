@@ -158,13 +158,11 @@ enum err io_listener_open_sibling(int fd, int *fd_out)
 
 int io_listener_port(int fd)
 {
-    struct sockaddr_storage addr = {0};
+    struct sockaddr_in6 addr = {0}; // sockaddr_in has its port at the same place
     socklen_t len = sizeof(addr);
 
     CHECK(getsockname(fd, (struct sockaddr *)&addr, &len) == 0);
-    if (addr.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&addr)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&addr)->sin_port);
+    return ntohs(addr.sin6_port);
 }
 
 /* ---- accepting ---- */

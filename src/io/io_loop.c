@@ -68,10 +68,8 @@ static void on_prepare(uv_prepare_t *prepare)
 
 int64_t io_loop_now_ms(const struct io_loop *l)
 {
-    if (l->now_ms == 0) {
-        struct io_loop *cache = (struct io_loop *)(uintptr_t)l;
-        cache->now_ms = clock_mono_ms();
-    }
+    if (l->now_ms == 0)
+        l->self->now_ms = clock_mono_ms();
     return l->now_ms;
 }
 
@@ -134,6 +132,7 @@ void io_loop_stop(struct io_loop *l)
 struct io_loop *io_loop_new(int index)
 {
     struct io_loop *l = MEM_NEW(struct io_loop);
+    l->self = l;
     l->index = index;
     l->armed_ms = INT64_MAX;
     l->tasks_end = &l->tasks;

@@ -15,8 +15,9 @@ struct io_loop {
     uv_prepare_t prepare; // before the loop blocks
     uv_check_t check;     // after the callbacks of one poll
     struct io_wheel wheel;
-    int64_t armed_ms; // what timer is armed for; INT64_MAX: not armed
-    int64_t now_ms;   // 0: not asked yet in this turn
+    int64_t armed_ms;     // what timer is armed for; INT64_MAX: not armed
+    int64_t now_ms;       // 0: not asked yet in this turn
+    struct io_loop *self; // for io_loop_now_ms, which notes the time in a const loop
     int index;
 
     struct list conns; // with nothing to send
