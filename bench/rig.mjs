@@ -154,7 +154,7 @@ export function conditions() {
         kernel: release(),
         system: readFileSync('/etc/os-release', 'utf8').match(/PRETTY_NAME="(.*)"/)?.[1] ?? '',
         versions: `viche ${git}; gcc ${versionOf('gcc', '-dumpfullversion', /(\S+)/)}; nginx ${versionOf('nginx', '-v', /nginx\/(\S+)/)}; node ${process.version}`,
-        load: readFileSync('/proc/loadavg', 'utf8').split(' ')[0],
+        'load before': readFileSync('/proc/loadavg', 'utf8').split(' ')[0],
     };
 }
 

@@ -20,6 +20,14 @@ const SMALL = 50; // comments of the ordinary page
 const BIG = 10000;
 let towns = 0;
 
+/** A server without data; pinned to one core with one loop. */
+async function startBare() {
+    const dataDir = join(folder, `bare-${++towns}`);
+    const server = await startServer({ dataDir, env, args: ['--loops', '1'] });
+    pin(server.pid);
+    return { port: server.port, pids: server.pid, stop: () => server.stop({ keep: true }) };
+}
+
 /** A server on a fresh town; pinned to one core with one loop, or free with `loops`. */
 async function startTown({ isPinned = true, loops = 1 } = {}) {
     const dataDir = join(folder, `town-${++towns}`);
@@ -165,9 +173,9 @@ async function fanOut(connections, inFlight, seconds) {
     const load = { ...hubOptions, connections, 'in-flight': inFlight, seconds };
     const rounds = [];
     for (let i = 0; i < FAN_OUT_ROUNDS; i++) {
-        const town = await startTown();
-        const server = await generate('bench_hub', { ...load, port: town.port, pids: town.pids });
-        await town.stop();
+        const bare = await startBare();
+        const server = await generate('bench_hub', { ...load, port: bare.port, pids: bare.pids });
+        await bare.stop();
         const floors = [];
         for (const gather of [0, 1]) {
             const floor = await startFloor({ 'event-bytes': server.event_bytes, gather });
@@ -200,10 +208,10 @@ export async function fanout({ seconds, facts }) {
 }
 
 export async function idle({ facts }) {
-    const town = await startTown();
-    const r = await generate('bench_hub', { ...hubOptions, mode: 'idle', port: town.port, pids: town.pids, connections: 10000 });
+    const bare = await startBare();
+    const r = await generate('bench_hub', { ...hubOptions, mode: 'idle', port: bare.port, pids: bare.pids, connections: 10000 });
     facts.idle = r;
-    await town.stop();
+    await bare.stop();
     return [
         {
             what: 'idle connection with one subscription, 10,000 of them',

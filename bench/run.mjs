@@ -1,24 +1,28 @@
 #!/usr/bin/env node
 // run.mjs -- measures the release build and prints one table with the conditions it was made under.
 //
-//     make bench [ARGS="--rows comments,fanout --seconds 10 --json FILE --markdown FILE"]
+//     make bench [ARGS="--rows comments,fanout --seconds 10 --json FILE --update"]
+//
+// --update writes the table into docs/performance.md.
 //
 // A row's baseline comes from the same run: nginx or a minimal program under the same generator. CPU
 // seconds per million operations (s/M) are the steady figure; rates drift with the machine. For s/M the
 // server has one core with one loop and the generator another.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 process.env.VICHE ??= 'build/release/viche';
 const rows = await import('./rows.mjs');
 const rig = await import('./rig.mjs');
+const { root } = await import('../tests/integration/lib.mjs');
 
 const { values } = parseArgs({
     options: {
         rows: { type: 'string', default: 'disk,start,wire,idle,comments,pages,latency,fanout' },
         seconds: { type: 'string', default: '5' },
         json: { type: 'string' },
-        markdown: { type: 'string' },
+        update: { type: 'boolean', default: false },
     },
 });
 
@@ -44,10 +48,16 @@ try {
 } finally {
     rig.cleanUp();
 }
-const text = `${Object.entries(conditions)
+const busy = 'The machine was busy with other work in this run: its s/M, bytes and ratios hold roughly, its rates and times do not.';
+const isBusy = Number(conditions['load before']) > 1;
+const text = `${isBusy ? `${busy}\n\n` : ''}${Object.entries(conditions)
     .map(([k, v]) => `- ${k}: ${v}`)
     .join('\n')}\n\n${table(lines)}\n`;
 console.log(`\n${text}`);
-if (values.markdown) writeFileSync(values.markdown, text);
+if (values.update) {
+    const path = join(root, 'docs/performance.md');
+    const doc = readFileSync(path, 'utf8');
+    writeFileSync(path, doc.replace(/(<!-- table[^\n]*-->\n)[^]*(<!-- end of table -->)/, (_, a, b) => `${a}\n${text}\n${b}`));
+}
 if (values.json) writeFileSync(values.json, JSON.stringify({ conditions, rows: lines, facts }, null, 2));
 if (lines.some((r) => r.goal && !r.goal.isMet)) console.log('Some goals are missed.');
