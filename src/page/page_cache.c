@@ -1,7 +1,6 @@
 /* page_cache.c -- a map from language and target to ready responses, in order of last use. */
 #include "page/page_cache.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <zlib.h>
 
@@ -169,29 +168,39 @@ bool page_cache_serve(struct page_cache *c, struct http_exchange *x,
     return true;
 }
 
-static void append(struct response *r, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void append(struct response *r, const char *format, ...)
+static void append(struct response *r, struct str s)
 {
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(r->head + r->head_len, HEAD_BYTES - r->head_len, format, args);
-    va_end(args);
-    CHECK(len >= 0 && r->head_len + (size_t)len < HEAD_BYTES);
-    r->head_len += (size_t)len;
+    CHECK(r->head_len + s.len <= HEAD_BYTES);
+    memcpy(r->head + r->head_len, s.at, s.len);
+    r->head_len += s.len;
+}
+
+static void append_field(struct response *r, struct str name, struct str value)
+{
+    append(r, name);
+    append(r, STR(": "));
+    append(r, value);
+    append(r, STR("\r\n"));
 }
 
 static void write_head(struct response *r, int status, const struct page_cache_page *e,
                        enum coding coding)
 {
+    char text[64];
     r->head = mem_zalloc(HEAD_BYTES);
-    append(r, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
-    if (status == 200)
-        append(r, "Content-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n%s",
-               r->body_len, coding == GZIP ? "Content-Encoding: gzip\r\n" : "");
-    append(r, "ETag: \"%s%s\"\r\n", e->etag, coding == GZIP ? "-gz" : "");
+    snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    append(r, str_of(text));
+    if (status == 200) {
+        snprintf(text, sizeof text, "%zu", r->body_len);
+        append_field(r, STR("Content-Type"), STR("text/html; charset=utf-8"));
+        append_field(r, STR("Content-Length"), str_of(text));
+        if (coding == GZIP)
+            append_field(r, STR("Content-Encoding"), STR("gzip"));
+    }
+    snprintf(text, sizeof text, "\"%s%s\"", e->etag, coding == GZIP ? "-gz" : "");
+    append_field(r, STR("ETag"), str_of(text));
     for (size_t i = 0; i < PAGE_CACHE_FIELDS; i++)
-        append(r, "%s: %s\r\n", page_cache_fields[i].name.at, page_cache_fields[i].value.at);
+        append_field(r, page_cache_fields[i].name, page_cache_fields[i].value);
 }
 
 static void write_identity(struct response *r, struct str html)

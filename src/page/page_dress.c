@@ -4,9 +4,7 @@
 #include "page/page_json.h"
 #include "page/page_time.h"
 
-static const int64_t URGENT_MS = 48 * 3600 * INT64_C(1000);
-
-enum { MAX_DEPTH = 3, PATTERNS = 6 };
+enum { MAX_DEPTH = 3, PATTERNS = 6, URGENT_MS = 48 * 3600 * 1000 };
 
 /* The object's time of that name; the epoch when it is missing, which nothing of ours does. */
 static int64_t time_of(const cJSON *object, const char *name)
@@ -102,8 +100,9 @@ static void add_progress(const struct page_dress *d, cJSON *proposal)
     add_plural(d, proposal, "signatures_text", STR("proposal.signatures"), count);
     page_json_add(proposal, "percent_text",
                   arena_printf(d->arena, "%lld\u00a0%%", (long long)(count * 100 / threshold)));
-    cJSON_AddNumberToObject(proposal, "bar", (double)(count * 100 / whole));
-    cJSON_AddNumberToObject(proposal, "mark", (double)(threshold * 100 / whole));
+    int64_t bar = count * 100 / whole, mark = threshold * 100 / whole; // rounded down
+    cJSON_AddNumberToObject(proposal, "bar", (double)bar);
+    cJSON_AddNumberToObject(proposal, "mark", (double)mark);
     cJSON_AddBoolToObject(proposal, "is_enough", count >= threshold);
     if (count < threshold)
         add_plural(d, proposal, "missing_text", STR("support.missing"), threshold - count);

@@ -38,7 +38,9 @@ void page_json_add(cJSON *object, const char *name, struct str value)
 // tree.
 void page_json_refer(cJSON *object, const char *name, const cJSON *tree)
 {
-    cJSON *reference;
-    memcpy(&reference, &tree, sizeof reference);
-    CHECK(cJSON_AddItemReferenceToObject(object, name, reference));
+    union {
+        const cJSON *constant;
+        cJSON *plain;
+    } reference = {tree};
+    CHECK(cJSON_AddItemReferenceToObject(object, name, reference.plain));
 }

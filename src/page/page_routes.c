@@ -10,6 +10,14 @@
 #include "page/page_proposals.h"
 #include "page/page_voting.h"
 
+/* Of a form's body; percent-encoding makes three bytes of one. */
+enum {
+    MAX_BUTTON_BYTES = 4 * 1024,
+    MAX_ACCOUNT_BYTES = 16 * 1024,
+    MAX_COMMENT_BYTES = 64 * 1024,
+    MAX_PROPOSAL_BYTES = 256 * 1024,
+};
+
 /* What the address of a page shows, for the cache; id from the path. */
 static bool find_subject(const struct http_exchange *x, enum page_subject *subject, int64_t *id)
 {
@@ -60,22 +68,22 @@ const struct http_route page_routes_table[] = {
     {HTTP_GET,  "/",                          get_public, &page_home_get,              0},
     {HTTP_GET,  "/proposals",                 get_public, &page_proposals_get,         0},
     {HTTP_GET,  "/proposals/new",             api_handle, &page_proposals_get_new,     0},
-    {HTTP_POST, "/proposals",                 api_handle, &page_proposals_post,        256 * 1024},
+    {HTTP_POST, "/proposals",                 api_handle, &page_proposals_post,        MAX_PROPOSAL_BYTES},
     {HTTP_GET,  "/proposals/{id}",            get_public, &page_proposal_get,          0},
-    {HTTP_POST, "/proposals/{id}/support",    api_handle, &page_proposal_post_support, 4096},
-    {HTTP_POST, "/proposals/{id}/follow",     api_handle, &page_proposal_post_follow,  4096},
-    {HTTP_POST, "/proposals/{id}/comments",   api_handle, &page_comment_post,          64 * 1024},
+    {HTTP_POST, "/proposals/{id}/support",    api_handle, &page_proposal_post_support, MAX_BUTTON_BYTES},
+    {HTTP_POST, "/proposals/{id}/follow",     api_handle, &page_proposal_post_follow,  MAX_BUTTON_BYTES},
+    {HTTP_POST, "/proposals/{id}/comments",   api_handle, &page_comment_post,          MAX_COMMENT_BYTES},
     {HTTP_GET,  "/comments/{id}",             api_handle, &page_comment_get,           0},
-    {HTTP_POST, "/comments/{id}/vote",        api_handle, &page_comment_post_vote,     4096},
+    {HTTP_POST, "/comments/{id}/vote",        api_handle, &page_comment_post_vote,     MAX_BUTTON_BYTES},
     {HTTP_GET,  "/votings/{id}",              get_public, &page_voting_get,            0},
-    {HTTP_POST, "/votings/{id}/ballot",       api_handle, &page_voting_post_ballot,    4096},
+    {HTTP_POST, "/votings/{id}/ballot",       api_handle, &page_voting_post_ballot,    MAX_BUTTON_BYTES},
     {HTTP_GET,  "/notifications",             api_handle, &page_notification_get,      0},
-    {HTTP_POST, "/notifications/read",        api_handle, &page_notification_post_read, 4096},
+    {HTTP_POST, "/notifications/read",        api_handle, &page_notification_post_read, MAX_BUTTON_BYTES},
     {HTTP_GET,  "/login",                     api_handle, &page_account_get_login,     0},
-    {HTTP_POST, "/login",                     api_handle, &page_account_post_login,    16 * 1024},
+    {HTTP_POST, "/login",                     api_handle, &page_account_post_login,    MAX_ACCOUNT_BYTES},
     {HTTP_GET,  "/register",                  api_handle, &page_account_get_register,  0},
-    {HTTP_POST, "/register",                  api_handle, &page_account_post_register, 16 * 1024},
-    {HTTP_POST, "/logout",                    api_handle, &page_account_post_logout,   4096},
+    {HTTP_POST, "/register",                  api_handle, &page_account_post_register, MAX_ACCOUNT_BYTES},
+    {HTTP_POST, "/logout",                    api_handle, &page_account_post_logout,   MAX_BUTTON_BYTES},
     {HTTP_GET,  "/language",                  api_handle, &page_account_language,      0},
     {HTTP_GET,  "/robots.txt",                get_asset,  "robots.txt",                0},
     {HTTP_GET,  "/favicon.ico",               get_asset,  "bell.svg",                  0},

@@ -3,10 +3,14 @@
 
 #include <time.h>
 
-enum { SECOND_MS = 1000, NOW_MS = 45 * SECOND_MS };
-static const int64_t MINUTE_MS = 60 * SECOND_MS;
-static const int64_t HOUR_MS = 60 * 60 * SECOND_MS;
-static const int64_t DAY_MS = 24 * 60 * 60 * (int64_t)SECOND_MS;
+enum {
+    SECOND_MS = 1000,
+    NOW_MS = 45 * SECOND_MS,
+    MINUTE_MS = 60 * SECOND_MS,
+    HOUR_MS = 60 * MINUTE_MS,
+    DAY_MS = 24 * HOUR_MS,
+};
+static const int64_t month_ms = INT64_C(30) * DAY_MS;
 
 enum err page_time_parse(const char *iso, int64_t *ms_out)
 {
@@ -28,7 +32,7 @@ struct str page_time_ago(enum locale_lang lang, int64_t now_ms, int64_t then_ms,
                              a);
     if (age_ms < DAY_MS)
         return locale_plural(lang, STR("time.hours"), age_ms / HOUR_MS, a);
-    if (age_ms < 30 * DAY_MS)
+    if (age_ms < month_ms)
         return locale_plural(lang, STR("time.days"), age_ms / DAY_MS, a);
     return page_time_date(lang, then_ms, a);
 }
@@ -42,7 +46,7 @@ struct str page_time_left(enum locale_lang lang, int64_t now_ms, int64_t until_m
         return locale_text(lang, STR("time.left_soon"));
     if (left_ms < HOUR_MS)
         return locale_plural(lang, STR("time.left_minutes"), left_ms / MINUTE_MS, a);
-    if (left_ms < 2 * DAY_MS)
+    if (left_ms < INT64_C(2) * DAY_MS)
         return locale_plural(lang, STR("time.left_hours"), left_ms / HOUR_MS, a);
     return locale_plural(lang, STR("time.left_days"), left_ms / DAY_MS, a);
 }
