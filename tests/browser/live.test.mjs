@@ -211,6 +211,25 @@ test('with updates paused numbers stand still until they go on', async () => {
     await b.close();
 });
 
+// The HTML of the elements, without what only one side knows: that a comment was just sent from this page, keys
+// of forms, the reader's time zone, white space between elements.
+const html = (page, ...selectors) =>
+    page.evaluate(
+        (all) =>
+            all.map((selector) => {
+                const copy = document.querySelector(selector).cloneNode(true);
+                const drop = { '[tabindex]': 'tabindex', '[name="key"]': 'value', time: 'title' };
+                for (const [where, name] of Object.entries(drop)) {
+                    for (const one of [copy, ...copy.querySelectorAll(where)]) {
+                        if (one.matches(where)) one.removeAttribute(name);
+                    }
+                }
+                copy.removeAttribute('data-client-id');
+                return copy.outerHTML.replace(/>\s+</g, '><');
+            }),
+        selectors,
+    );
+
 test('what the browser draws is what the server draws', async () => {
     const proposal = await aProposal(server.url, anna);
     const a = await reader(browser, server, { user: borys, lang: 'uk' });
@@ -220,17 +239,20 @@ test('what the browser draws is what the server draws', async () => {
     await a.page.waitForSelector('.comment:not(.is-pending) strong');
     await a.page.click('form[data-form="support"] button');
     await a.page.waitForSelector('[data-supported]');
-    const drawn = () =>
-        a.page.evaluate(() => {
-            const comment = document.querySelector('.comment').cloneNode(true);
-            comment.removeAttribute('tabindex');
-            comment.removeAttribute('data-client-id'); // only while the page knows it as its own
-            comment.querySelectorAll('input[name="key"]').forEach((key) => key.removeAttribute('value'));
-            comment.querySelectorAll('time').forEach((time) => time.removeAttribute('title')); // of the minute
-            return [comment.outerHTML, document.querySelector('[data-support]').innerHTML].map((html) => html.replace(/>\s+</g, '><'));
-        });
+    const drawn = () => html(a.page, '.comment', '[data-support]');
     const byBrowser = await drawn();
     await a.page.reload();
     assert.deepEqual(byBrowser, await drawn());
+
+    const voting = await aVoting(server.url);
+    await a.page.goto(voting.path);
+    await live(a.page);
+    await a.page.locator('.choice input').nth(1).check();
+    await a.page.click('form[data-form="ballot"] button');
+    await a.page.waitForSelector('[data-voted]');
+    await shows(a.page, '[data-results] .option:nth-child(2)', /ваш голос/);
+    const votingByBrowser = await html(a.page, '[data-ballot]', '[data-results]');
+    await a.page.reload();
+    assert.deepEqual(votingByBrowser, await html(a.page, '[data-ballot]', '[data-results]'));
     await a.close();
 });
