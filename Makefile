@@ -52,7 +52,8 @@ test-all: test                                     ## the same, then TSan, clang
 	@node tests/run.mjs 'clang=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'crash-20=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
-	    'fuzz=$(MAKE) fuzz T=60'
+	    'tidy=$(MAKE) --no-print-directory tidy' \
+	    'fuzz=$(MAKE) --no-print-directory fuzz T=60'
 
 unit: $(OUT)/unit                                  ## unit tests only; T=name runs those that match
 	$(OUT)/unit $T
@@ -61,12 +62,14 @@ bench: ; @tools/deps bench                          ## measure; rows and conditi
 	@$(MAKE) --no-print-directory V=release build/release/viche
 	node bench/run.mjs $(ARGS)
 
-lint: $(OBJ)                                       ## format, clang-tidy, layers, symbol names, types
+lint: $(OBJ)                                       ## format, layers, symbol names, types
 	clang-format --dry-run -Werror $$(find src tests bench -name '*.[ch]')
 	tools/layers src
 	tools/symbols $(SRC:%.c=$(OUT)/%.o)
-	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) 2>&1 | { ! grep -E ': (error|warning):' -A 5; }
 	npx --no-install tsc --noEmit -p web
+
+tidy:                                              ## clang-tidy; minutes
+	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) 2>/dev/null | { ! grep -E ': (error|warning):' -A 5; }
 
 format:                                            ## reformat every C file
 	clang-format -i $$(find src tests bench -name '*.[ch]')
@@ -117,4 +120,4 @@ build/layers: src/LAYERS $(wildcard src/*/*.[ch])
 	tools/layers src && touch $@
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all run test test-all unit bench lint format fuzz cover deps clean help
+.PHONY: all run test test-all unit bench lint tidy format fuzz cover deps clean help

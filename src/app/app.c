@@ -108,13 +108,12 @@ static enum err listen_all(struct app *a)
 
 static enum err open_data(struct app *a)
 {
-    int applied = 0;
-    enum err err = app_data_open_migrated(a->options->data, true, a->options->readers, &applied,
-                                          &a->store, a->why, a->why_cap);
+    enum err err =
+        app_data_open(a->options->data, true, a->options->readers, &a->store, a->why, a->why_cap);
+    if (!err)
+        err = app_data_migrate(a->store, NULL, a->why, a->why_cap);
     if (err)
         return err;
-    if (applied > 0)
-        log_info("at=app.migrate applied=%d", applied);
     return app_apps_load(a->options->apps, a->options->data, &a->apps, a->why, a->why_cap);
 }
 

@@ -18,26 +18,26 @@ static const struct number {
 } numbers[] = {
     {"activity_timeout", offsetof(struct hub_app, activity_timeout_s), 1, 86400},
     {"ping_interval", offsetof(struct hub_app, ping_interval_s), 1, 86400},
-    {"max_request_size", offsetof(struct hub_app, max_request_bytes), 1, 1024 * 1024},
-    {"max_message_size", offsetof(struct hub_app, max_message_bytes), 1, 16 * 1024 * 1024},
+    {"max_request_size", offsetof(struct hub_app, max_request_bytes), 1, INT64_C(1) << 20},
+    {"max_message_size", offsetof(struct hub_app, max_message_bytes), 1, INT64_C(16) << 20},
 };
 
 /* Restrictions that are not enforced yet: the operator must not believe that they are. */
 static const char *const unsupported[] = {"allowed_origins", "max_connections", "rate_limiting",
                                           "accept_client_events_from"};
 
-static bool set_text(const cJSON *item, const char *name, struct str *out)
+static bool set_text(const cJSON *item, const char *name, struct arena *a, struct str *out)
 {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(item, name);
     char number[32];
     if (cJSON_IsNumber(value)) { // "app_id": 1001, as people write it
         snprintf(number, sizeof(number), "%.0f", value->valuedouble);
-        *out = str_of(str_dup(str_of(number)));
+        *out = arena_str(a, str_of(number));
         return true;
     }
     if (!cJSON_IsString(value) || value->valuestring[0] == '\0')
         return false;
-    *out = str_of(str_dup(str_of(value->valuestring)));
+    *out = arena_str(a, str_of(value->valuestring));
     return true;
 }
 
@@ -67,12 +67,13 @@ static void warn_of_unsupported(const cJSON *item, const struct hub_app *app)
     }
 }
 
-static enum err read_app(const cJSON *item, struct hub_app *app, char *why_out, size_t why_cap)
+static enum err read_app(const cJSON *item, struct arena *a, struct hub_app *app, char *why_out,
+                         size_t why_cap)
 {
     *app = hub_app_defaults;
-    bool has_all = set_text(item, "app_id", &app->id);
-    has_all = set_text(item, "key", &app->key) && has_all;
-    has_all = set_text(item, "secret", &app->secret) && has_all;
+    bool has_all = set_text(item, "app_id", a, &app->id);
+    has_all = set_text(item, "key", a, &app->key) && has_all;
+    has_all = set_text(item, "secret", a, &app->secret) && has_all;
     if (!has_all || app->key.len > HUB_APP_MAX_KEY_BYTES) {
         snprintf(why_out, why_cap, "every app needs the strings app_id, key and secret");
         return ERR_INVALID;
@@ -96,13 +97,12 @@ static enum err read_apps(const cJSON *root, struct app_apps *out, char *why_out
         snprintf(why_out, why_cap, "it must be a JSON array of 1 to %d apps", MAX_APPS);
         return ERR_INVALID;
     }
-    struct hub_app *apps = mem_zalloc((size_t)count * sizeof(*apps));
+    struct hub_app *apps = arena_alloc(&out->arena, (size_t)count * sizeof(*apps));
     out->apps.at = apps;
     const cJSON *item;
     cJSON_ArrayForEach(item, root)
     {
-        // counted before it is read, so that app_apps_done frees what a bad one had
-        enum err err = read_app(item, &apps[out->apps.count++], why_out, why_cap);
+        enum err err = read_app(item, &out->arena, &apps[out->apps.count++], why_out, why_cap);
         if (err)
             return err;
     }
@@ -130,7 +130,7 @@ static enum err load_file(const char *file, struct app_apps *out, char *why_out,
 
 static enum err load_one(const char *data_dir, struct app_apps *out, char *why_out, size_t why_cap)
 {
-    struct hub_app *app = MEM_NEW(struct hub_app);
+    struct hub_app *app = ARENA_NEW(&out->arena, struct hub_app);
     *app = hub_app_defaults;
     out->apps = (struct hub_apps){.at = app, .count = 1};
 
@@ -142,9 +142,9 @@ static enum err load_one(const char *data_dir, struct app_apps *out, char *why_o
                      HUB_APP_MAX_KEY_BYTES);
             return ERR_TOO_LARGE;
         }
-        app->id = str_of(str_dup(str_of(id)));
-        app->key = str_of(str_dup(str_of(key)));
-        app->secret = str_of(str_dup(str_of(secret)));
+        app->id = arena_str(&out->arena, str_of(id));
+        app->key = arena_str(&out->arena, str_of(key));
+        app->secret = arena_str(&out->arena, str_of(secret));
         return OK;
     }
     if ((id && *id) || (key && *key) || (secret && *secret)) {
@@ -156,9 +156,12 @@ static enum err load_one(const char *data_dir, struct app_apps *out, char *why_o
     enum err err = app_data_app(data_dir, &made_id, &made_key, &made_secret, why_out, why_cap);
     if (err)
         return err;
-    app->id = str_of(made_id);
-    app->key = str_of(made_key);
-    app->secret = str_of(made_secret);
+    app->id = arena_str(&out->arena, str_of(made_id));
+    mem_free(made_id);
+    app->key = arena_str(&out->arena, str_of(made_key));
+    mem_free(made_key);
+    app->secret = arena_str(&out->arena, str_of(made_secret));
+    mem_free(made_secret);
     return OK;
 }
 
@@ -166,6 +169,7 @@ enum err app_apps_load(const char *file, const char *data_dir, struct app_apps *
                        size_t why_cap)
 {
     *out = (struct app_apps){0};
+    arena_init(&out->arena);
     enum err err = file[0] ? load_file(file, out, why_out, why_cap)
                            : load_one(data_dir, out, why_out, why_cap);
     if (err)
@@ -175,11 +179,6 @@ enum err app_apps_load(const char *file, const char *data_dir, struct app_apps *
 
 void app_apps_done(struct app_apps *a)
 {
-    for (size_t i = 0; i < a->apps.count; i++) {
-        mem_free((void *)(uintptr_t)a->apps.at[i].id.at);
-        mem_free((void *)(uintptr_t)a->apps.at[i].key.at);
-        mem_free((void *)(uintptr_t)a->apps.at[i].secret.at);
-    }
-    mem_free((void *)(uintptr_t)a->apps.at);
-    *a = (struct app_apps){0};
+    arena_done(&a->arena);
+    a->apps = (struct hub_apps){0};
 }

@@ -6,11 +6,13 @@
 
 #include <stddef.h>
 
+#include "core/arena.h"
 #include "core/err.h"
 #include "hub/hub_app.h"
 
 struct app_apps {
     struct hub_apps apps; // apps.at[0] is the app of our own pages
+    struct arena arena;   // holds them
 };
 
 /* file: a path, or "" for the environment and the data directory. why_out: a sentence. */

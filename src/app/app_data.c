@@ -53,21 +53,10 @@ enum err app_data_open(const char *dir, bool is_server, int readers, struct stor
     return store_open(&options, out, why_out, why_cap);
 }
 
-enum err app_data_open_migrated(const char *dir, bool is_server, int readers, int *applied_out,
-                                struct store **out, char *why_out, size_t why_cap)
+enum err app_data_migrate(struct store *store, int *applied_out, char *why_out, size_t why_cap)
 {
-    struct store *store = NULL;
-    enum err err = app_data_open(dir, is_server, readers, &store, why_out, why_cap);
-    if (err)
-        return err;
-    err = store_migrate(store, app_embed_migrations, app_embed_migration_count, applied_out,
-                        why_out, why_cap);
-    if (err) {
-        store_close(store);
-        return err;
-    }
-    *out = store;
-    return OK;
+    return store_migrate(store, app_embed_migrations, app_embed_migration_count, applied_out,
+                         why_out, why_cap);
 }
 
 enum err app_data_read_file(const char *path, size_t max_bytes, char **out, size_t *len_out)

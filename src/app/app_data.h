@@ -23,10 +23,9 @@ MUST_USE enum err app_data_prepare(const char *dir, char *why_out, size_t why_ca
 MUST_USE enum err app_data_open(const char *dir, bool is_server, int readers, struct store **out,
                                 char *why_out, size_t why_cap);
 
-/* app_data_open, then all migrations. applied_out may be NULL. */
-MUST_USE enum err app_data_open_migrated(const char *dir, bool is_server, int readers,
-                                         int *applied_out, struct store **out, char *why_out,
-                                         size_t why_cap);
+/* Applies the migrations that are missing. applied_out may be NULL. */
+MUST_USE enum err app_data_migrate(struct store *store, int *applied_out, char *why_out,
+                                   size_t why_cap);
 
 /* Reads the app made at first start, or makes it: random id, key and secret. The strings are the
  * caller's (mem_free). */

@@ -41,8 +41,8 @@ enum err cli_read_options(const struct cli_command *command, int argc, char *con
                           struct arena *texts, void *target, int *status_out)
 {
     char why[WHY_BYTES] = "";
-    enum err err = conf_read(command->options, &cli_serve_options, argc, argv, texts, target, why,
-                             sizeof(why));
+    const struct conf_input in = {command->options, &cli_serve_options, argc, argv};
+    enum err err = conf_read(&in, texts, target, why, sizeof(why));
     if (err)
         *status_out = cli_fail(err == ERR_INVALID ? CLI_USAGE : CLI_FAILED, "%s", why);
     return err;

@@ -78,13 +78,13 @@ static int with_store(const struct data_target *target, bool is_migrated, act_fn
     struct store *store = NULL;
     char why[APP_DATA_WHY_BYTES] = "";
     int applied = 0;
-    enum err err = is_migrated ? app_data_open_migrated(target->data, false, 1, &applied, &store,
-                                                        why, sizeof(why))
-                               : app_data_open(target->data, false, 1, &store, why, sizeof(why));
-    if (!err) {
+    enum err err = app_data_open(target->data, false, 1, &store, why, sizeof(why));
+    if (!err && is_migrated)
+        err = app_data_migrate(store, &applied, why, sizeof(why));
+    if (!err)
         err = act(store, applied, why, sizeof(why));
+    if (store)
         store_close(store);
-    }
     return err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err)) : CLI_DONE;
 }
 

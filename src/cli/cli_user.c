@@ -108,12 +108,16 @@ static int add(const struct user_target *t, const struct civic_user_new *user)
 {
     struct store *store = NULL;
     char why[APP_DATA_WHY_BYTES] = "";
-    enum err err = app_data_open_migrated(t->data, false, 1, NULL, &store, why, sizeof(why));
-    if (err)
-        return cli_fail(CLI_FAILED, "%s", why);
     struct create c = {.user = user};
-    err = store_write_wait(store, create, &c);
-    store_close(store);
+    enum err err = app_data_open(t->data, false, 1, &store, why, sizeof(why));
+    if (!err)
+        err = app_data_migrate(store, NULL, why, sizeof(why));
+    if (!err)
+        err = store_write_wait(store, create, &c);
+    if (store)
+        store_close(store);
+    if (why[0])
+        return cli_fail(CLI_FAILED, "%s", why);
     if (err == ERR_CONFLICT)
         return cli_fail(CLI_FAILED, "there is an account with the address %s already", t->email);
     if (err)

@@ -1,5 +1,6 @@
 #include "core/conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@ enum { MAX_NAME = 64, MAX_NEAR = 3 };
 
 struct reader {
     const struct conf_table *table, *also;
+    int argc;
+    char *const *argv;
     struct arena *texts;
     void *target;
     char *why;
@@ -167,7 +170,7 @@ static const char *environment_of(const struct conf_option *o, char name[static 
 {
     snprintf(name, MAX_NAME, "VICHE_%s", o->name);
     for (char *c = name; *c; c++)
-        *c = *c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+        *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     return getenv(name);
 }
 
@@ -229,81 +232,81 @@ static enum err refuse_unknown(struct reader *r, struct str name)
     return ERR_INVALID;
 }
 
-/* One flag at argv[i]: its option and value; *used_out: 1 or 2 words. */
-static enum err next_flag(struct reader *r, int argc, char *const *argv, int i,
-                          const struct conf_option **option_out, struct str *value_out,
-                          int *used_out)
+/* A flag of the command line. */
+struct flag {
+    const struct conf_option *option;
+    struct str value;
+    int words; // 1 or 2
+};
+
+static enum err next_flag(struct reader *r, int i, struct flag *out)
 {
-    struct str word = str_of(argv[i]), value = {0};
+    struct str word = str_of(r->argv[i]), value = {0};
+    const char *next = i + 1 < r->argc ? r->argv[i + 1] : NULL;
     if (!str_starts(word, STR("--")) || word.len == 2) {
-        snprintf(r->why, r->why_cap, "'%s' is not an option; --help lists them", argv[i]);
+        snprintf(r->why, r->why_cap, "'%s' is not an option; --help lists them", r->argv[i]);
         return ERR_INVALID;
     }
     struct str name = str_cut((struct str){word.at + 2, word.len - 2}, '=', &value);
-    bool has_value = name.len + 2 < word.len;
     const struct conf_option *o = find(r->table, name);
     if (!o)
         return refuse_unknown(r, name);
-    *used_out = 1;
-    if (!has_value && o->kind == CONF_SWITCH) {
-        bool ignored = false;
-        has_value = i + 1 < argc && parse_switch(str_of(argv[i + 1]), &ignored);
-        value = has_value ? str_of(argv[i + 1]) : STR("on");
-        *used_out = has_value ? 2 : 1;
-    } else if (!has_value) {
-        if (i + 1 >= argc) {
-            snprintf(r->why, r->why_cap, "--%s needs a value", o->name);
-            return ERR_INVALID;
-        }
-        value = str_of(argv[i + 1]);
-        *used_out = 2;
+    *out = (struct flag){.option = o, .value = value, .words = 1};
+    if (name.len + 2 < word.len)
+        return OK;
+    bool ignored = false;
+    if (o->kind == CONF_SWITCH && (!next || !parse_switch(str_of(next), &ignored))) {
+        out->value = STR("on");
+        return OK;
     }
-    *option_out = o;
-    *value_out = value;
+    if (!next) {
+        snprintf(r->why, r->why_cap, "--%s needs a value", o->name);
+        return ERR_INVALID;
+    }
+    out->value = str_of(next);
+    out->words = 2;
     return OK;
 }
 
-static enum err read_flags(struct reader *r, int argc, char *const *argv, const char *only)
+/* only: the one option to set; NULL: all. */
+static enum err read_flags(struct reader *r, const struct conf_option *only)
 {
-    for (int i = 0, used = 1; i < argc; i += used) {
-        const struct conf_option *o = NULL;
-        struct str value;
-        enum err err = next_flag(r, argc, argv, i, &o, &value, &used);
-        if (!err && (!only || strcmp(o->name, only) == 0))
-            err = set(r, "--", o, value);
+    struct flag flag = {.words = 1};
+    for (int i = 0; i < r->argc; i += flag.words) {
+        enum err err = next_flag(r, i, &flag);
+        if (!err && (!only || flag.option == only))
+            err = set(r, "--", flag.option, flag.value);
         if (err)
             return err;
     }
     return OK;
 }
 
-enum err conf_read(const struct conf_table *table, const struct conf_table *also, int argc,
-                   char *const *argv, struct arena *texts, void *target, char *why_out,
+/* Flags and environment may name the file, but what it says comes before them. */
+static enum err read_named_file(struct reader *r, const struct conf_option *config)
+{
+    char name[MAX_NAME];
+    const char *value = environment_of(config, name);
+    enum err err = value ? set(r, "", config, str_of(value)) : OK;
+    if (!err)
+        err = read_flags(r, config);
+    if (err)
+        return err;
+    const char *path = *(const char **)(void *)((char *)r->target + config->at);
+    return path[0] ? read_file(r, path) : OK;
+}
+
+enum err conf_read(const struct conf_input *in, struct arena *texts, void *target, char *why_out,
                    size_t why_cap)
 {
-    struct reader r = {.table = table,
-                       .also = also,
-                       .texts = texts,
-                       .target = target,
-                       .why = why_out,
-                       .why_cap = why_cap};
-    const struct conf_option *config = find(table, STR("config"));
+    struct reader r = {in->table, in->also, in->argc, in->argv, texts, target, why_out, why_cap};
+    const struct conf_option *config = find(in->table, STR("config"));
     enum err err = set_defaults(&r);
-    if (!err && config) {
-        // which file, first: flags and environment may name it, but the file comes before them
-        char name[MAX_NAME];
-        const char *value = environment_of(config, name);
-        if (value)
-            err = set(&r, "", config, str_of(value));
-        if (!err)
-            err = read_flags(&r, argc, argv, "config");
-        const char *path = *(const char **)(void *)((char *)target + config->at);
-        if (!err && path[0])
-            err = read_file(&r, path);
-    }
+    if (!err && config)
+        err = read_named_file(&r, config);
     if (!err)
         err = read_environment(&r);
-    return err ? err : read_flags(&r, argc, argv, NULL);
+    return err ? err : read_flags(&r, NULL);
 }
 
 /* ---- help ---- */

@@ -41,12 +41,18 @@ struct conf_table {
     size_t count;
 };
 
-/* Fills target. texts holds the strings. also: rows of other commands, whose keys a config file may
- * hold too; may be NULL. A flag that is not there is ERR_INVALID, with the nearest name in why_out.
- * ERR_INVALID: wrong usage; ERR_NOT_FOUND, ERR_IO: the config file. */
-MUST_USE enum err conf_read(const struct conf_table *table, const struct conf_table *also, int argc,
-                            char *const *argv, struct arena *texts, void *target, char *why_out,
-                            size_t why_cap);
+/* Where values come from. argv: the words after the command. also: rows of other commands, whose
+ * keys a config file may hold too; may be NULL. */
+struct conf_input {
+    const struct conf_table *table, *also;
+    int argc;
+    char *const *argv;
+};
+
+/* Fills target. texts holds the strings. A flag that is not there is ERR_INVALID, with the nearest
+ * name in why_out. ERR_INVALID: wrong usage; ERR_NOT_FOUND, ERR_IO: the config file. */
+MUST_USE enum err conf_read(const struct conf_input *in, struct arena *texts, void *target,
+                            char *why_out, size_t why_cap);
 
 /* Appends one line for each option, as --help shows them; the file of defaults, with comments. */
 MUST_USE enum err conf_write_help(const struct conf_table *table, struct buf *out);

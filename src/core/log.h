@@ -1,4 +1,5 @@
-/* log.h -- logfmt lines on stderr, one event a line: `level=warn at=hub.subscribe app=7 why=signature`.
+/* log.h -- logfmt lines on stderr, one event a line: `level=warn at=hub.subscribe app=7
+ * why=signature`.
  *
  * Any thread; each line is one write. Values from outside go through LOG_STR, which quotes and
  * escapes them, so a peer cannot forge a line.

@@ -1,8 +1,8 @@
 /* map.h -- a hash map from byte strings to pointers.
  *
  * Open addressing, SipHash-free but seeded per process from getrandom, so that a peer cannot choose
- * colliding keys. Keys are borrowed: they must live, unchanged, as long as their entry (usually they
- * are a field of the value). One thread.
+ * colliding keys. Keys are borrowed: they must live, unchanged, as long as their entry (usually
+ * they are a field of the value). One thread.
  */
 #ifndef CORE_MAP_H
 #define CORE_MAP_H

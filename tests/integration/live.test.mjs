@@ -100,7 +100,7 @@ test('a members-only proposal is announced on its private channel, to members on
     const outside = await watch(connect(reader.token), `private-proposal.${id}`);
     assert.ok(outside.error, 'who is no member is refused');
     const open = await watch(connect(), `proposal.${id}`); // anyone may listen there, nothing is said
-    assert.equal((await api(server.url, 'GET', `/api/v1/proposals/${id}`, { token: reader.token })).status, 404);
+    assert.equal((await api(server.url, 'GET', `/api/v1/proposals/${id}`, { token: reader.token })).status, 403);
 
     const comment = await api(server.url, 'POST', `/api/v1/proposals/${id}/comments`, { token: member.token, body: { body: 'тихо' } });
     assert.equal(comment.status, 201, comment.text);

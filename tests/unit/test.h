@@ -2,7 +2,8 @@
  *
  *     TEST(buf_refuses_to_pass_its_maximum) { EXPECT_EQ(buf_append(...), ERR_TOO_LARGE); }
  *
- * A TEST registers itself; there is no list to keep. A crash, a leak or a hang fails that test only.
+ * A TEST registers itself; there is no list to keep. A crash, a leak or a hang fails that test
+ * only.
  */
 #ifndef TEST_H
 #define TEST_H

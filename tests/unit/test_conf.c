@@ -63,7 +63,8 @@ static enum err read_line(const char *line)
         argv[argc++] = word;
     }
     why[0] = '\0';
-    return conf_read(&table, &also, argc, argv, &texts, &target, why, sizeof(why));
+    const struct conf_input in = {&table, &also, argc, argv};
+    return conf_read(&in, &texts, &target, why, sizeof(why));
 }
 
 TEST(conf_uses_defaults_when_nothing_is_said)
