@@ -166,11 +166,18 @@ static enum err read_file(struct reader *r, const char *path)
     return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
 }
 
+static char upper_or_underscore(char c)
+{
+    if (c == '-')
+        return '_';
+    return (char)toupper((unsigned char)c);
+}
+
 static const char *environment_of(const struct conf_option *o, char name[static MAX_NAME])
 {
     snprintf(name, MAX_NAME, "VICHE_%s", o->name);
     for (char *c = name; *c; c++)
-        *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        *c = upper_or_underscore(*c);
     return getenv(name);
 }
 
@@ -299,7 +306,8 @@ static enum err read_named_file(struct reader *r, const struct conf_option *conf
 enum err conf_read(const struct conf_input *in, struct arena *texts, void *target, char *why_out,
                    size_t why_cap)
 {
-    struct reader r = {in->table, in->also, in->argc, in->argv, texts, target, why_out, why_cap};
+    struct reader r = {in->table, in->also, in->argc, in->argv, texts, target, NULL, why_cap};
+    r.why = why_out;
     const struct conf_option *config = find(in->table, STR("config"));
     enum err err = set_defaults(&r);
     if (!err && config)
