@@ -123,7 +123,7 @@ TEST(page_dress_gives_a_comment_its_texts_and_buttons)
     cJSON *c = dressed_comment(&d, 1, 1);
     expect_text(c, "time_text", "5 хвилин тому");
     expect_text(c, "up_text", "1\u00a0284");
-    expect_text(c, "disagree_label", "Проти цього коментаря: 2 голоси");
+    expect_text(c, "disagree_label", "Проти 2, голоси проти цього коментаря");
     expect_text(c, "agree_value", "0"); // pressing again takes it back
     expect_text(c, "disagree_value", "-1");
     expect_text(c, "reply_label", "Відповісти: Олена");
