@@ -33,6 +33,13 @@ export function cleanUp() {
     rmSync(folder, { recursive: true, force: true });
 }
 
+/** A server that must not outlive a failed run. */
+export function track(server) {
+    running.add(server.child);
+    server.child.ended.then(() => running.delete(server.child));
+    return server;
+}
+
 const flags = (options) => Object.entries(options).flatMap(([k, v]) => [`--${k}`, String(v)]);
 const onCore = (core, command, args) => (core === null ? [command, args] : ['taskset', ['-c', String(core), command, ...args]]);
 

@@ -7,7 +7,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { app, startServer, until, viche } from '../tests/integration/lib.mjs';
 import { addDiscussion, databaseOf, makeTown, query } from '../tests/chaos/town.mjs';
-import { fileOf, folder, freePort, generate, median, pin, requestsFile, startFloor, startNginx } from './rig.mjs';
+import { fileOf, folder, freePort, generate, median, pin, requestsFile, startFloor, startNginx, track } from './rig.mjs';
 
 const CONNECTIONS = 64;
 const env = { VICHE_RATE_LIMITS: 'off' };
@@ -23,7 +23,7 @@ let towns = 0;
 /** A server without data; pinned to one core with one loop. */
 async function startBare() {
     const dataDir = join(folder, `bare-${++towns}`);
-    const server = await startServer({ dataDir, env, args: ['--loops', '1'] });
+    const server = track(await startServer({ dataDir, env, args: ['--loops', '1'] }));
     pin(server.pid);
     return { port: server.port, pids: server.pid, stop: () => server.stop({ keep: true }) };
 }
@@ -36,7 +36,7 @@ async function startTown({ isPinned = true, loops = 1 } = {}) {
     const [small, big] = town.proposals.slice(-2);
     addDiscussion(dataDir, small, SMALL, TOWN.users);
     addDiscussion(dataDir, big, BIG, TOWN.users);
-    const server = await startServer({ dataDir, env, args: ['--loops', String(loops)] });
+    const server = track(await startServer({ dataDir, env, args: ['--loops', String(loops)] }));
     if (isPinned) pin(server.pid);
     return { ...server, server, town, small, big, pids: server.pid, stop: () => server.stop({ keep: true }) };
 }

@@ -23,7 +23,10 @@ export async function startTown({ dataDir, args = [], env = {} } = {}) {
     const data = dataDir ?? join(dir, 'data');
     const town = makeTown(data, { users: 200, proposals: 60, votings: 20, comments: 4, followers: 4 });
     const server = await startServer({ dataDir: data, args, env: { ...unlimited, ...env } });
-    const cleanUp = () => rmSync(dir, { recursive: true, force: true });
+    const cleanUp = () => {
+        server.child.kill('SIGKILL'); // of no effect on one that ended; a failed test must not leave it
+        rmSync(dir, { recursive: true, force: true });
+    };
     return { server, town, dir, data, followers: readFollowers(data), history: new History(), cleanUp };
 }
 
