@@ -122,6 +122,12 @@ CREATE TABLE notification (
 CREATE INDEX notification_order ON notification (user_id, id);
 CREATE INDEX notification_unread ON notification (user_id, proposal_id) WHERE read_at_ms IS NULL;
 
+-- The bell's number: how many of a person's notifications are unread.
+CREATE TABLE notification_count (
+    user_id INTEGER PRIMARY KEY REFERENCES account (id),
+    unread  INTEGER NOT NULL
+);
+
 -- Answers kept for repeated requests with the same Idempotency-Key.
 CREATE TABLE idempotency (
     user_id       INTEGER NOT NULL REFERENCES account (id),

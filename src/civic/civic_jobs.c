@@ -17,16 +17,21 @@ enum {
     PRUNE_EVERY_MS = 10 * 60 * 1000,
 };
 
-/* What a run found out for its commit and its announcement; in the job's arena. */
+/* Who is told, and what the bell says then. */
+struct told {
+    struct civic_notification_new notification;
+    int64_t id, unread;
+};
+
+/* What a commit found out for its announcement; in the job's arena. */
 struct task {
     struct civic_jobs *jobs;
     struct arena *arena;
     struct civic_job job;
-    bool is_slice; // only followers: authors were told before
     struct civic_comment comment;
     struct civic_proposal_gate gate;
-    struct civic_notification_new told[CIVIC_JOBS_SLICE + 2];
-    int64_t told_ids[CIVIC_JOBS_SLICE + 2]; // of the notifications
+    struct told *told;
+    struct civic_notification first; // of told; the others differ in id and kind
     size_t told_count;
     int64_t after; // the last follower of a full slice; 0: there are no more
 };
@@ -53,10 +58,10 @@ static void tell(struct task *task, int64_t user_id, const char *kind, int64_t a
 {
     if (!user_id || user_id == actor_id)
         return;
-    for (size_t i = 0; i < task->told_count; i++)
-        if (task->told[i].user_id == user_id)
+    for (size_t i = 0; i < task->told_count && i < 2; i++) // followers are unlike each other
+        if (task->told[i].notification.user_id == user_id)
             return;
-    task->told[task->told_count++] = (struct civic_notification_new){
+    task->told[task->told_count++].notification = (struct civic_notification_new){
         .user_id = user_id,
         .kind = kind,
         .actor_id = actor_id,
@@ -65,31 +70,51 @@ static void tell(struct task *task, int64_t user_id, const char *kind, int64_t a
     };
 }
 
-/* The next slice of followers; skip are those who are told as authors. */
-static enum err tell_followers(struct store_tx *tx, struct task *task, const char *kind,
-                               int64_t actor_id, const int64_t skip[2])
+/* Two who are concerned themselves (0: nobody), then the next slice of the followers. */
+struct audience {
+    struct {
+        int64_t user_id;
+        const char *kind;
+    } first[2];
+    const char *kind; // for followers
+    int64_t actor_id;
+    bool is_slice; // the first two were told before
+};
+
+static enum err tell_all(struct store_tx *tx, struct task *task, const struct audience *who)
 {
-    int64_t *ids = arena_alloc(task->arena, CIVIC_JOBS_SLICE * sizeof(*ids));
+    int64_t ids[CIVIC_JOBS_SLICE];
     size_t count = 0;
     enum err err =
         civic_follow_list(tx, task->gate.id, task->job.after, ids, CIVIC_JOBS_SLICE, &count);
     if (err)
         return err;
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] != skip[0] && ids[i] != skip[1])
-            tell(task, ids[i], kind, actor_id);
+    task->told = arena_alloc(task->arena, (count + 2) * sizeof(*task->told));
+    task->told_count = 0;
     task->after = count == CIVIC_JOBS_SLICE ? ids[count - 1] : 0;
+    for (size_t i = 0; i < 2 && !who->is_slice; i++)
+        tell(task, who->first[i].user_id, who->first[i].kind, who->actor_id);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] != who->first[0].user_id && ids[i] != who->first[1].user_id)
+            tell(task, ids[i], who->kind, who->actor_id);
     return OK;
 }
 
+/* Writes the notifications, and reads what their announcement says while the rows are at hand: a
+ * reader would have to fetch them again, for every job. */
 static enum err write_told(struct store_tx *tx, struct task *task)
 {
     for (size_t i = 0; i < task->told_count; i++) {
-        enum err err = civic_notification_create(tx, &task->told[i], &task->told_ids[i]);
+        struct told *t = &task->told[i];
+        enum err err = civic_notification_create(tx, &t->notification, &t->id);
+        if (!err)
+            err = civic_notification_unread(tx, t->notification.user_id, &t->unread);
         if (err)
             return err;
     }
-    return OK;
+    return task->told_count == 0
+               ? OK
+               : civic_notification_find(tx, task->told[0].id, task->arena, &task->first, NULL);
 }
 
 /* ---- announcing ---- */
@@ -108,44 +133,22 @@ static struct str print(cJSON *data, struct arena *a)
     return out;
 }
 
-struct told {
-    struct task *task;
-    size_t index;
-    struct str channel, data;
-};
-
-static enum err read_told(struct store_tx *tx, void *arg)
-{
-    struct told *told = arg;
-    struct arena *a = told->task->arena;
-    struct civic_notification n;
-    int64_t user_id = told->task->told[told->index].user_id, unread_count = 0;
-    enum err err = civic_notification_find(tx, told->task->told_ids[told->index], a, &n, NULL);
-    if (!err)
-        err = civic_notification_unread(tx, user_id, &unread_count);
-    if (err)
-        return err;
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddItemToObject(data, "notification", civic_view_notification(&n));
-    cJSON_AddNumberToObject(data, "unread_count", (double)unread_count);
-    told->channel = arena_printf(a, "private-user.%" PRId64, user_id);
-    told->data = print(data, a);
-    return OK;
-}
-
 static void announce_told(struct task *task)
 {
-    struct civic_jobs *jobs = task->jobs;
+    const struct civic_announcer *announcer = task->jobs->announcer;
     for (size_t i = 0; i < task->told_count; i++) {
-        struct told told = {.task = task, .index = i};
-        pthread_mutex_lock(&jobs->mutex);
-        enum err err = store_read(jobs->store, read_told, &told);
-        if (!err && told.data.len)
-            jobs->announcer->event(jobs->announcer->ctx, told.channel, STR("notification.created"),
-                                   told.data);
-        pthread_mutex_unlock(&jobs->mutex);
-        if (err && err != ERR_NOT_FOUND)
-            log_error("at=civic_jobs.announce_told err=\"%s\"", err_text(err));
+        const struct told *t = &task->told[i];
+        struct civic_notification n = task->first;
+        n.id = t->id;
+        n.kind = str_of(t->notification.kind);
+        cJSON *data = cJSON_CreateObject();
+        cJSON_AddItemToObject(data, "notification", civic_view_notification(&n));
+        cJSON_AddNumberToObject(data, "unread_count", (double)t->unread);
+        struct str text = print(data, task->arena);
+        struct str channel =
+            arena_printf(task->arena, "private-user.%" PRId64, t->notification.user_id);
+        if (text.len)
+            announcer->event(announcer->ctx, channel, STR("notification.created"), text);
     }
 }
 
@@ -168,13 +171,18 @@ static void announce_value(struct queue_job *job, store_fn *read, struct str eve
         log_error("at=civic_jobs.announce_value err=\"%s\"", err_text(err));
 }
 
-/* ---- comment.created, comment.notify ---- */
-static enum err read_comment(struct store_tx *tx, void *arg)
+/* Nothing slow to do before the commit: rows are read there, values when they are announced. */
+static enum err run(struct queue_job *job, void *ctx, struct str *why_out)
 {
-    struct task *task = arg;
+    struct task *task = NULL;
+    return begin(job, ctx, &task, why_out);
+}
+
+/* ---- comment.created, comment.notify ---- */
+static enum err find_comment(struct store_tx *tx, struct task *task, struct str kind)
+{
     struct civic_comment parent = {0};
     const char *why = NULL;
-    task->told_count = 0;
     enum err err = civic_comment_find(tx, task->job.id, task->arena, &task->comment);
     if (!err)
         err = civic_proposal_enter(tx, &reader, task->comment.proposal_id, CIVIC_READ, &task->gate,
@@ -183,32 +191,22 @@ static enum err read_comment(struct store_tx *tx, void *arg)
         err = civic_comment_find(tx, task->comment.parent_id, task->arena, &parent);
     if (err)
         return err;
-    int64_t skip[2] = {parent.author.id, task->gate.author_id}, actor_id = task->comment.author.id;
-    if (!task->is_slice) {
-        tell(task, parent.author.id, "reply", actor_id);
-        tell(task, task->gate.author_id, "comment", actor_id);
-    }
-    return tell_followers(tx, task, "comment", actor_id, skip);
-}
-
-static enum err run_comment(struct queue_job *job, void *ctx, struct str *why_out)
-{
-    struct task *task = NULL;
-    enum err err = begin(job, ctx, &task, why_out);
-    if (err)
-        return err;
-    task->is_slice = str_eq(job->kind, STR("comment.notify"));
-    err = store_read(task->jobs->store, read_comment, task);
-    if (err)
-        *why_out = STR("comment not read");
-    return err;
+    const struct audience who = {
+        .first = {{parent.author.id, "reply"}, {task->gate.author_id, "comment"}},
+        .kind = "comment",
+        .actor_id = task->comment.author.id,
+        .is_slice = str_eq(kind, STR("comment.notify")),
+    };
+    return tell_all(tx, task, &who);
 }
 
 static enum err commit_comment(struct store_tx *tx, struct queue_job *job, void *ctx)
 {
     (void)ctx;
     struct task *task = job->user;
-    enum err err = write_told(tx, task);
+    enum err err = find_comment(tx, task, job->kind);
+    if (!err)
+        err = write_told(tx, task);
     if (!err && task->after)
         err = civic_job_enqueue(tx, "comment.notify",
                                 (struct civic_job){.id = task->job.id, .after = task->after});
@@ -237,47 +235,31 @@ static void done_told(struct queue_job *job, void *ctx)
 }
 
 /* ---- proposal.reached, proposal.signed ---- */
-static enum err read_reached(struct store_tx *tx, void *arg)
+static enum err find_reached(struct store_tx *tx, struct task *task)
 {
-    struct task *task = arg;
     const char *why = NULL;
-    task->told_count = 0;
     enum err err = civic_proposal_enter(tx, &reader, task->job.id, CIVIC_READ, &task->gate, &why);
     if (err)
         return err;
-    int64_t skip[2] = {task->gate.author_id, 0};
-    if (!task->job.after)
-        tell(task, task->gate.author_id, "reached", task->job.actor_id);
-    return tell_followers(tx, task, "reached", task->job.actor_id, skip);
-}
-
-static enum err run_reached(struct queue_job *job, void *ctx, struct str *why_out)
-{
-    struct task *task = NULL;
-    enum err err = begin(job, ctx, &task, why_out);
-    if (err)
-        return err;
-    err = store_read(task->jobs->store, read_reached, task);
-    if (err)
-        *why_out = STR("proposal not read");
-    return err;
+    const struct audience who = {
+        .first = {{task->gate.author_id, "reached"}},
+        .kind = "reached",
+        .actor_id = task->job.actor_id,
+        .is_slice = task->job.after != 0,
+    };
+    return tell_all(tx, task, &who);
 }
 
 static enum err commit_reached(struct store_tx *tx, struct queue_job *job, void *ctx)
 {
     (void)ctx;
     struct task *task = job->user;
-    enum err err = write_told(tx, task);
+    enum err err = find_reached(tx, task);
+    if (!err)
+        err = write_told(tx, task);
     struct civic_job next = task->job;
     next.after = task->after;
     return !err && next.after ? civic_job_enqueue(tx, "proposal.reached", next) : err;
-}
-
-/* Nothing to find out before: the value is read when it is announced. */
-static enum err run_simple(struct queue_job *job, void *ctx, struct str *why_out)
-{
-    struct task *task = NULL;
-    return begin(job, ctx, &task, why_out);
 }
 
 static enum err commit_signed(struct store_tx *tx, struct queue_job *job, void *ctx)
@@ -293,6 +275,7 @@ static enum err commit_signed(struct store_tx *tx, struct queue_job *job, void *
                                             &is_waiting);
     if (err || is_waiting)
         return err;
+    task->told = ARENA_NEW(task->arena, struct told);
     tell(task, task->gate.author_id, "support", task->job.actor_id);
     return write_told(tx, task);
 }
@@ -398,14 +381,14 @@ enum err civic_jobs_start(struct store *store)
 
 /* clang-format off */
 const struct queue_handler civic_jobs_table[] = {
-    {.kind = "comment.created",    .run = run_comment, .commit = commit_comment, .done = done_comment_created},
-    {.kind = "comment.notify",     .run = run_comment, .commit = commit_comment, .done = done_told},
-    {.kind = "comment.voted",      .run = run_simple,                            .done = done_voted},
-    {.kind = "proposal.supported", .run = run_simple,                            .done = done_supported},
-    {.kind = "proposal.signed",    .run = run_simple,  .commit = commit_signed,  .done = done_told},
-    {.kind = "proposal.reached",   .run = run_reached, .commit = commit_reached, .done = done_told},
-    {.kind = "voting.tally",       .run = run_simple,                            .done = done_tally},
-    {.kind = "civic.prune",        .run = run_simple,  .commit = commit_prune},
+    {.kind = "comment.created",    .run = run, .commit = commit_comment, .done = done_comment_created},
+    {.kind = "comment.notify",     .run = run, .commit = commit_comment, .done = done_told},
+    {.kind = "comment.voted",      .run = run,                            .done = done_voted},
+    {.kind = "proposal.supported", .run = run,                            .done = done_supported},
+    {.kind = "proposal.signed",    .run = run,  .commit = commit_signed,  .done = done_told},
+    {.kind = "proposal.reached",   .run = run, .commit = commit_reached, .done = done_told},
+    {.kind = "voting.tally",       .run = run,                            .done = done_tally},
+    {.kind = "civic.prune",        .run = run,  .commit = commit_prune},
 };
 /* clang-format on */
 const size_t civic_jobs_count = sizeof(civic_jobs_table) / sizeof(civic_jobs_table[0]);

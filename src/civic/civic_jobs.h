@@ -14,7 +14,7 @@
  * Followers are served in slices of CIVIC_JOBS_SLICE, each a job of its own, so that a proposal
  * with a hundred thousand of them never holds the writer.
  *
- * Values and notifications are read and announced under one mutex: two workers must not swap two
+ * Values are read and announced under one mutex: two workers must not swap two
  * values of a counter, or the older one would be the last that readers see.
  */
 #ifndef CIVIC_JOBS_H

@@ -22,6 +22,22 @@ static void read_row(struct store_stmt *st, struct arena *a, struct civic_notifi
     };
 }
 
+/* Moves the bell's number of a person. */
+static enum err count(struct store_tx *tx, int64_t user_id, int64_t change)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(
+        tx,
+        "INSERT INTO notification_count (user_id, unread) VALUES ($1, $2)"
+        " ON CONFLICT (user_id) DO UPDATE SET unread = notification_count.unread + excluded.unread",
+        &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, user_id);
+    store_bind_int(st, 2, change);
+    return store_run(st, NULL);
+}
+
 enum err civic_notification_create(struct store_tx *tx, const struct civic_notification_new *n,
                                    int64_t *id_out)
 {
@@ -43,7 +59,7 @@ enum err civic_notification_create(struct store_tx *tx, const struct civic_notif
     if (!err)
         *id_out = store_column_int(st, 0);
     store_finish(st);
-    return err;
+    return err ? err : count(tx, n->user_id, 1);
 }
 
 static enum err read_page(struct store_tx *tx, const struct civic_notification_query *query,
@@ -103,16 +119,15 @@ enum err civic_notification_find(struct store_tx *tx, int64_t id, struct arena *
 enum err civic_notification_unread(struct store_tx *tx, int64_t user_id, int64_t *count_out)
 {
     struct store_stmt *st = NULL;
-    enum err err = store_prepare(
-        tx, "SELECT count(*) FROM notification WHERE user_id = $1 AND read_at_ms IS NULL", &st);
+    enum err err =
+        store_prepare(tx, "SELECT unread FROM notification_count WHERE user_id = $1", &st);
     if (err)
         return err;
     store_bind_int(st, 1, user_id);
     err = store_step(st);
-    if (!err)
-        *count_out = store_column_int(st, 0);
+    *count_out = err ? 0 : store_column_int(st, 0);
     store_finish(st);
-    return err;
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 enum err civic_notification_is_waiting(struct store_tx *tx, int64_t user_id, const char *kind,
@@ -141,7 +156,9 @@ static enum err mark(struct store_tx *tx, struct store_stmt *st, int64_t user_id
     store_bind_int(st, 1, user_id);
     store_bind_int(st, 2, id);
     store_bind_int(st, 3, store_now_ms(tx));
-    return store_run(st, NULL);
+    int64_t changes = 0;
+    enum err err = store_run(st, &changes);
+    return err || changes == 0 ? err : count(tx, user_id, -changes);
 }
 
 enum err civic_notification_read_one(struct store_tx *tx, int64_t user_id, int64_t id)
