@@ -48,7 +48,7 @@ try {
 } finally {
     rig.cleanUp();
 }
-const busy = 'The machine was busy with other work in this run: its s/M, bytes and ratios hold roughly, its rates and times do not.';
+const busy = 'The machine had other work before or during this run: an idle one gives better rates and times.';
 const isBusy = Number(conditions['load before']) > 1;
 const text = `${isBusy ? `${busy}\n\n` : ''}${Object.entries(conditions)
     .map(([k, v]) => `- ${k}: ${v}`)
