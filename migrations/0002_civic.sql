@@ -68,8 +68,9 @@ CREATE TABLE comment (
     client_id     TEXT,
     body          TEXT    NOT NULL
 );
-CREATE INDEX comment_order ON comment (proposal_id, id);
-CREATE INDEX comment_roots ON comment (proposal_id, id) WHERE parent_id IS NULL;
+-- With parent_id, so that the beginnings of threads are found in the index alone: one more index would
+-- be one more page to write for every comment.
+CREATE INDEX comment_order ON comment (proposal_id, id, parent_id);
 CREATE INDEX comment_replies ON comment (root_id, id) WHERE root_id IS NOT NULL;
 
 CREATE TABLE comment_vote (

@@ -72,7 +72,7 @@ static enum err insert(struct store_tx *tx, const struct civic_comment *c, int64
         store_prepare(tx,
                       "INSERT INTO comment (proposal_id, parent_id, root_id, depth, author_id,"
                       " created_at_ms, client_id, body)"
-                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                       &st);
     if (err)
         return err;
@@ -84,11 +84,7 @@ static enum err insert(struct store_tx *tx, const struct civic_comment *c, int64
     store_bind_int(st, 6, c->created_at_ms);
     store_bind_text(st, 7, c->client_id);
     store_bind_text(st, 8, c->body);
-    err = store_step(st);
-    if (!err)
-        *id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_insert(st, id_out);
 }
 
 static enum err count(struct store_tx *tx, int64_t proposal_id)

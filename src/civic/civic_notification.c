@@ -44,8 +44,7 @@ enum err civic_notification_create(struct store_tx *tx, const struct civic_notif
     struct store_stmt *st = NULL;
     enum err err = store_prepare(tx,
                                  "INSERT INTO notification (user_id, kind, actor_id, proposal_id,"
-                                 " comment_id, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6)"
-                                 " RETURNING id",
+                                 " comment_id, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6)",
                                  &st);
     if (err)
         return err;
@@ -55,10 +54,7 @@ enum err civic_notification_create(struct store_tx *tx, const struct civic_notif
     store_bind_int(st, 4, n->proposal_id);
     civic_row_bind_id(st, 5, n->comment_id);
     store_bind_int(st, 6, store_now_ms(tx));
-    err = store_step(st);
-    if (!err)
-        *id_out = store_column_int(st, 0);
-    store_finish(st);
+    err = store_insert(st, id_out);
     return err ? err : count(tx, n->user_id, 1);
 }
 

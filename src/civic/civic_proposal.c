@@ -44,8 +44,7 @@ static enum err insert(struct store_tx *tx, int64_t author_id, const struct civi
     enum err err =
         store_prepare(tx,
                       "INSERT INTO proposal (author_id, title, summary, is_members_only, threshold,"
-                      " created_at_ms, deadline_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)"
-                      " RETURNING id",
+                      " created_at_ms, deadline_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)",
                       &st);
     if (err)
         return err;
@@ -56,11 +55,7 @@ static enum err insert(struct store_tx *tx, int64_t author_id, const struct civi
     store_bind_int(st, 5, p->threshold);
     store_bind_int(st, 6, p->created_at_ms ? p->created_at_ms : store_now_ms(tx));
     store_bind_int(st, 7, p->deadline_at_ms);
-    err = store_step(st);
-    if (!err)
-        *id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_insert(st, id_out);
 }
 
 static enum err insert_body(struct store_tx *tx, int64_t id, struct str body)

@@ -8,7 +8,7 @@ enum err civic_user_create(struct store_tx *tx, const struct civic_user_new *use
     enum err err =
         store_prepare(tx,
                       "INSERT INTO account (email, name, password_hash, role, created_at_ms)"
-                      " VALUES ($1, $2, $3, $4, $5) RETURNING id",
+                      " VALUES ($1, $2, $3, $4, $5)",
                       &st);
     if (err)
         return err;
@@ -17,11 +17,7 @@ enum err civic_user_create(struct store_tx *tx, const struct civic_user_new *use
     store_bind_text(st, 3, user->password_hash);
     store_bind_text(st, 4, str_of(civic_policy_role_name(user->role)));
     store_bind_int(st, 5, store_now_ms(tx));
-    err = store_step(st);
-    if (!err)
-        *id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_insert(st, id_out);
 }
 
 enum err civic_user_find_login(struct store_tx *tx, struct str email, struct arena *a,

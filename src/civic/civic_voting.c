@@ -30,8 +30,7 @@ static enum err insert(struct store_tx *tx, const struct civic_voting_new *v, in
     enum err err =
         store_prepare(tx,
                       "INSERT INTO voting (proposal_id, title, text, method, opens_at_ms,"
-                      " closes_at_ms, created_at_ms) VALUES ($1, $2, $3, 'single', $4, $5, $6)"
-                      " RETURNING id",
+                      " closes_at_ms, created_at_ms) VALUES ($1, $2, $3, 'single', $4, $5, $6)",
                       &st);
     if (err)
         return err;
@@ -41,11 +40,7 @@ static enum err insert(struct store_tx *tx, const struct civic_voting_new *v, in
     store_bind_int(st, 4, v->opens_at_ms);
     store_bind_int(st, 5, v->closes_at_ms);
     store_bind_int(st, 6, store_now_ms(tx));
-    err = store_step(st);
-    if (!err)
-        *id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_insert(st, id_out);
 }
 
 static enum err insert_option(struct store_tx *tx, int64_t voting_id, int64_t position,

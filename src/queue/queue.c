@@ -23,7 +23,7 @@ enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t
     enum err err =
         store_prepare(tx,
                       "INSERT INTO job (kind, payload, unique_key, run_at_ms, created_at_ms) "
-                      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id",
+                      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
                       &st);
     if (err)
         return err;
@@ -33,12 +33,12 @@ enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t
         store_bind_text(st, 3, job->unique_key);
     store_bind_int(st, 4, job->run_at_ms > 0 ? job->run_at_ms : store_now_ms(tx));
     store_bind_int(st, 5, store_now_ms(tx));
-    err = store_step(st);
+    int64_t id = 0;
+    err = store_insert(st, &id);
     if (err && err != ERR_NOT_FOUND)
         return err;
     if (id_out)
-        *id_out = err ? 0 : store_column_int(st, 0);
-    store_finish(st);
+        *id_out = id;
     return OK;
 }
 

@@ -307,6 +307,18 @@ enum err store_run(struct store_stmt *st, int64_t *changes_out)
     return err;
 }
 
+enum err store_insert(struct store_stmt *st, int64_t *id_out)
+{
+    int64_t changes = 0;
+    enum err err = store_run(st, &changes);
+    if (err)
+        return err;
+    if (changes == 0)
+        return ERR_NOT_FOUND;
+    *id_out = st->driver->inserted_id(st);
+    return OK;
+}
+
 int64_t store_now_ms(const struct store_tx *tx)
 {
     return tx->now_ms;

@@ -84,7 +84,7 @@ enum { STORE_MAX_QUEUED = 20000, STORE_MAX_GROUP = 512 };
 MUST_USE enum err store_write(struct store *s, struct store_write *w);
 
 /* As store_write, but for work that may wait: taken only when no ordinary write is queued, or one
- * part in four of a group when both wait, so that workers never starve answers nor the reverse. In
+ * part in eight of a group when both wait, so that workers never starve answers nor the reverse. In
  * order among themselves; up to STORE_MAX_QUEUED of them, counted apart. */
 MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 
@@ -131,6 +131,11 @@ void store_finish(struct store_stmt *st);
 /* Steps a statement that returns no rows. changes_out (may be NULL): rows it changed. ERR_CONFLICT,
  * ... */
 MUST_USE enum err store_run(struct store_stmt *st, int64_t *changes_out);
+
+/* Steps an INSERT of one row, without RETURNING, into a table with the key `id`, and gives its id.
+ * (A RETURNING clause makes SQLite collect its row in a table of its own, for every insert.)
+ * ERR_NOT_FOUND: ON CONFLICT DO NOTHING did nothing. Errors as store_run. */
+MUST_USE enum err store_insert(struct store_stmt *st, int64_t *id_out);
 
 /* Unix milliseconds, the same for all statements of this transaction: use it for deadlines. */
 int64_t store_now_ms(const struct store_tx *tx);

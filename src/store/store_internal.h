@@ -64,7 +64,8 @@ struct store_driver {
     struct str (*column_text)(struct store_stmt *st, int index);
     struct str (*column_blob)(struct store_stmt *st, int index);
     bool (*column_is_null)(struct store_stmt *st, int index);
-    int64_t (*changes)(struct store_stmt *st); // rows of the last statement
+    int64_t (*changes)(struct store_stmt *st);     // rows of the last statement
+    int64_t (*inserted_id)(struct store_stmt *st); // of the last INSERT
     void (*reset)(struct store_stmt *st);
 };
 

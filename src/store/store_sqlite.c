@@ -30,6 +30,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "store/store_internal.h"
+#include "store/store_wal.h"
 
 enum {
     PAGE_BYTES = 4096,
@@ -302,6 +303,11 @@ static int64_t changes(struct store_stmt *base)
     return sqlite3_changes64(stmt_of(base)->conn->db);
 }
 
+static int64_t inserted_id(struct store_stmt *base)
+{
+    return sqlite3_last_insert_rowid(stmt_of(base)->conn->db);
+}
+
 /* ---- transactions ---- */
 
 /* Runs one of our own statements. */
@@ -570,9 +576,9 @@ static enum err open_conn(const struct store_options *options, bool is_reader,
     c->is_reader = is_reader;
     c->busy_ms = options->busy_ms > 0 ? options->busy_ms : DEFAULT_BUSY_MS;
     list_init(&c->open);
-    int code =
-        sqlite3_open_v2(options->path, &c->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+    int code = sqlite3_open_v2(options->path, &c->db,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                               is_reader ? NULL : store_wal_vfs());
     CHECK(c->db != NULL);
     err = code == SQLITE_OK ? set_up(c, why, sizeof(why))
                             : explain(c, "open", code, why, sizeof(why));
@@ -638,5 +644,6 @@ const struct store_driver store_sqlite_driver = {
     .column_blob = column_blob,
     .column_is_null = column_is_null,
     .changes = changes,
+    .inserted_id = inserted_id,
     .reset = reset,
 };

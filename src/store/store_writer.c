@@ -24,7 +24,7 @@
 enum {
     IDLE_MS = 50,    // nobody wrote for so long: time to checkpoint
     WATCH_MS = 1000, // how late a server sees another process's writes
-    LATER_PART = 4,  // one in so many of a group comes from LATER when both wait
+    LATER_PART = 8,  // one in so many of a group comes from LATER when both wait
 };
 
 static void lane_push(struct store_lane *lane, struct store_write *write)

@@ -481,17 +481,17 @@ static enum err note_order(struct store_tx *tx, void *arg)
     return OK;
 }
 
-TEST(store_gives_work_that_may_wait_one_part_in_four)
+TEST(store_gives_work_that_may_wait_one_part_in_eight)
 {
     struct test_store t;
     struct gate gate;
-    struct ordered writes[12];
+    struct ordered writes[18];
     open_with_notes(&t);
     gate_close(&gate, t.store);
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 18; i++) {
         writes[i] =
-            (struct ordered){{note_order, &writes[i], on_gate_done, NULL, OK}, i < 6 ? 'l' : 'n'};
-        enum err err = i < 6 ? store_write_later(t.store, &writes[i].write)
+            (struct ordered){{note_order, &writes[i], on_gate_done, NULL, OK}, i < 8 ? 'l' : 'n'};
+        enum err err = i < 8 ? store_write_later(t.store, &writes[i].write)
                              : store_write(t.store, &writes[i].write);
         EXPECT_EQ(err, OK);
     }
@@ -499,7 +499,7 @@ TEST(store_gives_work_that_may_wait_one_part_in_four)
     drain(t.store);
     drain(t.store);
     order_seen[order_count] = 0;
-    EXPECT_STR(str_of(order_seen), "nnnlnnnlllll"); // the last 'n' is the test's own
+    EXPECT_STR(str_of(order_seen), "nnnnnnnlnnnlllllll"); // the last 'n' is the test's own
     test_store_end(&t);
 }
 

@@ -1,0 +1,17 @@
+/* store_wal.h -- gathers the writes of SQLite's log (WAL) into one system call for each commit.
+ *
+ * SQLite writes every page of a commit with two calls, frame header and page; a group of 50
+ * comments has some 50 pages. Between it and the file we keep what is written one behind the other,
+ * and hand it to the system when SQLite syncs, reads there, truncates or asks for the size. Nothing
+ * is promised before the sync, so what a crash takes from the buffer was never acknowledged; other
+ * connections look at frames only after the commit has published them, and that comes after the
+ * sync (synchronous=FULL).
+ */
+#ifndef STORE_WAL_H
+#define STORE_WAL_H
+
+/* The name of the VFS to open the writing connection with; registered at the first call. NULL:
+ * SQLite has no memory, or no VFS at all: open with the default. Any thread. */
+const char *store_wal_vfs(void);
+
+#endif
