@@ -110,18 +110,22 @@ CREATE TABLE ballot (
     PRIMARY KEY (voting_id, user_id)
 ) WITHOUT ROWID;
 
+-- Written by the dozen for one comment, in the transaction that has just read what they point to: only
+-- user_id is checked as a foreign key.
 CREATE TABLE notification (
     id            INTEGER PRIMARY KEY,
     user_id       INTEGER NOT NULL REFERENCES account (id),
     kind          TEXT    NOT NULL CHECK (kind IN ('comment', 'reply', 'support', 'reached')),
-    actor_id      INTEGER NOT NULL REFERENCES account (id),
-    proposal_id   INTEGER NOT NULL REFERENCES proposal (id),
-    comment_id    INTEGER REFERENCES comment (id),
+    actor_id      INTEGER NOT NULL, -- account
+    proposal_id   INTEGER NOT NULL,
+    comment_id    INTEGER,
     created_at_ms INTEGER NOT NULL,
     read_at_ms    INTEGER
 );
 CREATE INDEX notification_order ON notification (user_id, id);
-CREATE INDEX notification_unread ON notification (user_id, proposal_id) WHERE read_at_ms IS NULL;
+-- One notification tells of all signatures since the last look.
+CREATE INDEX notification_support ON notification (user_id, proposal_id)
+    WHERE kind = 'support' AND read_at_ms IS NULL;
 
 -- The bell's number: how many of a person's notifications are unread.
 CREATE TABLE notification_count (

@@ -271,8 +271,7 @@ static enum err commit_signed(struct store_tx *tx, struct queue_job *job, void *
     task->told_count = 0;
     enum err err = civic_proposal_enter(tx, &reader, task->job.id, CIVIC_READ, &task->gate, &why);
     if (!err)
-        err = civic_notification_is_waiting(tx, task->gate.author_id, "support", task->gate.id,
-                                            &is_waiting);
+        err = civic_notification_has_support(tx, task->gate.author_id, task->gate.id, &is_waiting);
     if (err || is_waiting)
         return err;
     task->told = ARENA_NEW(task->arena, struct told);

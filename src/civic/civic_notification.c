@@ -126,19 +126,19 @@ enum err civic_notification_unread(struct store_tx *tx, int64_t user_id, int64_t
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-enum err civic_notification_is_waiting(struct store_tx *tx, int64_t user_id, const char *kind,
-                                       int64_t proposal_id, bool *out)
+enum err civic_notification_has_support(struct store_tx *tx, int64_t user_id, int64_t proposal_id,
+                                        bool *out)
 {
     struct store_stmt *st = NULL;
-    enum err err = store_prepare(tx,
-                                 "SELECT 1 FROM notification WHERE user_id = $1 AND"
-                                 " proposal_id = $2 AND kind = $3 AND read_at_ms IS NULL LIMIT 1",
-                                 &st);
+    enum err err =
+        store_prepare(tx,
+                      "SELECT 1 FROM notification WHERE user_id = $1 AND proposal_id = $2"
+                      " AND kind = 'support' AND read_at_ms IS NULL LIMIT 1",
+                      &st);
     if (err)
         return err;
     store_bind_int(st, 1, user_id);
     store_bind_int(st, 2, proposal_id);
-    store_bind_text(st, 3, str_of(kind));
     err = store_step(st);
     store_finish(st);
     if (err && err != ERR_NOT_FOUND)

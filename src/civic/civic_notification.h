@@ -54,9 +54,9 @@ MUST_USE enum err civic_notification_find(struct store_tx *tx, int64_t id, struc
 MUST_USE enum err civic_notification_unread(struct store_tx *tx, int64_t user_id,
                                             int64_t *count_out);
 
-/* Has the user an unread one of that kind about that proposal? */
-MUST_USE enum err civic_notification_is_waiting(struct store_tx *tx, int64_t user_id,
-                                                const char *kind, int64_t proposal_id, bool *out);
+/* Has the user an unread one that tells of signatures of that proposal? */
+MUST_USE enum err civic_notification_has_support(struct store_tx *tx, int64_t user_id,
+                                                 int64_t proposal_id, bool *out);
 
 /* Marks the user's notification of that id read, or all of them up to until_id. Others' are not
  * touched. */

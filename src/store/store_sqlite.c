@@ -41,6 +41,7 @@ enum {
     STARVED_STEP_PAGES = 1000, // readers hold the WAL: try again only after so many pages more
     FIRST_CACHE = 64,
     MAX_PARAMETERS = 99,
+    LOOKASIDE_PIECES = 500,
     DEFAULT_BUSY_MS = 5000,
 };
 
@@ -550,6 +551,8 @@ static enum err set_up(struct sqlite_conn *c, char *why_out, size_t why_cap)
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, (int)c->busy_ms);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    // Our cached statements alone use up SQLite's default of 40 pieces; the rest would be malloc's.
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 1200, LOOKASIDE_PIECES);
     enum err err = exec(&c->base, c->is_reader ? reader_setup : writer_setup, why_out, why_cap);
     if (err)
         return err;
