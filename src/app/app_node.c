@@ -45,6 +45,7 @@ static void close_sockets(struct io_task *task)
 static void *run(void *arg)
 {
     struct app_node *n = arg;
+    pthread_setname_np(pthread_self(), "loop");
     io_loop_run(n->loop);
     return NULL;
 }

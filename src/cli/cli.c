@@ -13,6 +13,7 @@
 enum { WHY_BYTES = 512, HELP_BYTES = 16 * 1024 };
 
 static int run_version(const struct cli_command *command, int argc, char *const *argv);
+static int run_config(const struct cli_command *command, int argc, char *const *argv);
 
 static const struct conf_table no_options = {0};
 
@@ -22,6 +23,8 @@ static const struct cli_command commands[] = {
     {"seed", "fill the database with a demo town (--demo)", &cli_data_seed_options, cli_data_seed},
     {"migrate", "bring the database up to this version", &cli_data_options, cli_data_migrate},
     {"check", "check that the database is sound", &cli_data_options, cli_data_check},
+    {"config", "print a file for --config, with every option at its default", &no_options,
+     run_config},
     {"version", "print the version", &no_options, run_version},
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -56,6 +59,21 @@ static int run_version(const struct cli_command *command, int argc, char *const 
         return cli_fail(CLI_USAGE, "version takes no arguments");
     printf("viche %s\n", VICHE_VERSION);
     return CLI_DONE;
+}
+
+static int run_config(const struct cli_command *command, int argc, char *const *argv)
+{
+    (void)command;
+    (void)argv;
+    if (argc > 0)
+        return cli_fail(CLI_USAGE, "config takes no arguments");
+    struct buf text;
+    buf_init(&text, HELP_BYTES);
+    enum err err = conf_write_file(&cli_serve_options, &text);
+    if (!err)
+        printf("%.*s", (int)buf_len(&text), (const char *)buf_head(&text));
+    buf_done(&text);
+    return err ? cli_fail(CLI_FAILED, "the options do not fit") : CLI_DONE;
 }
 
 static void print_commands(FILE *out)

@@ -385,6 +385,7 @@ static void take_ready(struct queue *q)
 static void *work(void *arg)
 {
     struct queue *q = arg;
+    pthread_setname_np(pthread_self(), "worker");
     pthread_mutex_lock(&q->mutex);
     while (!q->is_over) {
         if (!list_is_empty(&q->finished) && !q->is_telling)
@@ -434,6 +435,7 @@ static void renew_hand(struct queue *q)
 static void *renew(void *arg)
 {
     struct queue *q = arg;
+    pthread_setname_np(pthread_self(), "renewer");
     pthread_mutex_lock(&q->mutex);
     while (!q->is_over) {
         struct timespec end = deadline_of(q->options.lease_ms / RENEW_PART);

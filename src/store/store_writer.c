@@ -206,6 +206,7 @@ static int64_t patience_ms(const struct store_writer *w)
 static void *run(void *arg)
 {
     struct store_writer *w = arg;
+    pthread_setname_np(pthread_self(), "writer");
     for (;;) {
         struct store_lane group = {.last = &group.first};
         pthread_mutex_lock(&w->mutex);

@@ -40,6 +40,15 @@ test('wrong usage exits with 2 and one line that says what to do', () => {
     assert.match(r.stderr, /--loops/);
 });
 
+test('config prints a file that serve accepts', async () => {
+    const r = runViche(['config']);
+    assert.equal(r.status, 0);
+    const file = join(newDir(), 'viche.conf');
+    writeFileSync(file, r.stdout);
+    const server = await startServer({ args: ['--config', file] });
+    await server.stop();
+});
+
 test('version prints a version', () => {
     const r = runViche(['version']);
     assert.equal(r.status, 0);
