@@ -115,7 +115,9 @@ CREATE TABLE ballot (
 CREATE TABLE notification (
     id            INTEGER PRIMARY KEY,
     user_id       INTEGER NOT NULL REFERENCES account (id),
-    kind          TEXT    NOT NULL CHECK (kind IN ('comment', 'reply', 'support', 'reached')),
+    -- ORs: for IN with more than two values SQLite builds a table of them at each insert.
+    kind          TEXT    NOT NULL
+        CHECK (kind = 'comment' OR kind = 'reply' OR kind = 'support' OR kind = 'reached'),
     actor_id      INTEGER NOT NULL, -- account
     proposal_id   INTEGER NOT NULL,
     comment_id    INTEGER,

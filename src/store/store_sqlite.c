@@ -528,16 +528,17 @@ static void configure_library(void)
     sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
 }
 
-static const char writer_setup[] = "PRAGMA journal_mode = WAL;"
-                                   "PRAGMA synchronous = FULL;"
-                                   "PRAGMA foreign_keys = ON;"
-                                   "PRAGMA temp_store = MEMORY;"
-                                   "PRAGMA cache_size = -8192;"
-                                   "PRAGMA mmap_size = 0;"
-                                   "PRAGMA journal_size_limit = 67108864;"
-                                   "PRAGMA secure_delete = FAST;"
-                                   "PRAGMA cell_size_check = ON;"
-                                   "PRAGMA trusted_schema = OFF;";
+static const char writer_setup[] =
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA foreign_keys = ON;"
+    "PRAGMA temp_store = MEMORY;"
+    "PRAGMA cache_size = -65536;" // taken as it fills: the hot pages of a busy town
+    "PRAGMA mmap_size = 0;"
+    "PRAGMA journal_size_limit = 67108864;"
+    "PRAGMA secure_delete = FAST;"
+    "PRAGMA cell_size_check = ON;"
+    "PRAGMA trusted_schema = OFF;";
 static const char reader_setup[] = "PRAGMA foreign_keys = ON;"
                                    "PRAGMA temp_store = MEMORY;"
                                    "PRAGMA cache_size = -4096;"
