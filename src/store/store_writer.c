@@ -22,9 +22,10 @@
 #include "store/store_internal.h"
 
 enum {
-    IDLE_MS = 50,    // nobody wrote for so long: time to checkpoint
-    WATCH_MS = 1000, // how late a server sees another process's writes
-    LATER_PART = 8,  // one in so many of a group comes from LATER when both wait
+    IDLE_MS = 50,     // nobody wrote for so long: time to checkpoint
+    WATCH_MS = 1000,  // how late a server sees another process's writes
+    LATER_GROUP = 32, // at most so many of LATER when nothing else waits
+    LATER_PART = 8,   // one in so many of a group comes from LATER when both wait
 };
 
 static void lane_push(struct store_lane *lane, struct store_write *write)
@@ -52,10 +53,12 @@ static bool is_empty(const struct store_writer *w)
     return !w->lanes[STORE_NOW].first && !w->lanes[STORE_LATER].first;
 }
 
-/* Called with the mutex held. */
+/* Called with the mutex held. A group without answers is short, because answers may come while it
+ * runs. */
 static void take_group(struct store_writer *w, struct store_lane *group)
 {
-    while (group->count < STORE_MAX_GROUP) {
+    int max = w->lanes[STORE_NOW].first ? STORE_MAX_GROUP : LATER_GROUP;
+    while (group->count < max) {
         int lane = (group->count + 1) % LATER_PART == 0 ? STORE_LATER : STORE_NOW;
         struct store_write *write = lane_shift(&w->lanes[lane]);
         if (!write)
