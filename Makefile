@@ -42,7 +42,7 @@ run: ; @tools/deps run                              ## build, fill with demo dat
 
 test: ; @tools/deps test                            ## lint, unit, integration, browser and crash tests
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
-	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory -j2 lint' 'unit=build/asan/unit' \
+	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory V=asan lint' 'unit=build/asan/unit' \
 	    'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'browser=VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'crash=$(MAKE) --no-print-directory V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
