@@ -194,9 +194,30 @@ static enum err read_replies(struct store_tx *tx, int64_t viewer_id, int64_t roo
     store_bind_int(st, 2, root_id);
     store_bind_int(st, 3, CIVIC_COMMENT_MAX_REPLIES);
     out->count = 0;
-    while (!(err = store_step(st)))
+    while (out->count < CIVIC_COMMENT_MAX_REPLIES && !(err = store_step(st)))
         read_row(st, a, &out->items[out->count++]);
+    store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* Says on the last comment of a thread how many replies come after those that were read. */
+static enum err count_rest(struct store_tx *tx, int64_t root_id, int64_t after_id,
+                           struct civic_comment *last)
+{
+    struct store_stmt *st = NULL;
+    enum err err =
+        store_prepare(tx, "SELECT count(*) FROM comment WHERE root_id = $1 AND id > $2", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, root_id);
+    store_bind_int(st, 2, after_id);
+    err = store_step(st);
+    if (!err) {
+        last->more_replies = store_column_int(st, 0);
+        last->more_after_id = after_id;
+    }
+    store_finish(st);
+    return err;
 }
 
 static enum err add_replies(struct store_tx *tx, int64_t viewer_id, struct arena *a,
@@ -219,6 +240,11 @@ static enum err add_replies(struct store_tx *tx, int64_t viewer_id, struct arena
         }
         list->items[list->count++] = roots.items[i];
         append_replies(list, replies.items, replies.count, roots.items[i].id);
+        if (replies.count == CIVIC_COMMENT_MAX_REPLIES)
+            err = count_rest(tx, roots.items[i].id, replies.items[replies.count - 1].id,
+                             &list->items[list->count - 1]);
+        if (err)
+            return err;
     }
     return OK;
 }

@@ -21,8 +21,10 @@ struct civic_comment {
     struct str body;
     int64_t up, down;
     int64_t created_at_ms;
-    struct str client_id; // at == NULL: none
-    int vote;             // of the actor who asked: -1, 0, 1
+    struct str client_id;  // at == NULL: none
+    int vote;              // of the actor who asked: -1, 0, 1
+    int64_t more_replies;  // that the list leaves out of this thread: said on its last comment
+    int64_t more_after_id; // they are those with a greater id
 };
 
 struct civic_comment_new {

@@ -42,6 +42,7 @@ struct page_ask {
     const struct page_kind *kind; // what is drawn
     int64_t id;                   // {id} of the path
     int64_t comment_id;           // that the page shall show, or that is voted on; 0: none
+    bool is_comment_found;        // and it exists
     int sort;
     struct str cursor, next_cursor; // at == NULL: none
     struct str path;     // of the page, without query: canonical; for a form: the page it stands on

@@ -76,7 +76,11 @@ void page_problem_add(struct api_call *call, struct str login_url)
     cJSON *problem = cJSON_AddObjectToObject(page_draw_asked(call)->view, "problem");
     page_json_add(problem, "title", problem_text(call, "title"));
     page_json_add(problem, "detail", problem_text(call, "detail"));
-    if (login_url.len)
+    if (login_url.len) {
+        const cJSON *form = page_draw_asked(call)->form;
+        bool has_text = *page_json_text(form, "body") || *page_json_text(form, "title");
         page_json_add(problem, "login_url", login_url);
+        cJSON_AddBoolToObject(problem, "is_text_kept", has_text);
+    }
     add_fields(call, problem);
 }

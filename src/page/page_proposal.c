@@ -16,7 +16,8 @@ static const struct {
     {CIVIC_COMMENT_NEW, "new", "comment.sort_new"},
     {CIVIC_COMMENT_OLD, "old", "comment.sort_old"},
 };
-enum { SORT_COUNT = sizeof sorts / sizeof sorts[0] };
+enum { SORT_THREADS, SORT_NEW, SORT_OLD, SORT_COUNT }; // places in it
+_Static_assert(SORT_COUNT == sizeof sorts / sizeof sorts[0], "each order has a name");
 
 /* Comments by conversation bring their replies: cuts behind the last conversation that begins and
  * ends within PAGE_COMMENTS. One that is longer on its own stays whole. */
@@ -39,42 +40,93 @@ static void cut_threads(struct civic_comment_list *list, struct arena *a)
     list->next = civic_cursor_write((struct civic_cursor){'r', 0, list->items[root].id}, a);
 }
 
-/* Where the conversation of a comment begins: a cursor just before its first comment. A comment
- * that is gone: the start of the list. */
-static enum err find_thread(struct store_tx *tx, struct api_call *call, struct str *cursor_out)
+/* Where the comment that is asked for begins to be seen: a cursor just before it, or before the
+ * first of its conversation. A comment that is gone: the start of the list. */
+static enum err find_place(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
     struct civic_actor actor = api_actor(call);
     struct civic_comment comment = {.parent_id = ask->comment_id};
     const char *why = NULL;
-    *cursor_out = (struct str){"", 0};
+    ask->cursor = (struct str){"", 0};
     while (comment.parent_id) {
         enum err err =
             civic_comment_get(tx, &actor, comment.parent_id, call->arena, &comment, &why);
         if (err)
             return err == ERR_NOT_FOUND ? OK : api_refuse_civic(call, err, why);
     }
+    const struct civic_cursor cursors[SORT_COUNT] = {
+        [SORT_THREADS] = {'r', 0, comment.id + 1},
+        [SORT_NEW] = {'n', 0, ask->comment_id + 1},
+        [SORT_OLD] = {'o', 0, ask->comment_id - 1},
+    };
     ask->id = comment.proposal_id;
-    *cursor_out = civic_cursor_write((struct civic_cursor){'r', 0, comment.id + 1}, call->arena);
+    ask->is_comment_found = true;
+    ask->cursor = civic_cursor_write(cursors[ask->sort], call->arena);
     return OK;
+}
+
+/* A conversation too long for the list says where it goes on: in order of time. */
+static void add_more(struct api_call *call, const struct civic_comment *comment, cJSON *item)
+{
+    if (!comment->more_replies)
+        return;
+    struct str cursor =
+        civic_cursor_write((struct civic_cursor){'o', 0, comment->more_after_id}, call->arena);
+    page_json_add(item, "more_url",
+                  arena_printf(call->arena, "/proposals/%lld?sort=old&cursor=%.*s",
+                               (long long)comment->proposal_id, STR_ARG(cursor)));
+    page_json_add(
+        item, "more_text",
+        locale_plural(call->lang, STR("comment.more_replies"), comment->more_replies, call->arena));
+}
+
+static bool has_comment(const struct civic_comment_list *list, int64_t id)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].id == id)
+            return true;
+    }
+    return false;
+}
+
+/* Reads the list; a comment that is asked for but beyond the end of its conversation has it read in
+ * order of time instead, from that comment on. */
+static enum err read_comments(struct store_tx *tx, struct api_call *call,
+                              struct civic_comment_list *list, const char **why_out)
+{
+    struct page_ask *ask = page_draw_asked(call);
+    struct civic_actor actor = api_actor(call);
+    struct civic_comment_query query = {ask->id, sorts[ask->sort].sort, ask->cursor, PAGE_COMMENTS};
+    enum err err = civic_comment_list(tx, &actor, &query, call->arena, list, why_out);
+    if (err)
+        return err;
+    if (query.sort == CIVIC_COMMENT_THREADS)
+        cut_threads(list, call->arena);
+    if (!ask->is_comment_found || has_comment(list, ask->comment_id))
+        return OK;
+    ask->sort = SORT_OLD;
+    query.sort = CIVIC_COMMENT_OLD;
+    query.cursor =
+        civic_cursor_write((struct civic_cursor){'o', 0, ask->comment_id - 1}, call->arena);
+    return civic_comment_list(tx, &actor, &query, call->arena, list, why_out);
 }
 
 static enum err load_comments(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
     struct civic_actor actor = api_actor(call);
-    const struct civic_comment_query query = {ask->id, sorts[ask->sort].sort, ask->cursor,
-                                              PAGE_COMMENTS};
     struct civic_comment_list list = {0};
     const char *why = NULL;
-    enum err err = civic_comment_list(tx, &actor, &query, call->arena, &list, &why);
+    enum err err = read_comments(tx, call, &list, &why);
     if (err)
         return api_refuse_civic(call, err, why);
-    if (query.sort == CIVIC_COMMENT_THREADS)
-        cut_threads(&list, call->arena);
     cJSON *items = cJSON_AddArrayToObject(ask->view, "comments");
-    for (size_t i = 0; i < list.count; i++)
-        cJSON_AddItemToArray(items, civic_view_comment(&list.items[i], &actor, call->arena));
+    for (size_t i = 0; i < list.count; i++) {
+        cJSON *item = civic_view_comment(&list.items[i], &actor, call->arena);
+        add_more(call, &list.items[i], item);
+        cJSON_AddItemToArray(items, item);
+    }
     ask->next_cursor = list.next;
     return OK;
 }
@@ -86,7 +138,7 @@ static enum err load(struct store_tx *tx, struct api_call *call)
     struct civic_proposal proposal;
     const char *why = NULL;
     if (ask->comment_id) {
-        enum err err = find_thread(tx, call, &ask->cursor);
+        enum err err = find_place(tx, call);
         if (err)
             return err;
     }

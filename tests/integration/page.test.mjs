@@ -212,6 +212,36 @@ test('a form that is sent twice writes one comment', async () => {
     assert.notEqual(other.location, first.location);
 });
 
+test('no comment of a long conversation is out of reach', async () => {
+    const people = [];
+    for (let i = 0; i < 4; i++) people.push((await newUser(server.url)).token);
+    const made = await api(server.url, 'POST', '/api/v1/proposals', { token: people[0], body: { title: 'Довга розмова', summary: '', body: 'текст' } });
+    const path = `/proposals/${made.json.id}`;
+    const say = async (token, body, parent_id) =>
+        (await api(server.url, 'POST', `/api/v1${path}/comments`, { token, body: { body, parent_id } })).json.id;
+    const first = await say(people[3], 'початок');
+    const replies = [];
+    for (let i = 0; i < 203; i++) replies.push(await say(people[i % 4], `відповідь ${i}`, first));
+    await say(people[0], 'інша розмова');
+
+    const visitor = new Visitor();
+    const page = await visitor.get(`${path}?comment=${first}`);
+    assert.ok(page.html.includes(`id="comment-${replies[199]}"`));
+    assert.ok(!page.html.includes(`id="comment-${replies[200]}"`));
+    const [, more] = page.html.match(/href="([^"]*sort[^"]*)"[^>]*>3 more replies in this conversation</);
+    const rest = await visitor.get(decode(more).replace(/#.*/, ''));
+    for (const id of replies.slice(200)) assert.ok(rest.html.includes(`id="comment-${id}"`));
+    assert.match((await new Visitor('uk').get(`${path}?comment=${first}`)).html, />Ще 3 відповіді в цій розмові</);
+
+    for (const id of [first, replies[0], replies[200], replies[202]]) {
+        const { location } = await visitor.get(`/comments/${id}`);
+        assert.ok((await visitor.get(location.replace(/#.*/, ''))).html.includes(`id="comment-${id}"`), location);
+        for (const sort of ['new', 'old']) {
+            assert.ok((await visitor.get(`${path}?sort=${sort}&comment=${id}`)).html.includes(`id="comment-${id}"`), sort);
+        }
+    }
+});
+
 test('someone votes on a comment and takes it back', async () => {
     const author = await member();
     const path = await openProposal();
@@ -294,15 +324,28 @@ test('a stale page gets a clear message: closed, logged out, gone', async () => 
     const late = await visitor.post(`/proposals/${closed.id}/comments`, { body: 'запізно' });
     assert.equal(late.status, 409);
     assert.match(late.html, /role="alert"/);
+    assert.match(late.html, /<textarea id="body" rows="6" readonly>запізно<\/textarea>/, 'the text can be copied');
     assert.equal((await visitor.post(`/proposals/${closed.id}/support`, { _method: 'PUT' })).status, 409);
 
     const path = await openProposal();
     const page = await visitor.get(path);
+    const writer = await member();
     visitor.cookies.set('viche_session', 'x'.repeat(43)); // the session ended
     const ended = await visitor.submit(page, `${path}/comments`, { body: 'мій довгий текст' });
     assert.equal(ended.status, 401);
     assert.match(ended.html, />мій довгий текст<\/textarea>/);
-    assert.match(decode(ended.html), /role="alert"[\s\S]*href="\/login\?next=[^"]*%23discussion"/);
+    assert.match(decode(ended.html), /role="alert"[\s\S]*href="\/login\?next=[^"]*%23discussion" target="_blank" rel="noopener"/);
+    const form = await visitor.submit({ html: (await writer.get('/proposals/new')).html }, '/proposals', { title: 'Назва', summary: '', body: 'моя довга пропозиція' });
+    assert.equal(form.status, 401);
+    assert.match(form.html, />моя довга пропозиція<\/textarea>/);
+    assert.match(form.html, /target="_blank" rel="noopener">Log in in a new tab</);
+    await visitor.login(await newUser(server.url)); // in the other tab
+    assert.equal((await visitor.submit(ended, `${path}/comments`, { body: 'мій довгий текст' })).status, 303);
+    const button = await member();
+    button.cookies.set('viche_session', 'x'.repeat(43));
+    const unsigned = await button.post(`${path}/support`, { _method: 'PUT' });
+    assert.equal(unsigned.status, 401);
+    assert.doesNotMatch(unsigned.html, /_blank/, 'there is no text to lose');
 
     const other = await member();
     assert.equal((await other.post('/proposals/999999/support', { _method: 'PUT' })).status, 404);
