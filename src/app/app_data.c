@@ -53,6 +53,21 @@ enum err app_data_open(const char *dir, bool is_server, int readers, struct stor
     return store_open(&options, out, why_out, why_cap);
 }
 
+bool app_data_exists(const char *dir)
+{
+    char path[PATH_BYTES];
+    int len = snprintf(path, sizeof(path), "%s/viche.db", dir);
+    return (size_t)len < sizeof(path) && access(path, F_OK) == 0;
+}
+
+enum err app_data_is_newer(struct store *store, bool *out)
+{
+    int number = 0;
+    enum err err = store_schema_number(store, &number);
+    *out = number > app_embed_migrations[app_embed_migration_count - 1].number;
+    return err;
+}
+
 enum err app_data_migrate(struct store *store, int *applied_out, char *why_out, size_t why_cap)
 {
     return store_migrate(store, app_embed_migrations, app_embed_migration_count, applied_out,

@@ -23,6 +23,12 @@ MUST_USE enum err app_data_prepare(const char *dir, char *why_out, size_t why_ca
 MUST_USE enum err app_data_open(const char *dir, bool is_server, int readers, struct store **out,
                                 char *why_out, size_t why_cap);
 
+/* Is there a database in dir? */
+bool app_data_exists(const char *dir);
+
+/* Is the database of a later version than this binary? */
+MUST_USE enum err app_data_is_newer(struct store *store, bool *out);
+
 /* Applies the migrations that are missing. applied_out may be NULL. */
 MUST_USE enum err app_data_migrate(struct store *store, int *applied_out, char *why_out,
                                    size_t why_cap);

@@ -52,10 +52,14 @@ static enum err say_migrated(struct store *store, int applied, char *why, size_t
 static enum err check(struct store *store, int applied, char *why, size_t why_cap)
 {
     (void)applied;
+    bool is_newer = false;
     enum err err = store_check(store, why, why_cap);
     if (!err)
-        puts("the database is sound");
-    return err;
+        err = app_data_is_newer(store, &is_newer);
+    if (err)
+        return err;
+    puts(is_newer ? "the database is sound, but newer than this binary" : "the database is sound");
+    return OK;
 }
 
 static enum err seed(struct store *store, int applied, char *why, size_t why_cap)
@@ -78,6 +82,9 @@ static int with_store(const struct data_target *target, bool is_migrated, act_fn
     struct store *store = NULL;
     char why[APP_DATA_WHY_BYTES] = "";
     int applied = 0;
+    if (act == check && !app_data_exists(target->data))
+        return cli_fail(CLI_FAILED, "there is no database in %s; say where with --data",
+                        target->data);
     enum err err = app_data_open(target->data, false, 1, &store, why, sizeof(why));
     if (!err && is_migrated)
         err = app_data_migrate(store, &applied, why, sizeof(why));

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "app/app.h"
 #include "cli/cli.h"
 #include "core/log.h"
@@ -104,6 +106,20 @@ static const struct conf_option options[] = {
 
 const struct conf_table cli_serve_options = {options, sizeof(options) / sizeof(options[0])};
 
+/* "/echo", "/tests/echo": what the router takes as it stands. */
+static bool is_plain_path(const char *path)
+{
+    if (path[0] != '/')
+        return false;
+    for (const char *c = path; *c; c++) {
+        bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                        (*c >= '0' && *c <= '9') || strchr("-._~", *c) != NULL;
+        if (!is_plain && !(*c == '/' && c[1] != '/' && c[1] != '\0'))
+            return false;
+    }
+    return true;
+}
+
 int cli_serve_run(const struct cli_command *command, int argc, char *const *argv)
 {
     struct arena texts;
@@ -118,6 +134,11 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
     if (log_parse_level(str_of(target.log_level), &level) != OK) {
         status = cli_fail(CLI_USAGE, "--log-level: '%s' is not debug, info, warn or error",
                           target.log_level);
+        goto out;
+    }
+    if (target.app.ws_echo[0] && !is_plain_path(target.app.ws_echo)) {
+        status =
+            cli_fail(CLI_USAGE, "--ws-echo: '%s' is not a path like /echo", target.app.ws_echo);
         goto out;
     }
     log_set_level(level);

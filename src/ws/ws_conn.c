@@ -10,8 +10,9 @@
  * In:   io_conn -> on_bytes -> ws_message_next -> on_data / on_control -> handler
  * Out:  ws_conn_send -> io_conn_write
  *
- * Backpressure: when more than PAUSE_BYTES wait for the peer after we handled its bytes, we stop
- * reading until they are gone. A peer that sends pings and never reads thus stops itself.
+ * Backpressure: when more than PAUSE_BYTES (or the handler's number) wait for the peer after we
+ * handled its bytes, we stop reading until they are gone. A peer that sends pings and never reads
+ * thus stops itself.
  *
  * Bytes are unmasked into a scratch buffer on the stack. A message that came whole is handed out
  * from there; only one that came in parts is collected.
@@ -269,10 +270,11 @@ static bool take_piece(struct ws_conn *c, struct ws_input *in, uint8_t *scratch)
 
 static void pause_when_too_much_waits(struct ws_conn *c)
 {
-    if (!ws_conn_is_open(c) || c->is_paused || io_conn_waiting(c->io) <= PAUSE_BYTES)
+    size_t max = c->handler->pause_bytes > 0 ? c->handler->pause_bytes : PAUSE_BYTES;
+    if (!ws_conn_is_open(c) || c->is_paused || io_conn_waiting(c->io) <= max)
         return;
     io_conn_flush(c->io);
-    if (io_conn_waiting(c->io) <= PAUSE_BYTES || !io_conn_is_open(c->io))
+    if (io_conn_waiting(c->io) <= max || !io_conn_is_open(c->io))
         return;
     c->is_paused = true;
     io_conn_pause(c->io);

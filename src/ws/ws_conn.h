@@ -27,6 +27,8 @@ struct ws_conn_handler {
     void (*on_timer)(struct ws_conn *c);
     /* The last call, once: c may be freed. */
     void (*on_closed)(struct ws_conn *c);
+    /* Reading pauses while more than this waits for the peer. 0: 64 KiB. */
+    size_t pause_bytes;
 };
 
 enum ws_conn_state { WS_CONN_OPEN, WS_CONN_CLOSING, WS_CONN_ENDED };

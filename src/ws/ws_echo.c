@@ -1,5 +1,6 @@
 /* ws_echo.c -- bounded memory for messages of any size: payload is collected up to CHUNK_BYTES,
- * then leaves as a fragment; ws_conn stops reading while too much waits for the peer. */
+ * then leaves as a fragment; ws_conn stops reading while too much waits for the peer. One whole
+ * message may wait, because many a client reads only after it has sent all. */
 #include "ws/ws_echo.h"
 
 #include "core/check.h"
@@ -7,7 +8,11 @@
 #include "ws/ws_conn.h"
 #include "ws/ws_handshake.h"
 
-enum { CHUNK_BYTES = 64 * 1024, MAX_OUT_BYTES = 1024 * 1024 };
+enum {
+    CHUNK_BYTES = 64 * 1024,
+    PAUSE_AT_BYTES = WS_ECHO_MAX_MESSAGE_BYTES + 1024 * 1024, // a message and its frame headers
+    MAX_OUT_BYTES = PAUSE_AT_BYTES + 1024 * 1024,
+};
 
 struct ws_echo {
     struct ws_conn ws;
@@ -47,7 +52,8 @@ static void on_closed(struct ws_conn *ws)
 
 void ws_echo_handle(struct http_exchange *x, void *ctx)
 {
-    static const struct ws_conn_handler handler = {.on_piece = on_piece, .on_closed = on_closed};
+    static const struct ws_conn_handler handler = {
+        .on_piece = on_piece, .on_closed = on_closed, .pause_bytes = PAUSE_AT_BYTES};
     struct buf early;
     (void)ctx;
 

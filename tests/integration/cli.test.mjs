@@ -109,6 +109,22 @@ test('migrate says how many it applied, check finds a sound database', () => {
     assert.equal(r.status, 0, r.stderr);
 });
 
+test('check of a folder without a database fails and makes nothing', () => {
+    const data = join(newDir(), 'none');
+    const r = runViche(['check', '--data', data]);
+    assert.equal(r.status, 1);
+    oneLine(r);
+    assert.ok(!existsSync(data));
+});
+
+test('a path for --ws-echo that no request could ask for is wrong usage', () => {
+    for (const path of ['echo', '/', '/a//b', '/{x}', '/a b', '/e?x', '/e/']) {
+        const r = runViche(['serve', '--ws-echo', path, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 20000 });
+        assert.equal(r.status, 2, `${path}: ${r.stderr}`);
+        oneLine(r);
+    }
+});
+
 test('check of a damaged database says where and exits with 1', () => {
     const data = newDir();
     assert.equal(runViche(['seed', '--demo', '--data', data]).status, 0);

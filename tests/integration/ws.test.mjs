@@ -238,6 +238,16 @@ test('16 MiB in one frame and in many fragments pass, and leave no memory behind
     assert.ok(grown < 20 * 1024 || /asan|tsan/.test(process.env.VICHE ?? ''), `${grown} KiB`);
 });
 
+test('a client may send 16 MiB before it reads a byte', async () => {
+    const c = await open();
+    c.socket.pause();
+    const payload = Buffer.alloc(1 << 24, 'v');
+    await new Promise((done, fail) => c.socket.write(frame(BINARY, payload), (e) => (e ? fail(e) : done()))); // all of it is in the kernel
+    c.socket.resume();
+    await expectEcho(c, BINARY, payload);
+    c.destroy();
+});
+
 test('20,000 empty fragments and a one-byte end are one message', async () => {
     const c = await open();
     const empty = frame(0, '', { fin: false });
