@@ -59,8 +59,9 @@ static void add_routes(struct app_node *n, const struct app_parts *parts)
             .method = HTTP_GET, .path = n->options->ws_echo, .handler = ws_echo_handle};
         http_server_add(n->server, &n->echo_route, 1, NULL);
     }
-    if (parts->has_hub)
-        http_server_add(n->server, api_hub_routes, api_hub_route_count, n->hub);
+    for (size_t i = 0; i < api_hub_route_count; i++) // GET /up answers in every role
+        if (parts->has_hub || strcmp(api_hub_routes[i].path, "/up") == 0)
+            http_server_add(n->server, &api_hub_routes[i], 1, n->hub);
     if (parts->has_web) {
         http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
         http_server_add(n->server, static_routes, 1, NULL);

@@ -137,9 +137,13 @@ static int on_file_line(void *user, const char *section, const char *name, const
     if (strcmp(f->last, name) == 0) {
         snprintf(f->r->why, f->r->why_cap, "%s: '%s' goes on in a second line", f->path, name);
         f->err = ERR_INVALID;
-    } else if (o && !section[0]) {
+    } else if (section[0]) {
+        snprintf(f->r->why, f->r->why_cap, "%s: '%s' stands in a section [%s]; there are none",
+                 f->path, name, section);
+        f->err = ERR_INVALID;
+    } else if (o) {
         f->err = set(f->r, origin, o, str_of(value));
-    } else if (section[0] || !find(f->r->also, str_of(name))) {
+    } else if (!find(f->r->also, str_of(name))) {
         snprintf(f->r->why, f->r->why_cap, "%s: there is no option '%s'", f->path, name);
         f->err = ERR_INVALID;
     }

@@ -206,6 +206,20 @@ test('options come from the file, the environment and the flags, the later wins'
     assert.match(r.stderr, /none\.conf/);
 });
 
+test('a role alone answers /up and leaves the rest out', async () => {
+    for (const [role, there, gone] of [
+        ['web', '/api/v1/proposals', '/apps/1001/events'],
+        ['hub', '/apps/1001/events', '/api/v1/proposals'],
+        ['worker', '/up', '/proposals'],
+    ]) {
+        const server = await startServer({ args: ['--roles', role] });
+        assert.equal((await api(server.url, 'GET', '/up')).status, 200, role);
+        assert.notEqual((await api(server.url, 'GET', there)).status, 404, `${role} ${there}`);
+        assert.equal((await api(server.url, 'GET', gone)).status, 404, `${role} ${gone}`);
+        await server.stop();
+    }
+});
+
 test('SIGTERM ends the server with 0', async () => {
     const server = await startServer();
     await server.stop();
