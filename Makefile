@@ -32,7 +32,7 @@ OBJ  = $(SRC:%.c=$(OUT)/%.o) $(OUT)/embed.o
 all: $(OUT)/viche                                  ## build the server
 
 DATA   = data
-NODE_TEST = node --test --test-concurrency=1 --test-timeout=240000
+NODE_TEST = node --test --test-concurrency=1 --test-timeout=900000
 VERSION   = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 run: ; @tools/deps run                              ## build, fill with demo data, serve http://127.0.0.1:8080
@@ -44,13 +44,14 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
 	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory V=asan lint' 'unit=build/asan/unit' \
 	    'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
-	    'browser=VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'crash=$(MAKE) --no-print-directory V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
+	    'browser=$(MAKE) --no-print-directory -j2 V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
+	    'crash=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
 	@node tests/run.mjs 'clang=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'browser-every=EVERY=1 VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'crash-20=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
 	    'tidy=$(MAKE) --no-print-directory tidy' \
 	    'fuzz=$(MAKE) --no-print-directory fuzz T=60'
