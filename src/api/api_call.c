@@ -62,6 +62,8 @@ static void note_failure(struct run *r, enum err err)
     if (!err)
         return;
     r->has_failed = true;
+    call->status = 0; // half an answer is none
+    buf_consume(&call->body, buf_len(&call->body));
     if (call->problem.status)
         return;
     call->problem.status = http_status_of(err);
@@ -70,6 +72,16 @@ static void note_failure(struct run *r, enum err err)
         api_add_field(call, STR("Retry-After"), STR("1"));
     if (call->problem.status >= 500)
         log_error("at=api_call path=%s err=\"%s\"", call->x->route->path, err_text(err));
+}
+
+/* What was to be told could not be drawn: our fault, whatever it was. */
+static void note_unfinished(struct run *r, enum err err)
+{
+    if (!err)
+        return;
+    r->call.problem = (struct api_problem){0};
+    r->call.type = NULL;
+    note_failure(r, err == ERR_TOO_LARGE ? ERR_IO : err);
 }
 
 static struct str field_detail(const struct api_call *call, size_t i)
@@ -200,7 +212,7 @@ static void on_pool(struct io_job *job)
     }
     if (r->next == FINISH) {
         if (endpoint->finish)
-            note_failure(r, endpoint->finish(call));
+            note_unfinished(r, endpoint->finish(call));
         r->next = REPLY;
     }
 }
@@ -420,8 +432,13 @@ enum err api_answer(struct api_call *call, int status, cJSON *view)
 {
     enum err err = json_print(view, &call->body);
     cJSON_Delete(view);
+    if (err) { // half a document is none, and that it does not fit is our fault, not the client's
+        log_error("at=api_answer path=%s err=\"%s\"", call->x->route->path, err_text(err));
+        (void)api_refuse(call, 500, "internal");
+        return err;
+    }
     call->status = status;
-    return err;
+    return OK;
 }
 
 void api_unrouted(struct http_exchange *x, int status, void *ctx)

@@ -127,6 +127,15 @@ enum err civic_comment_create(struct store_tx *tx, const struct civic_actor *act
 }
 
 /* ---- lists ---- */
+/* An answer is text and HTML, both escaped: a list with this much text stays below 8 MiB. */
+enum { LIST_ROOM_BYTES = 768 * 1024, ITEM_BYTES = 256 };
+
+static void take_room(size_t *room, const struct civic_comment *c)
+{
+    size_t bytes = c->body.len + ITEM_BYTES;
+    *room = bytes < *room ? *room - bytes : 0;
+}
+
 static enum err prepare_list(struct store_tx *tx, enum civic_comment_sort sort,
                              struct store_stmt **st_out)
 {
@@ -152,7 +161,7 @@ static enum err read_page(struct store_tx *tx, int64_t viewer_id,
                           struct arena *a, struct civic_comment_list *list)
 {
     struct store_stmt *st = NULL;
-    size_t limit = (size_t)query->limit;
+    size_t limit = (size_t)query->limit, room = LIST_ROOM_BYTES;
     enum err err = prepare_list(tx, query->sort, &st);
     if (err)
         return err;
@@ -161,11 +170,13 @@ static enum err read_page(struct store_tx *tx, int64_t viewer_id,
     store_bind_int(st, 3, start.id);
     store_bind_int(st, 4, query->limit + 1);
     list->items = arena_alloc(a, limit * sizeof(*list->items));
-    while (!(err = store_step(st)) && list->count < limit)
-        read_row(st, a, &list->items[list->count++]);
-    if (!err) // one row more than asked: there is a next page
-        list->next =
-            civic_cursor_write((struct civic_cursor){start.order, 0, list->items[limit - 1].id}, a);
+    while (!(err = store_step(st)) && list->count < limit && room) {
+        read_row(st, a, &list->items[list->count]);
+        take_room(&room, &list->items[list->count++]);
+    }
+    if (!err) // one row more than asked or than there is room for: there is a next page
+        list->next = civic_cursor_write(
+            (struct civic_cursor){start.order, 0, list->items[list->count - 1].id}, a);
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
 }
@@ -183,20 +194,34 @@ static void append_replies(struct civic_comment_list *list, const struct civic_c
     }
 }
 
-static enum err read_replies(struct store_tx *tx, int64_t viewer_id, int64_t root_id,
-                             struct arena *a, struct civic_comment_list *out)
+/* A list of threads while it is read. */
+struct threads {
+    struct store_tx *tx;
+    int64_t viewer_id;
+    struct arena *arena;
+    size_t room;
+    struct civic_comment_list replies; // of the thread at hand
+    bool has_more;                     // than those
+};
+
+static enum err read_replies(struct threads *t, int64_t root_id)
 {
     struct store_stmt *st = NULL;
-    enum err err = store_prepare(tx, COLUMNS " WHERE c.root_id = $2 ORDER BY c.id LIMIT $3", &st);
+    struct civic_comment_list *out = &t->replies;
+    enum err err =
+        store_prepare(t->tx, COLUMNS " WHERE c.root_id = $2 ORDER BY c.id LIMIT $3", &st);
     if (err)
         return err;
-    store_bind_int(st, 1, viewer_id);
+    store_bind_int(st, 1, t->viewer_id);
     store_bind_int(st, 2, root_id);
-    store_bind_int(st, 3, CIVIC_COMMENT_MAX_REPLIES);
+    store_bind_int(st, 3, CIVIC_COMMENT_MAX_REPLIES + 1);
     out->count = 0;
-    while (out->count < CIVIC_COMMENT_MAX_REPLIES && !(err = store_step(st)))
-        read_row(st, a, &out->items[out->count++]);
+    while (!(err = store_step(st)) && out->count < CIVIC_COMMENT_MAX_REPLIES && t->room) {
+        read_row(st, t->arena, &out->items[out->count]);
+        take_room(&t->room, &out->items[out->count++]);
+    }
     store_finish(st);
+    t->has_more = !err;
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
@@ -220,28 +245,42 @@ static enum err count_rest(struct store_tx *tx, int64_t root_id, int64_t after_i
     return err;
 }
 
-static enum err add_replies(struct store_tx *tx, int64_t viewer_id, struct arena *a,
-                            struct civic_comment_list *list)
+static void append_thread(struct threads *t, struct civic_comment root,
+                          struct civic_comment_list *list, size_t *cap)
 {
-    struct civic_comment_list roots = *list, replies = {0};
-    replies.items = arena_alloc(a, CIVIC_COMMENT_MAX_REPLIES * sizeof(*replies.items));
-    size_t cap = roots.count;
-    list->count = 0;
+    size_t needed = list->count + 1 + t->replies.count;
+    if (needed > *cap) {
+        *cap = 2 * needed;
+        struct civic_comment *items = arena_alloc(t->arena, *cap * sizeof(*items));
+        if (list->count)
+            memcpy(items, list->items, list->count * sizeof(*items));
+        list->items = items;
+    }
+    list->items[list->count++] = root;
+    append_replies(list, t->replies.items, t->replies.count, root.id);
+}
+
+/* The first thread may be cut within, when it alone is too much; a later one is left to the next
+ * page then. */
+static enum err add_replies(struct threads *t, struct civic_comment_list *list)
+{
+    const struct civic_comment_list roots = *list;
+    size_t cap = 0;
+    t->replies.items = arena_alloc(t->arena, CIVIC_COMMENT_MAX_REPLIES * sizeof(*roots.items));
+    *list = (struct civic_comment_list){.next = roots.next};
     for (size_t i = 0; i < roots.count; i++) {
-        enum err err = read_replies(tx, viewer_id, roots.items[i].id, a, &replies);
+        take_room(&t->room, &roots.items[i]);
+        enum err err = read_replies(t, roots.items[i].id);
         if (err)
             return err;
-        if (list->items == roots.items || list->count + 1 + replies.count > cap) {
-            cap = 2 * (list->count + 1 + replies.count) + roots.count;
-            struct civic_comment *items = arena_alloc(a, cap * sizeof(*items));
-            if (list->count)
-                memcpy(items, list->items, list->count * sizeof(*items));
-            list->items = items;
+        if (i > 0 && !t->room) {
+            list->next =
+                civic_cursor_write((struct civic_cursor){'r', 0, roots.items[i - 1].id}, t->arena);
+            return OK;
         }
-        list->items[list->count++] = roots.items[i];
-        append_replies(list, replies.items, replies.count, roots.items[i].id);
-        if (replies.count == CIVIC_COMMENT_MAX_REPLIES)
-            err = count_rest(tx, roots.items[i].id, replies.items[replies.count - 1].id,
+        append_thread(t, roots.items[i], list, &cap);
+        if (t->has_more)
+            err = count_rest(t->tx, roots.items[i].id, t->replies.items[t->replies.count - 1].id,
                              &list->items[list->count - 1]);
         if (err)
             return err;
@@ -264,8 +303,9 @@ enum err civic_comment_list(struct store_tx *tx, const struct civic_actor *actor
     enum err err = civic_proposal_enter(tx, actor, query->proposal_id, CIVIC_READ, NULL, why_out);
     if (!err)
         err = read_page(tx, actor->id, query, start, a, out);
+    struct threads threads = {tx, actor->id, a, LIST_ROOM_BYTES, {0}, false};
     if (!err && query->sort == CIVIC_COMMENT_THREADS)
-        err = add_replies(tx, actor->id, a, out);
+        err = add_replies(&threads, out);
     return err;
 }
 

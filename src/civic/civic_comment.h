@@ -64,7 +64,9 @@ struct civic_comment_list {
     struct str next; // at == NULL: this is the last page
 };
 
-/* Errors of civic_proposal_enter for reading; ERR_INVALID "bad-cursor". */
+/* A list of much text ends before its limit, with next, and a long thread within, so that what is
+ * made of it stays below 8 MiB. Errors of civic_proposal_enter for reading; ERR_INVALID
+ * "bad-cursor". */
 MUST_USE enum err civic_comment_list(struct store_tx *tx, const struct civic_actor *actor,
                                      const struct civic_comment_query *query, struct arena *a,
                                      struct civic_comment_list *out, const char **why_out);

@@ -8,6 +8,10 @@
 
 enum { TOP_HEADING = 3, MAX_HEADING = 6 };
 
+/* What Markdown may make of a text: six times its length is what escaping makes of quotes alone.
+ * Deep quotes and links by reference make hundreds of times; a person needs neither. */
+enum { MAX_GROWTH = 6, MAX_MARKUP_BYTES = 1024, MAX_DEPTH = 40 };
+
 /* The levels, as written, of the headings that a next one may stand under. */
 struct outline {
     int levels[MAX_HEADING], depth;
@@ -159,13 +163,87 @@ static struct str mark_links(const char *html, struct arena *a)
     return out;
 }
 
+static size_t max_bytes(struct str text)
+{
+    return MAX_GROWTH * text.len + MAX_MARKUP_BYTES;
+}
+
+/* How a node counts: what is in it stands one deeper, its address is written out. */
+static bool nests(cmark_node *node)
+{
+    switch (cmark_node_get_type(node)) {
+    case CMARK_NODE_BLOCK_QUOTE:
+    case CMARK_NODE_LIST:
+    case CMARK_NODE_ITEM:
+    case CMARK_NODE_EMPH:
+    case CMARK_NODE_STRONG:
+    case CMARK_NODE_LINK:
+    case CMARK_NODE_IMAGE:
+        return true;
+    default: // cmark's enum: all other kinds hold no blocks
+        return false;
+    }
+}
+
+static size_t address_bytes(cmark_node *node)
+{
+    const char *url = cmark_node_get_url(node), *title = cmark_node_get_title(node);
+    return (url ? strlen(url) : 0) + (title ? strlen(title) : 0);
+}
+
+/* Found in the tree, before any memory is spent on the HTML. */
+static bool is_too_much(cmark_node *root, size_t max)
+{
+    int depth = 0;
+    size_t addresses = 0;
+    cmark_iter *iter = cmark_iter_new(root);
+    for (cmark_event_type event; (event = cmark_iter_next(iter)) != CMARK_EVENT_DONE;) {
+        cmark_node *node = cmark_iter_get_node(iter);
+        if (!nests(node))
+            continue;
+        depth += event == CMARK_EVENT_ENTER ? 1 : -1;
+        if (event == CMARK_EVENT_ENTER)
+            addresses += address_bytes(node);
+        if (depth > MAX_DEPTH || addresses > max)
+            break;
+    }
+    cmark_iter_free(iter);
+    return depth > 0 || addresses > max;
+}
+
+/* The text as it was typed. */
+static struct str draw_plain(struct str text, struct arena *a)
+{
+    cmark_node *root = cmark_node_new(CMARK_NODE_DOCUMENT);
+    cmark_node *paragraph = cmark_node_new(CMARK_NODE_PARAGRAPH);
+    CHECK(cmark_node_append_child(root, paragraph));
+    struct str rest = text;
+    while (rest.len) {
+        struct str line = str_cut(rest, '\n', &rest);
+        char *copy = str_dup(line);
+        CHECK(cmark_node_append_child(paragraph, new_text(copy)));
+        mem_free(copy);
+        if (rest.len)
+            CHECK(cmark_node_append_child(paragraph, cmark_node_new(CMARK_NODE_SOFTBREAK)));
+    }
+    char *html = cmark_render_html(root, CMARK_OPT_DEFAULT);
+    struct str out = arena_str(a, str_of(html));
+    free(html);
+    cmark_node_free(root);
+    return out;
+}
+
 struct str civic_markdown_html(struct str text, struct arena *a)
 {
     cmark_node *root = cmark_parse_document(text.at ? text.at : "", text.len, CMARK_OPT_DEFAULT);
+    if (is_too_much(root, max_bytes(text))) {
+        cmark_node_free(root);
+        return draw_plain(text, a);
+    }
     make_tree_safe(root);
     char *html = cmark_render_html(root, CMARK_OPT_DEFAULT);
     struct str out = mark_links(html, a);
     free(html);
     cmark_node_free(root);
-    return out;
+    return out.len > max_bytes(text) ? draw_plain(text, a) : out;
 }

@@ -329,6 +329,30 @@ test('comments come newest or oldest first, or in threads', async () => {
     assert.equal(next.items[0].id, reply.id, 'what comes meanwhile does not move the next page');
 });
 
+test('a discussion of very long comments comes whole, in answers of bounded size', async () => {
+    const { id } = await newProposal();
+    const root = await newComment(id, '😀'.repeat(4000));
+    for (const body of ['>'.repeat(4000), `[a]: http://a.ua/${'x'.repeat(1000)}\n\n${'[a] '.repeat(700)}`]) {
+        const c = await newComment(id, body);
+        assert.ok(c.body_html.length <= 6 * body.length + 1024, `${c.body_html.length} bytes of HTML`);
+    }
+    await Promise.all(Array.from({ length: 130 }, (_, i) =>
+        newComment(id, '"😀'.repeat(2000), petro, i % 2 ? { parent_id: root.id } : {})));
+    for (const [sort, expected] of [['new', 133], ['old', 133], ['threads', 68]]) {
+        const seen = new Set();
+        let next = '', largest = 0;
+        do {
+            const r = await get(`/api/v1/proposals/${id}/comments?sort=${sort}&limit=100${next && `&cursor=${next}`}`);
+            assert.equal(r.status, 200, r.text.slice(0, 200));
+            for (const c of r.json.items) if (sort !== 'threads' || c.depth === 1) seen.add(c.id);
+            largest = Math.max(largest, r.text.length);
+            next = r.json.next;
+        } while (next);
+        assert.equal(seen.size, expected, `all in order ${sort}`);
+        assert.ok(largest < 8 << 20, `${largest} characters`);
+    }
+});
+
 test('bodies that are no comment are refused with the right status', async () => {
     const path = `/api/v1/proposals/${proposal.id}/comments`;
     const before = (await get(`/api/v1/proposals/${proposal.id}`)).json.comment_count;

@@ -140,6 +140,63 @@ TEST(civic_comment_list_gives_each_once_in_every_order)
     test_civic_end(&c);
 }
 
+static int64_t add_long(struct test_civic *c, int64_t proposal_id, int64_t parent_id)
+{
+    static char body[16000];
+    struct test_civic_comment w = {
+        .actor = c->user,
+        .new = {.proposal_id = proposal_id, .parent_id = parent_id, .body = {body, sizeof(body)}},
+    };
+    memset(body, 'a', sizeof(body));
+    EXPECT_EQ(store_write_wait(c->t.store, test_civic_comment_fn, &w), OK);
+    return w.made.id;
+}
+
+static void list_page(struct test_civic *c, struct listing *l)
+{
+    EXPECT_EQ(store_read(c->t.store, listing_fn, l), OK);
+    size_t bytes = 0;
+    for (size_t i = 0; i < l->out.count; i++)
+        bytes += l->out.items[i].body.len;
+    EXPECT(bytes <= 800 * 1024);
+}
+
+TEST(civic_comment_list_of_much_text_comes_in_more_pages)
+{
+    struct test_civic c;
+    int64_t ids[64];
+    test_civic_begin(&c);
+    int64_t p = test_civic_proposal(&c, false);
+    for (int i = 0; i < 60; i++)
+        add_long(&c, p, 0);
+    struct listing l = {c.author, {p, CIVIC_COMMENT_NEW, {0}, 100}, {0}, &c.arena, NULL};
+    list_page(&c, &l);
+    EXPECT(l.out.count > 40 && l.out.count < 60 && l.out.next.at);
+    EXPECT_EQ(walk(&c, p, CIVIC_COMMENT_NEW, 100, ids), 60);
+    EXPECT_EQ(walk(&c, p, CIVIC_COMMENT_OLD, 100, ids), 60);
+    EXPECT_EQ(walk(&c, p, CIVIC_COMMENT_THREADS, 100, ids), 60);
+    test_civic_end(&c);
+}
+
+TEST(civic_comment_list_cuts_a_thread_of_much_text_and_tells)
+{
+    struct test_civic c;
+    test_civic_begin(&c);
+    int64_t p = test_civic_proposal(&c, false);
+    int64_t root = add_long(&c, p, 0), above = add(&c, p, 0);
+    for (int i = 0; i < 60; i++)
+        add_long(&c, p, root);
+    struct listing l = {c.author, {p, CIVIC_COMMENT_THREADS, {0}, 100}, {0}, &c.arena, NULL};
+    list_page(&c, &l); // the long thread would not be whole here
+    EXPECT_EQ(l.out.count, 1);
+    EXPECT_EQ(l.out.items[0].id, above);
+    l.query.cursor = l.out.next;
+    list_page(&c, &l);
+    EXPECT(l.out.count > 40 && l.out.count < 61 && !l.out.next.at);
+    EXPECT_EQ(l.out.items[l.out.count - 1].more_replies, 61 - (int64_t)l.out.count);
+    test_civic_end(&c);
+}
+
 TEST(civic_comment_list_reads_by_indexes)
 {
     struct test_civic c;

@@ -1,4 +1,7 @@
 #include "civic/civic_markdown.h"
+
+#include <stdio.h>
+
 #include "test.h"
 
 static void expect_html(const char *text, const char *html)
@@ -67,5 +70,38 @@ TEST(civic_markdown_survives_deep_nesting)
     EXPECT(civic_markdown_html((struct str){text, sizeof(text)}, &a).len > 0);
     memset(text, '[', sizeof(text));
     EXPECT(civic_markdown_html((struct str){text, sizeof(text)}, &a).len > 0);
+    arena_done(&a);
+}
+
+TEST(civic_markdown_grows_no_text_beyond_bounds)
+{
+    static const char *const parts[] = {">",       "- ",  "> a\n\n", "\"",
+                                        "*a **b ", "[a]", "1. a\n",  "`"};
+    struct arena a;
+    char text[4001];
+    arena_init(&a);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        size_t part = strlen(parts[i]), len = 0;
+        if (parts[i][0] == '[') // an address that is written out for each link
+            len = (size_t)snprintf(text, sizeof(text), "[a]: http://a.ua/%01000d\n\n", 1);
+        for (; len + part < sizeof(text); len += part)
+            memcpy(text + len, parts[i], part);
+        struct str html = civic_markdown_html((struct str){text, len}, &a);
+        EXPECT(html.len <= 6 * len + 1024);
+    }
+    arena_done(&a);
+}
+
+TEST(civic_markdown_shows_what_is_too_deep_as_it_was_typed)
+{
+    struct arena a;
+    char text[64];
+    arena_init(&a);
+    memset(text, '>', 60);
+    memcpy(text + 60, "<b>", 4);
+    struct str html = civic_markdown_html(str_of(text), &a);
+    EXPECT(str_starts(html, STR("<p>&gt;&gt;")));
+    EXPECT(str_starts((struct str){html.at + html.len - 14, 14}, STR("&lt;b&gt;</p>\n")));
+    EXPECT(str_starts(civic_markdown_html(STR("> > > a"), &a), STR("<blockquote>")));
     arena_done(&a);
 }
