@@ -108,6 +108,42 @@ static enum err read_voting(struct store_tx *tx, int64_t viewer_id, int64_t id, 
     return err;
 }
 
+/* Only the newest are looked at, so that the order costs the same however many there are. */
+#define LIST_SQL                                                                                   \
+    "SELECT v.id, v.proposal_id, v.title, v.text, v.opens_at_ms, v.closes_at_ms, v.voters,"        \
+    " p.is_members_only FROM (SELECT * FROM voting ORDER BY id DESC LIMIT 100) v"                  \
+    " JOIN proposal p ON p.id = v.proposal_id WHERE p.is_members_only <= $1"                       \
+    " ORDER BY v.closes_at_ms <= $2, v.opens_at_ms > $2, abs(v.closes_at_ms - $2), v.id LIMIT $3"
+
+enum err civic_voting_list(struct store_tx *tx, const struct civic_actor *actor, size_t max,
+                           struct arena *a, struct civic_voting_list *out)
+{
+    struct store_stmt *st = NULL;
+    enum err err = store_prepare(tx, LIST_SQL, &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, civic_policy_allows(actor->role, CIVIC_READ, true));
+    store_bind_int(st, 2, store_now_ms(tx));
+    store_bind_int(st, 3, (int64_t)max);
+    *out = (struct civic_voting_list){arena_alloc(a, max * sizeof(*out->items)), 0};
+    while (out->count < max && !(err = store_step(st))) {
+        int64_t opens_at_ms = store_column_int(st, 4), closes_at_ms = store_column_int(st, 5);
+        out->items[out->count++] = (struct civic_voting){
+            .id = store_column_int(st, 0),
+            .proposal_id = store_column_int(st, 1),
+            .title = civic_row_text(st, 2, a),
+            .text = civic_row_text(st, 3, a),
+            .opens_at_ms = opens_at_ms,
+            .closes_at_ms = closes_at_ms,
+            .voters = store_column_int(st, 6),
+            .is_members_only = store_column_int(st, 7) != 0,
+            .state = state_at(store_now_ms(tx), opens_at_ms, closes_at_ms),
+        };
+    }
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 static enum err read_options(struct store_tx *tx, struct arena *a, struct civic_voting *v)
 {
     struct store_stmt *st = NULL;

@@ -49,6 +49,17 @@ MUST_USE enum err civic_voting_create(struct store_tx *tx, const struct civic_vo
 MUST_USE enum err civic_voting_get(struct store_tx *tx, const struct civic_actor *actor, int64_t id,
                                    struct arena *a, struct civic_voting *out, const char **why_out);
 
+struct civic_voting_list {
+    struct civic_voting *items; // without options and ballot
+    size_t count;
+};
+
+/* Up to max (1 to CIVIC_MAX_LIMIT) of the newest votings that the actor may see: what is open
+ * first, the one that closes soonest at the top; then what is still to open; then what is closed.
+ */
+MUST_USE enum err civic_voting_list(struct store_tx *tx, const struct civic_actor *actor,
+                                    size_t max, struct arena *a, struct civic_voting_list *out);
+
 /* For jobs: reads without asking who may. ERR_NOT_FOUND. */
 MUST_USE enum err civic_voting_find(struct store_tx *tx, int64_t id, struct arena *a,
                                     struct civic_voting *out);

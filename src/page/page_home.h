@@ -1,4 +1,4 @@
-/* page_home.h -- the front page: what is new, what has most signatures. */
+/* page_home.h -- the front page: what is voted on, what is new, what has most signatures. */
 #ifndef PAGE_HOME_H
 #define PAGE_HOME_H
 

@@ -67,7 +67,7 @@ test('a device that loses its network says offline', async () => {
     await b.page.goto('/');
     await live(b.page);
     await b.context.setOffline(true);
-    await shows(b.page, STATUS, /^Offline\. The page is as it was at \d\d:\d\d$/);
+    await shows(b.page, STATUS, /^Offline\. Data as of \d\d:\d\d$/);
     await b.context.setOffline(false);
     await live(b.page);
     await b.close();

@@ -273,6 +273,18 @@ test('someone casts a ballot and changes it', async () => {
     assert.match((await visitor.get('/votings/1')).html, new RegExp(`value="${options[1]}" required checked`));
 });
 
+test('the front page leads to the votings, those that are open first', async () => {
+    const { html } = await new Visitor().get('/');
+    const list = html.slice(html.indexOf('id="votings"')).split('</section>')[0];
+    const links = [...list.matchAll(/href="([^"]+)"/g)].map((m) => decode(m[1]));
+    assert.ok(links.length > 0);
+    const states = [];
+    for (const link of links) states.push((await api(server.url, 'GET', `/api/v1${link}`)).json.state);
+    assert.equal(states[0], 'open');
+    const order = { open: 0, scheduled: 1, closed: 2 };
+    assert.deepEqual(states, [...states].sort((a, b) => order[a] - order[b]));
+});
+
 test('a refused form comes back with what was typed and a sentence', async () => {
     const visitor = await member('uk');
     const path = await openProposal();
@@ -287,7 +299,7 @@ test('a refused form comes back with what was typed and a sentence', async () =>
     const tooLong = await visitor.submit(page, `${path}/comments`, { body: long });
     assert.equal(tooLong.status, 422);
     assert.ok(tooLong.html.includes(long.trim().slice(0, 3000)), 'the text is not lost');
-    assert.match(tooLong.html, /щонайбільше 4\u00a0000 знаків/);
+    assert.match(tooLong.html, /Забагато знаків: щонайбільше 4\u00a0000\./);
 
     const nobody = await visitor.submit(page, `${path}/comments`, { body: 'відповідь', parent_id: '999999' });
     assert.equal(nobody.status, 422);
