@@ -1,8 +1,12 @@
 // The main story: two people look at the same thing, one acts, the other sees it without a reload.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newUser, startServer } from '../integration/lib.mjs';
 import { aProposal, aVoting, api, launch, live, reader, shows, until } from './lib.mjs';
+
+const REST_MS = 900; // a control that has just changed takes no press for a moment
 
 let server, browser, anna, borys;
 
@@ -126,8 +130,65 @@ test('signatures count in the other window, and the signer’s button says recor
     await shows(a.page, '[data-count="support"]', /^1$/);
     await shows(b.page, '[data-count="support"]', /^1$/);
     assert.ok(await a.page.evaluate(() => document.activeElement.closest('[data-form="support"]') !== null), 'focus stays on the button');
+    await a.page.waitForTimeout(REST_MS);
     await a.page.click('form[data-form="support"] button');
     await shows(b.page, '[data-count="support"]', /^0$/);
+    await close();
+});
+
+test('the second tap of a double tap and a held Enter take nothing back', async () => {
+    const proposal = await aProposal(server.url, borys);
+    await say(proposal, 'Думка.');
+    const { page, close } = await reader(browser, server, { user: anna });
+    await page.goto(proposal.path);
+    await live(page);
+    await page.focus('form[data-form="support"] button');
+    await page.keyboard.down('Enter');
+    await page.waitForSelector('[data-supported]');
+    for (let i = 0; i < 3; i++) await page.keyboard.down('Enter'); // held
+    await page.keyboard.up('Enter');
+    await page.locator('.comment form.votes button').first().dblclick();
+    const standing = async () => (await api(server.url, 'GET', `/api/v1${proposal.path}`)).json.support_count;
+    await until(async () => {
+        const { json } = await api(server.url, 'GET', `/api/v1${proposal.path}/comments`);
+        return json.items[0].up === 1;
+    }, 'the vote to be counted');
+    assert.equal(await page.locator('.comment form.votes button').first().getAttribute('aria-pressed'), 'true');
+    assert.equal(await standing(), 1);
+    await page.reload();
+    await page.waitForSelector('[data-supported]');
+    await close();
+});
+
+/** Changes times in the data of the running server. */
+const setTime = (table, column, id, ms) => {
+    const change = `PRAGMA busy_timeout = 5000; UPDATE ${table} SET ${column} = ${ms} WHERE id = ${id}`;
+    const { status, stderr } = spawnSync('sqlite3', [join(server.dataDir, 'viche.db'), change], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+};
+
+test('a signature that comes too late says so, and the page shows that time is over', async () => {
+    const proposal = await aProposal(server.url, borys);
+    const { page, close } = await reader(browser, server, { user: anna });
+    await page.goto(proposal.path);
+    await live(page);
+    setTime('proposal', 'deadline_at_ms', proposal.id, Date.now() - 1000);
+    await page.click('form[data-form="support"] button');
+    await shows(page, '[data-support] + .problem', /./);
+    await shows(page, '[data-support]', /no longer collected/);
+    await shows(page, '.title-block .state', /Collection ended/);
+    assert.equal(await page.locator('form.composer').count(), 0);
+    await close();
+});
+
+test('an open page notices its deadline by itself', async () => {
+    const proposal = await aProposal(server.url, borys);
+    setTime('proposal', 'deadline_at_ms', proposal.id, Date.now() + 8000);
+    const { page, close } = await reader(browser, server, { user: anna });
+    await page.goto(proposal.path);
+    await live(page);
+    await page.waitForSelector('form[data-form="support"]');
+    await shows(page, '[data-support]', /no longer collected/, 30_000);
     await close();
 });
 
@@ -255,4 +316,20 @@ test('what the browser draws is what the server draws', async () => {
     await a.page.reload();
     assert.deepEqual(votingByBrowser, await html(a.page, '[data-ballot]', '[data-results]'));
     await a.close();
+});
+
+test('a vote that comes too late says that it is not counted', async () => {
+    const voting = await aVoting(server.url);
+    const { page, close } = await reader(browser, server, { user: borys });
+    await page.goto(voting.path);
+    await live(page);
+    await page.locator('.choice input').first().check();
+    setTime('voting', 'closes_at_ms', voting.id, Date.now() - 1000);
+    await page.click('form[data-form="ballot"] button');
+    await shows(page, '[data-ballot] + .problem', /not counted/);
+    assert.equal(await page.locator('.problem:focus').count(), 1, 'focus is at the reason');
+    await shows(page, '[data-ballot]', /closed/);
+    await shows(page, '.byline', /^Closed /);
+    assert.equal(await page.locator('.byline .left').isVisible(), false);
+    await close();
 });

@@ -147,6 +147,17 @@ export class Composer {
         if (comment.client_id) this.failed.delete(comment.client_id);
     }
 
+    /** The discussion is closed: an empty composer goes; a text that is being written stays, to be copied. */
+    close(): void {
+        const form = this.thread.page.querySelector<HTMLFormElement>(`${FORM}.composer`);
+        if (!form) return;
+        const note = elementFrom('<p class="note"></p>');
+        note.textContent = text('comment.closed');
+        form.before(note);
+        if (textarea(form).value.trim()) form.querySelector('button')!.disabled = true;
+        else form.remove();
+    }
+
     private onClick(event: Event): void {
         const button = event.target instanceof Element ? event.target.closest('button') : null;
         const message = button ? this.thread.pendingOf(button) : undefined;

@@ -2,7 +2,7 @@
 // votes and the counts. An id counts once, however often it is heard.
 
 import { call, problemFrom } from './api';
-import type { Comment, List, Proposal } from './data';
+import type { Comment, List } from './data';
 import { whenRunning } from './pause';
 import type { Support } from './support';
 import type { Thread } from './thread';
@@ -45,9 +45,8 @@ export class Discussion {
     /** Fetches what events may have been missed: numbers, new comments, votes of the newest. */
     async refresh(): Promise<void> {
         try {
-            const proposal = await call<Proposal>('GET', `/proposals/${this.proposalId}`);
+            const proposal = await this.support.refresh();
             const hasNew = proposal.comment_count !== this.support.commentCount;
-            this.support.show({ support_count: proposal.support_count, state: proposal.state });
             if (hasNew) await this.fetchMissed();
             this.support.countComments(proposal.comment_count);
         } catch (error) {

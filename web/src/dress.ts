@@ -2,12 +2,12 @@
 // server adds in page_dress.c. Both must come to the same HTML.
 
 import type { Comment, Notification, PageData, Proposal, Voting } from './data';
-import { ago, exact, left } from './times';
+import { ago, exact, isUrgent, left } from './times';
 import { number, plural, text } from './words';
 
-const URGENT_MS = 48 * 3_600_000;
 const MAX_DEPTH = 3;
 const PATTERNS = 6;
+const LAST_MARK = 99.4; // of a mark that is 0.6 wide
 
 export interface CommentExtra {
     is_sending?: boolean;
@@ -49,7 +49,6 @@ export function dressProposal(proposal: Proposal, data: PageData, date: string):
     const count = proposal.support_count;
     const threshold = Math.max(1, proposal.threshold);
     const whole = Math.max(count, threshold);
-    const rest = Date.parse(proposal.deadline_at) - Date.now();
     const isClosed = proposal.state === 'closed';
     return {
         ...proposal,
@@ -61,11 +60,11 @@ export function dressProposal(proposal: Proposal, data: PageData, date: string):
         threshold_text: number(threshold),
         percent_text: withSign(percent(count, threshold)),
         bar: percent(count, whole),
-        mark: percent(threshold, whole),
+        mark: Math.min(LAST_MARK, percent(threshold, whole)),
         missing_text: count < threshold ? plural('support.missing', threshold - count) : text('support.enough'),
         is_enough: count >= threshold,
         left_text: isClosed ? '' : left(proposal.deadline_at),
-        is_urgent: !isClosed && rest < URGENT_MS,
+        is_urgent: !isClosed && isUrgent(proposal.deadline_at),
         deadline_date: date,
         can_sign: !isClosed,
         is_closed: isClosed,

@@ -21,6 +21,7 @@ async function run(handler: Handler, form: HTMLFormElement, submitter: HTMLButto
 }
 
 export function startForms(): void {
+    document.addEventListener('keydown', ignoreHeldEnter);
     document.addEventListener('submit', (event) => {
         const form = event.target;
         if (!(form instanceof HTMLFormElement) || form.dataset.plain !== undefined) return;
@@ -57,4 +58,23 @@ export function busy(button: HTMLElement | null, words: string): () => void {
 
 export function isBusy(form: HTMLFormElement): boolean {
     return form.querySelector('[aria-busy="true"]') !== null;
+}
+
+// A control that has just changed under the finger (Sign became Withdraw) takes no press for a moment: it
+// would be the second one of a double tap, meant for what stood there before.
+const REST_MS = 800;
+const restingSince = new WeakMap<Element, number>();
+
+export function rest(control: Element): void {
+    restingSince.set(control, performance.now());
+}
+
+export function isResting(control: Element): boolean {
+    return performance.now() - (restingSince.get(control) ?? -Infinity) < REST_MS;
+}
+
+/** A held Enter presses a button many times; only the first one is meant. */
+function ignoreHeldEnter(event: KeyboardEvent): void {
+    if (event.key !== 'Enter' || !event.repeat || !(event.target instanceof HTMLButtonElement)) return;
+    if (event.target.form) event.preventDefault();
 }

@@ -15,6 +15,7 @@ import { startForms } from './forms';
 import { Live, type LiveState } from './live';
 import { startPause } from './pause';
 import { Discussion } from './discussion';
+import { settleUnanswered } from './problem';
 import { setStatus, showStatus, signalArrival } from './status';
 import { Support } from './support';
 import { Thread } from './thread';
@@ -28,7 +29,7 @@ function startProposal(page: HTMLElement, data: PageData, live: Live, listeners:
     if (!data.proposal) return;
     const thread = new Thread(page, data);
     const votes = new CommentVotes(thread);
-    const support = new Support(page, { ...data, proposal: data.proposal });
+    const support = new Support(page, { ...data, proposal: data.proposal }, () => composer.close());
     const discussion = new Discussion(data.proposal.id, thread, votes, support);
     const composer = new Composer(thread, (comment) => discussion.count(comment));
     listeners.push((state) => state === 'live' && composer.retryUnanswered());
@@ -78,7 +79,7 @@ function start(): void {
     useLang(data.lang);
     startPause(showStatus);
     startTimes();
-    const listeners: StateListener[] = [setStatus];
+    const listeners: StateListener[] = [setStatus, (state) => state === 'live' && settleUnanswered()];
     const live = new Live(data.pusher.key, (state) => listeners.forEach((listener) => listener(state)));
     const page = document.querySelector<HTMLElement>('main[data-channel]');
     if (page?.dataset.page === 'proposal') startProposal(page, data, live, listeners);

@@ -20,8 +20,9 @@ export function loginUrl(problem: Problem, hash = ''): string | null {
     return `/login?next=${encodeURIComponent(location.pathname + location.search + hash)}`;
 }
 
-/** Puts the problem after the element, in the place of an earlier one. */
-export function complain(beside: Element, problem: Problem): void {
+/** Puts the problem after the element, in the place of an earlier one; gives the note. Beside what is drawn
+ * again, not inside. */
+export function complain(beside: Element, problem: Problem): HTMLElement {
     settle(beside);
     const view = {
         title: problem.title || text('form.problem'),
@@ -30,7 +31,14 @@ export function complain(beside: Element, problem: Problem): void {
     };
     const note = elementFrom(render('problem', { problem: view }));
     note.removeAttribute('id');
+    if (problem.status === 0) note.dataset.unanswered = '';
     beside.after(note);
+    return note;
+}
+
+/** After the connection is back: that the server did not answer is over. */
+export function settleUnanswered(): void {
+    for (const note of document.querySelectorAll('.problem[data-unanswered]')) note.remove();
 }
 
 /** Takes the problem after the element away. */

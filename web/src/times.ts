@@ -49,12 +49,26 @@ export function left(iso: string, now = Date.now()): string {
     return plural('time.left_days', Math.floor(rest / DAY));
 }
 
-/** Draws the relative times of comments and notifications again, each minute. */
+const URGENT_MS = 48 * HOUR;
+
+/** Whether so little time is left that the page says so. */
+export function isUrgent(iso: string): boolean {
+    return Date.parse(iso) - Date.now() < URGENT_MS;
+}
+
+function drawTimes(): void {
+    const put = (place: HTMLElement, words: string): void => {
+        if (place.textContent !== words) place.textContent = words;
+    };
+    for (const time of document.querySelectorAll<HTMLTimeElement>('time[datetime][title]')) put(time, ago(time.dateTime));
+    for (const place of document.querySelectorAll<HTMLElement>('[data-until]')) {
+        const until = place.dataset.until ?? '';
+        put(place, left(until));
+        place.classList.toggle('is-urgent', isUrgent(until));
+    }
+}
+
+/** Draws the times of comments and notifications, and those that are left, again each minute. */
 export function startTimes(): void {
-    setInterval(() => {
-        for (const time of document.querySelectorAll<HTMLTimeElement>('time[datetime][title]')) {
-            const words = ago(time.dateTime);
-            if (time.textContent !== words) time.textContent = words;
-        }
-    }, MINUTE);
+    setInterval(drawTimes, MINUTE);
 }

@@ -1,7 +1,7 @@
 // For and against a comment: a reversible toggle, so it shows at once and is taken back when refused.
 
 import { call, problemFrom } from './api';
-import { handleForm } from './forms';
+import { handleForm, isResting, rest } from './forms';
 import { complain, settle } from './problem';
 import type { Thread } from './thread';
 import { number, plural } from './words';
@@ -64,7 +64,7 @@ export class CommentVotes {
     private readonly running = new Map<number, { wanted: number; heard: Votes | null }>();
 
     constructor(private readonly thread: Thread) {
-        handleForm('comment-vote', (form, button) => this.press(form, Number(button?.value ?? 0)));
+        handleForm('comment-vote', (form, button) => this.press(form, button));
     }
 
     /** New counts from an event or a refresh. */
@@ -75,12 +75,15 @@ export class CommentVotes {
         else if (article) write(article, { ...read(article), up: votes.up, down: votes.down });
     }
 
-    private async press(form: HTMLFormElement, vote: number): Promise<void> {
+    private async press(form: HTMLFormElement, button: HTMLButtonElement | null): Promise<void> {
+        if (button && isResting(button)) return;
+        const vote = Number(button?.value ?? 0);
         const article = form.closest<HTMLElement>('[data-comment]');
         const id = Number(article?.dataset.comment);
         if (!article || !id) throw new Error('a vote outside a comment');
         const before = read(article);
         write(article, after(before, vote));
+        if (button) rest(button);
         const running = this.running.get(id);
         if (running) running.wanted = vote;
         else await this.send(article, form, id, before, vote);
