@@ -10,7 +10,7 @@
     "SELECT p.id, p.author_id, a.name, p.title, p.summary, p.threshold, p.support_count,"          \
     " p.comment_count, p.created_at_ms, p.deadline_at_ms, p.reached_at_ms, p.is_members_only,"     \
     " (SELECT id FROM voting WHERE proposal_id = p.id),"                                           \
-    " EXISTS (SELECT 1 FROM support WHERE proposal_id = p.id AND user_id = $1),"                   \
+    " (SELECT number FROM support WHERE proposal_id = p.id AND user_id = $1),"                     \
     " EXISTS (SELECT 1 FROM follow WHERE proposal_id = p.id AND user_id = $1)"
 #define FROM " FROM proposal p JOIN account a ON a.id = p.author_id"
 
@@ -32,7 +32,7 @@ static void read_row(struct store_tx *tx, struct store_stmt *st, struct arena *a
             civic_proposal_state_at(store_now_ms(tx), deadline_at_ms, store_column_int(st, 10)),
         .is_members_only = store_column_int(st, 11) != 0,
         .voting_id = store_column_int(st, 12),
-        .has_supported = store_column_int(st, 13) != 0,
+        .support_number = store_column_int(st, 13),
         .is_following = store_column_int(st, 14) != 0,
     };
 }

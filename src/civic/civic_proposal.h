@@ -25,8 +25,9 @@ struct civic_proposal {
     int64_t support_count, threshold, comment_count;
     int64_t created_at_ms, deadline_at_ms;
     bool is_members_only;
-    int64_t voting_id;                // 0: none
-    bool has_supported, is_following; // by the actor who asked
+    int64_t voting_id;      // 0: none
+    int64_t support_number; // of the signature of the actor who asked; 0: none
+    bool is_following;      // by that actor
 };
 
 struct civic_proposal_new {

@@ -83,7 +83,8 @@ cJSON *civic_view_proposal(const struct civic_proposal *p, const struct civic_ac
     add_id(o, "voting_id", p->voting_id);
     cJSON *viewer = add_viewer(o, actor);
     if (viewer) {
-        cJSON_AddBoolToObject(viewer, "has_supported", p->has_supported);
+        cJSON_AddBoolToObject(viewer, "has_supported", p->support_number > 0);
+        add_id(viewer, "support_number", p->support_number);
         cJSON_AddBoolToObject(viewer, "is_following", p->is_following);
     }
     return o;

@@ -145,6 +145,10 @@ void page_dress_proposal(const struct page_dress *d, cJSON *proposal)
     add_plural(d, proposal, "comments_text", STR("proposal.comments"), comments);
     cJSON_AddBoolToObject(proposal, "can_sign", !is_closed);
     cJSON_AddBoolToObject(proposal, "has_supported", page_json_is(viewer, "has_supported"));
+    int64_t number = page_json_int(viewer, "support_number");
+    const struct str pair[2] = {STR("number"), locale_number(d->lang, number, d->arena)};
+    if (number)
+        add_format(d, proposal, "signed_text", STR("support.signed_number"), pair);
     cJSON_AddBoolToObject(proposal, "is_following", page_json_is(viewer, "is_following"));
 }
 

@@ -27,8 +27,10 @@
  * larger of count and threshold is_enough           support_count >= threshold missing_text plural
  * support.missing of what is missing, or support.enough left_text           time left until
  * deadline_at; "" when closed is_urgent           not closed and less than 48 h left deadline_date
- * the date; deadline_text: proposal.deadline or .deadline_was with it date_text           the date
- * of created_at can_sign            not closed has_supported, is_following      from viewer voting
+ * the date deadline_text       proposal.deadline or .deadline_was with it date_text           the
+ * date of created_at can_sign            not closed has_supported, is_following   from viewer
+ *     signed_text         support.signed_number, when viewer.support_number is known
+ * voting
  *     url, is_scheduled, is_open, is_closed, state_text
  *     voters_text         plural voting.voters
  *     when_text           voting.opens, .closes or .closed_at with the exact time

@@ -3,6 +3,7 @@
 #include "page/page_account.h"
 #include "page/page_comment.h"
 #include "page/page_draw.h"
+#include "page/page_form.h"
 #include "page/page_home.h"
 #include "page/page_notification.h"
 #include "page/page_problem.h"
@@ -14,9 +15,28 @@
 enum {
     MAX_BUTTON_BYTES = 4 * 1024,
     MAX_ACCOUNT_BYTES = 16 * 1024,
-    MAX_COMMENT_BYTES = 64 * 1024,
-    MAX_PROPOSAL_BYTES = 256 * 1024,
+    MAX_COMMENT_BYTES = 512 * 1024, // more than may be written: too long a text comes back
+    MAX_PROPOSAL_BYTES = 1024 * 1024,
 };
+
+/* The address of a form, opened as a page (a reload after a refusal): the page it stands on, which
+ * is one step up. */
+static enum err decode_form_address(struct api_call *call)
+{
+    enum err err = page_draw_ask(call, &page_problem_kind);
+    if (err)
+        return err;
+    struct str path = call->x->req.path;
+    while (path.len > 1 && path.at[path.len - 1] != '/')
+        path.len--;
+    if (path.len > 1)
+        path.len--; // the slash
+    page_draw_asked(call)->location = page_form_safe_path(path);
+    return OK;
+}
+
+static const struct api_endpoint form_address = {
+    .decode = decode_form_address, .read = page_draw_read, .finish = page_draw_finish};
 
 /* What the address of a page shows, for the cache; id from the path. */
 static bool find_subject(const struct http_exchange *x, enum page_subject *subject, int64_t *id)
@@ -70,6 +90,12 @@ const struct http_route page_routes_table[] = {
     {HTTP_GET,  "/proposals/new",             api_handle, &page_proposals_get_new,     0},
     {HTTP_POST, "/proposals",                 api_handle, &page_proposals_post,        MAX_PROPOSAL_BYTES},
     {HTTP_GET,  "/proposals/{id}",            get_public, &page_proposal_get,          0},
+    {HTTP_GET,  "/proposals/{id}/support",    api_handle, &form_address,               0},
+    {HTTP_GET,  "/proposals/{id}/follow",     api_handle, &form_address,               0},
+    {HTTP_GET,  "/proposals/{id}/comments",   api_handle, &form_address,               0},
+    {HTTP_GET,  "/comments/{id}/vote",        api_handle, &form_address,               0},
+    {HTTP_GET,  "/votings/{id}/ballot",       api_handle, &form_address,               0},
+    {HTTP_GET,  "/notifications/read",        api_handle, &form_address,               0},
     {HTTP_POST, "/proposals/{id}/support",    api_handle, &page_proposal_post_support, MAX_BUTTON_BYTES},
     {HTTP_POST, "/proposals/{id}/follow",     api_handle, &page_proposal_post_follow,  MAX_BUTTON_BYTES},
     {HTTP_POST, "/proposals/{id}/comments",   api_handle, &page_comment_post,          MAX_COMMENT_BYTES},
@@ -110,7 +136,15 @@ static enum err read_not_allowed(struct store_tx *tx, struct api_call *call)
     return err ? err : api_refuse(call, 405, "method-not-allowed");
 }
 
+static enum err read_too_large(struct store_tx *tx, struct api_call *call)
+{
+    enum err err = page_draw_read(tx, call);
+    return err ? err : api_refuse(call, 413, "content-too-large");
+}
+
 const struct api_endpoint page_routes_not_found = {
     .decode = decode_unrouted, .read = read_not_found, .finish = page_draw_finish};
 const struct api_endpoint page_routes_not_allowed = {
     .decode = decode_unrouted, .read = read_not_allowed, .finish = page_draw_finish};
+const struct api_endpoint page_routes_too_large = {
+    .decode = decode_unrouted, .read = read_too_large, .finish = page_draw_finish};

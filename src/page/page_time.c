@@ -67,7 +67,7 @@ static struct str format(enum locale_lang lang, struct str key, const struct tm 
         STR("day"),   arena_printf(a, "%d", tm->tm_mday),
         STR("month"), locale_text(lang, month),
         STR("year"),  arena_printf(a, "%d", tm->tm_year + 1900),
-        STR("time"),  arena_printf(a, "%02d:%02d", tm->tm_hour, tm->tm_min),
+        STR("time"),  arena_printf(a, "%02d:%02d %s", tm->tm_hour, tm->tm_min, tm->tm_zone),
         {0},
     };
     return locale_format(lang, key, a, pairs);

@@ -1,5 +1,5 @@
 /* page_time.h -- times in words, in the reader's language. Dates are in the server's time zone
- * (TZ). Any thread.
+ * (TZ), which stands beside the time of day. Any thread.
  *
  *     ago    < 45 s (and the future)  "just now"      left   <= 0      "time is up"
  *            < 60 min                 minutes                < 1 min   "less than a minute left"
@@ -22,7 +22,7 @@ struct str page_time_ago(enum locale_lang lang, int64_t now_ms, int64_t then_ms,
 struct str page_time_left(enum locale_lang lang, int64_t now_ms, int64_t until_ms, struct arena *a);
 /* "25 November 2026" */
 struct str page_time_date(enum locale_lang lang, int64_t ms, struct arena *a);
-/* "25 November 2026, 14:30" */
+/* "25 November 2026, 14:30 EET" */
 struct str page_time_full(enum locale_lang lang, int64_t ms, struct arena *a);
 
 #endif

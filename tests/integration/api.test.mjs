@@ -1,5 +1,6 @@
 // The JSON API over real HTTP: what each request gets, and that what is refused leaves nothing behind.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { api, newUser, runViche, startServer, until } from './lib.mjs';
 
@@ -93,8 +94,14 @@ test('without a session, or with a forged one, nothing is written', async () => 
         assertProblem(await put('/api/v1/votings/1/ballot', { option_id: 1 }, who), 401, 'unauthorized');
         assertProblem(await get('/api/v1/notifications', who), 401, 'unauthorized');
     }
+    for (const who of [undefined, forged, { token: 'x' }]) { // who asks comes before what is wrong
+        assertProblem(await post('/api/v1/proposals', {}, who), 401, 'unauthorized');
+        assertProblem(await post('/api/v1/proposals', '{', who), 401, 'unauthorized');
+        assertProblem(await post(`/api/v1/proposals/${proposal.id}/comments`, { body: '' }, who), 401, 'unauthorized');
+        assertProblem(await put('/api/v1/comments/1/vote', { value: 7 }, who), 401, 'unauthorized');
+        assertProblem(await put('/api/v1/votings/1/ballot', {}, who), 401, 'unauthorized');
+    }
     const r = await post(`/api/v1/proposals/${proposal.id}/comments`, {}, undefined);
-    assertProblem(r, 401, 'unauthorized'); // who asks comes before what is wrong
     assert.equal(r.headers.get('www-authenticate'), 'Bearer');
     assert.equal((await get(`/api/v1/proposals/${proposal.id}`)).json.comment_count, 0);
 });
@@ -168,7 +175,7 @@ test('a proposal is made, found and shown safely', async () => {
             viewer: null,
         },
     );
-    assert.deepEqual((await get(`/api/v1/proposals/${p.id}`, olena)).json.viewer, { has_supported: false, is_following: false });
+    assert.deepEqual((await get(`/api/v1/proposals/${p.id}`, olena)).json.viewer, { has_supported: false, support_number: null, is_following: false });
 });
 
 test('texts are measured in characters and refused when too long', async () => {
@@ -231,6 +238,7 @@ test('a person signs once, withdraws, and signs again', async () => {
     assert.equal(again.status, 200);
     assert.deepEqual(again.json, first.json);
     assert.equal((await get(`/api/v1/proposals/${p.id}`, petro)).json.viewer.has_supported, true);
+    assert.ok((await get(`/api/v1/proposals/${p.id}`, petro)).json.viewer.support_number >= 1);
     const gone = await del(path, petro);
     assert.equal(gone.status, 200);
     assert.deepEqual(gone.json, { number: null, support_count: 0, threshold: 250, state: 'open' });
@@ -549,6 +557,15 @@ test('answers to a person are not kept by caches', async () => {
     assert.equal(open.headers.get('access-control-allow-origin'), null);
 });
 
+test('a body that is too large is refused in the language of the reader', async () => {
+    const ask = (lang) => call('PUT', '/api/v1/comments/1/vote', { body: 'x'.repeat(70000), token: olena.token, headers: { 'Accept-Language': lang } });
+    const uk = await ask('uk'), en = await ask('en');
+    assertProblem(uk, 413, 'content-too-large');
+    assertProblem(en, 413, 'content-too-large');
+    assert.match(uk.json.title, /[а-яі]/i);
+    assert.doesNotMatch(en.json.title, /[а-яі]/i);
+});
+
 test('problems speak the language of the reader', async () => {
     const say = async (language) => (await call('GET', '/api/v1/proposals/0', { headers: { 'Accept-Language': language } })).json.title;
     const [uk, en] = [await say('uk'), await say('en')];
@@ -620,6 +637,49 @@ test('who writes too much waits, others do not', async () => {
     } finally {
         await limited.stop();
     }
+});
+
+/** The status of a login from another address of this machine. */
+function loginFrom(localAddress, url, email, password) {
+    return new Promise((resolve, reject) => {
+        const request = http.request(`${url}/api/v1/session`, { method: 'POST', localAddress, headers: { 'Content-Type': 'application/json' } });
+        request.on('response', (response) => {
+            response.resume();
+            response.on('end', () => resolve(response.statusCode));
+        });
+        request.on('error', reject);
+        request.end(JSON.stringify({ email, password }));
+    });
+}
+
+test('wrong passwords from one address lock nobody out elsewhere, and a right one costs nothing', async () => {
+    const limited = await startServer({});
+    try {
+        const { email, password } = await newUser(limited.url);
+        for (let i = 0; i < 12; i++) assert.equal(await loginFrom('127.0.0.1', limited.url, email, password), 201);
+        const wrong = await Promise.all(Array.from({ length: 20 }, () => loginFrom('127.0.0.2', limited.url, email, 'wrong-password')));
+        assert.equal(wrong.filter((status) => status === 401).length, 10, 'counted before they are tried');
+        assert.equal(wrong.filter((status) => status === 429).length, 10);
+        assert.equal(await loginFrom('127.0.0.2', limited.url, email, password), 429);
+        assert.equal(await loginFrom('127.0.0.1', limited.url, email, password), 201);
+    } finally {
+        await limited.stop();
+    }
+});
+
+test('a flood of logins delays no reader, and those who would wait too long are told', async () => {
+    const { email, password } = await newUser(server.url);
+    const answers = [];
+    const logins = Array.from({ length: 200 }, async () => answers.push(await post('/api/v1/session', { email, password })));
+    await until(() => answers.length > 0, 'an answer to a login');
+    assert.equal((await get('/api/v1/proposals')).status, 200);
+    const before = answers.length;
+    await Promise.all(logins);
+    const refused = answers.filter((r) => r.status === 503);
+    assert.ok(refused.length > 0 && before < 200, `${refused.length} refused, ${before} answered before the reader`);
+    assertProblem(refused[0], 503, 'unavailable');
+    assert.ok(Number(refused[0].headers.get('retry-after')) >= 1);
+    assert.equal(answers.filter((r) => r.status === 201).length, 200 - refused.length);
 });
 
 test('what was acknowledged is there after kill -9, once', async () => {

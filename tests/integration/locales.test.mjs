@@ -53,6 +53,23 @@ test('every key of a template is a text in both languages', () => {
     }
 });
 
+test('every text is used by a template, the pages or the script', () => {
+    const files = ['web/templates', 'web/src', 'src/page'].flatMap((folder) =>
+        readdirSync(join(root, folder)).map((name) => read(`${folder}/${name}`)),
+    );
+    const all = files.join('\n');
+    // Keys that are put together of a section and a state, a kind or a number.
+    const sections = ['live', 'time.month', 'proposal.state', 'voting.state', 'notification.kind'];
+    for (const [key] of flatten(JSON.parse(read('web/locales/en.json')))) {
+        const at = key.lastIndexOf('.');
+        const [section, name] = [key.slice(0, at), key.slice(at + 1)];
+        const isUsed =
+            new RegExp(`\\b${key.replaceAll('.', '\\.')}\\b`).test(all) ||
+            (sections.includes(section) && (section === 'time.month' || new RegExp(`['"]${name}['"]`).test(all)));
+        assert.ok(isUsed, `${key} is not used`);
+    }
+});
+
 const sources = (folder) =>
     readdirSync(join(root, folder))
         .filter((name) => name.endsWith('.c'))

@@ -177,7 +177,7 @@ test('someone registers, writes, signs, follows and logs out by forms alone', as
     assert.equal((await visitor.submit(inside, `${path}/support`)).location, `${path}#support`);
     inside = await visitor.get(path);
     assert.equal(Number(inside.html.match(/data-count="support">([\d,]+)</)[1].replace(',', '')), before + 1);
-    assert.match(inside.html, /You signed/);
+    assert.match(inside.html, /You signed, number [\d,]+</);
     assert.equal((await visitor.submit(inside, `${path}/support`)).status, 303, 'and withdraws');
     inside = await visitor.get(path);
     assert.equal(Number(inside.html.match(/data-count="support">([\d,]+)</)[1].replace(',', '')), before);
@@ -301,6 +301,9 @@ test('a refused form comes back with what was typed and a sentence', async () =>
     assert.ok(tooLong.html.includes(long.trim().slice(0, 3000)), 'the text is not lost');
     assert.match(tooLong.html, /Забагато знаків: щонайбільше 4\u00a0000\./);
 
+    const huge = await visitor.submit(page, `${path}/comments`, { body: 'довжелезно '.repeat(6000) });
+    assert.equal(huge.status, 422, 'even far beyond the limit');
+
     const nobody = await visitor.submit(page, `${path}/comments`, { body: 'відповідь', parent_id: '999999' });
     assert.equal(nobody.status, 422);
     assert.match(nobody.html, />відповідь<\/textarea>/);
@@ -309,6 +312,23 @@ test('a refused form comes back with what was typed and a sentence', async () =>
     assert.equal(ballot.status, 422);
     const strange = await visitor.post('/votings/1/ballot', { option_id: '424242' });
     assert.equal(strange.status, 422);
+});
+
+test('a form that is refused as it is read still knows who sent it', async () => {
+    const visitor = await member();
+    const made = await visitor.post('/proposals', { title: 'A', summary: '', body: 'B' });
+    for (const [path, fields] of [['/proposals', { title: '' }], [`${pathOf(made.location)}/comments`, { body: ' ' }]]) {
+        const refused = await visitor.post(path, fields);
+        assert.equal(refused.status, 422);
+        assert.match(refused.html, /action="\/logout"/);
+        assert.match(refused.html, /<textarea/);
+    }
+    const large = await visitor.post('/proposals', { title: 'A', body: 'x'.repeat(300000) });
+    assert.equal(large.status, 413);
+    assert.match(large.html, /action="\/logout"/);
+    const stale = new Visitor();
+    stale.cookies.set('viche_session', 'ended');
+    assert.equal((await stale.post('/proposals', { title: '' })).status, 401);
 });
 
 test('a wrong password and a taken e-mail are told without losing the rest', async () => {
@@ -456,6 +476,11 @@ test('what is missing or not allowed is a page in the language of the reader', a
     assert.equal((await new Visitor().get('/proposals/999999')).status, 404);
     assert.equal((await new Visitor().get('/proposals/abc')).status, 404);
     assert.equal((await new Visitor().get('/proposals/-1')).status, 404);
+    for (const [form, page] of [['/proposals/9/comments', '/proposals/9'], ['/votings/1/ballot', '/votings/1'], ['/notifications/read', '/notifications']]) {
+        const reloaded = await new Visitor().get(form);
+        assert.equal(reloaded.status, 303, form);
+        assert.equal(reloaded.location, page);
+    }
     const method = await new Visitor().send('DELETE', '/proposals');
     assert.equal(method.status, 405);
     assert.match(method.headers.get('allow'), /GET/);

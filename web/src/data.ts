@@ -28,11 +28,12 @@ export interface Proposal {
     comment_count: number;
     deadline_at: string;
     voting_id: number | null;
-    viewer: { has_supported: boolean; is_following: boolean } | null;
+    viewer: { has_supported: boolean; support_number: number | null; is_following: boolean } | null;
 }
 
 export interface Supported {
     id: number;
+    number?: number | null; // of the reader's signature; in answers, not in events
     support_count: number;
     threshold: number;
     state: string;

@@ -103,7 +103,7 @@ export class Support {
             done();
             rest(form);
             settle(section);
-            this.setViewer({ has_supported: method === 'PUT' });
+            this.setViewer({ has_supported: method === 'PUT', support_number: answer?.number ?? null });
             if (answer) this.show({ support_count: answer.support_count, state: answer.state });
             this.draw();
             announceOwn(text(method === 'PUT' ? 'support.signed' : 'support.withdrawn'));
@@ -145,7 +145,7 @@ export class Support {
     }
 
     private setViewer(change: Partial<NonNullable<Proposal['viewer']>>): void {
-        const viewer = this.proposal.viewer ?? { has_supported: false, is_following: false };
+        const viewer = this.proposal.viewer ?? { has_supported: false, support_number: null, is_following: false };
         this.proposal = { ...this.proposal, viewer: { ...viewer, ...change } };
     }
 }

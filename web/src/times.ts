@@ -14,12 +14,18 @@ export function clockTime(at: Date): string {
     return `${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
+/** "EET", "GMT+2": the page was drawn by the clock of the server, which may be another. */
+function zone(at: Date): string {
+    const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts(at);
+    return parts.find((part) => part.type === 'timeZoneName')?.value ?? '';
+}
+
 function format(key: string, at: Date): string {
     return text(key, {
         day: String(at.getDate()),
         month: text(`time.month.${at.getMonth() + 1}`),
         year: String(at.getFullYear()),
-        time: clockTime(at),
+        time: `${clockTime(at)} ${zone(at)}`,
     });
 }
 
@@ -34,7 +40,7 @@ export function ago(iso: string, now = Date.now()): string {
     return format('time.date', new Date(at));
 }
 
-/** "25 November 2026, 12:04" */
+/** "25 November 2026, 12:04 EET" */
 export function exact(iso: string): string {
     return format('time.date_time', new Date(iso));
 }
