@@ -1,15 +1,14 @@
 /* store.h -- transactions on the database, whichever driver (SQLite now, PostgreSQL later).
  *
- *     store_write(w) --> queue --> writer thread: BEGIN; SAVEPOINT, w1->fn, RELEASE; ... COMMIT
- * (one fsync)
- *                                                                     '--> w1->on_done,
- * w2->on_done, ... store_read(fn)  --> a reader connection: a snapshot, on the calling thread
+ *     store_write(w) --> queue --> writer thread: BEGIN; w1->fn, w2->fn, ... COMMIT (one fsync)
+ *                                                     '--> w1->on_done, w2->on_done, ...
+ *     store_read(fn) --> a reader connection: a snapshot, on the calling thread
  *
  * A transaction is a function: it gets a store_tx, prepares and steps statements and returns OK to
- * commit or an error to roll back its own effects (a savepoint: others of the group are not
- * touched). It may run more than once where the driver retries (PostgreSQL), so it has no side
- * effects but the database and its own results, which it resets at its start. It must not block on
- * anything else.
+ * commit or an error to roll back its own effects; others of the group are not touched. It may run
+ * more than once: when another of its group fails after it had written, or where the driver retries
+ * (PostgreSQL). So it has no side effects but the database and its own results, which it resets at
+ * its start. It must not block on anything else.
  *
  * SQL is written once for both drivers: $1 parameters, RETURNING, ON CONFLICT; times are integer
  * milliseconds; no driver's own functions in civic code.

@@ -24,6 +24,7 @@ struct store_tx {
 
 /* What a database must be able to do. Errors are logged where they occur, but for constraints.
  *
+ *     begin -> { fn -> settle }* -> commit | rollback
  *     begin -> { save -> fn -> settle -> release | undo }* -> commit | rollback
  */
 struct store_driver {
@@ -41,6 +42,8 @@ struct store_driver {
     /* Resets the statements a fn left open. ERR_CONFLICT: it leaves a deferred constraint broken.
      */
     enum err (*settle)(struct store_conn *c);
+    /* Rows written so far by this connection: did a fn that failed change anything? */
+    int64_t (*total_changes)(const struct store_conn *c);
     /* Not OK: the database ended the whole transaction by itself (disk full, i/o error), for that
      * reason. */
     enum err (*lost)(const struct store_conn *c);

@@ -390,6 +390,11 @@ static enum err settle(struct store_conn *base)
     return broken > 0 ? ERR_CONFLICT : OK;
 }
 
+static int64_t total_changes(const struct store_conn *base)
+{
+    return sqlite3_total_changes64(((const struct sqlite_conn *)(const void *)base)->db);
+}
+
 static enum err lost(const struct store_conn *base)
 {
     return ((const struct sqlite_conn *)(const void *)base)->lost;
@@ -633,6 +638,7 @@ const struct store_driver store_sqlite_driver = {
     .undo = undo,
     .settle = settle,
     .lost = lost,
+    .total_changes = total_changes,
     .is_sync_lost = is_sync_lost,
     .tidy = tidy,
     .is_tidy = is_tidy,

@@ -1,6 +1,6 @@
 /* store_writer.c -- the thread that writes: it takes what waits and commits it as one group.
  *
- *     lanes NOW, LATER --> take_group --> BEGIN, each fn in a savepoint, COMMIT --> on_commit,
+ *     lanes NOW, LATER --> take_group --> BEGIN, each fn, COMMIT --> on_commit,
  * on_dones
  *                                                                         '--> tidy (checkpoint)
  *
@@ -69,27 +69,46 @@ static void take_group(struct store_writer *w, struct store_lane *group)
     }
 }
 
-/* Runs one write. is_alone: the transaction is its own, and a savepoint would be waste. */
-static void run_write(struct store_conn *c, struct store_write *write, bool is_alone)
+/* Runs one write's function. */
+static enum err run_fn(struct store_conn *c, const struct store_write *write)
+{
+    struct store_tx tx = {c, clock_unix_ms()};
+    enum err err = write->fn(&tx, write->arg);
+    enum err broken = c->driver->settle(c);
+    return err ? err : broken;
+}
+
+/* Runs one write in a savepoint, so that its failure is its own. */
+static void run_saved(struct store_conn *c, struct store_write *write)
 {
     const struct store_driver *driver = c->driver;
-    struct store_tx tx = {c, clock_unix_ms()};
-
-    enum err err = is_alone ? OK : driver->save(c);
+    enum err err = driver->save(c);
     if (err) {
         write->result = err;
         return;
     }
-    err = write->fn(&tx, write->arg);
-    enum err broken = driver->settle(c);
-    if (!err)
-        err = broken;
-    if (!driver->lost(c) && !is_alone) {
+    err = run_fn(c, write);
+    if (!driver->lost(c)) {
         enum err closed = err ? driver->undo(c) : driver->release(c);
         if (!err)
             err = closed;
     }
     write->result = err;
+}
+
+/* Runs the writes without savepoints, which would copy each page that each of them changes: a write
+ * that fails has usually changed nothing yet. False: one failed after it had changed something,
+ * which only the end of the transaction can take back. */
+static bool run_plain(struct store_conn *c, const struct store_lane *group)
+{
+    const struct store_driver *driver = c->driver;
+    for (struct store_write *write = group->first; write && !driver->lost(c); write = write->next) {
+        int64_t before = driver->total_changes(c);
+        write->result = run_fn(c, write);
+        if (write->result && !driver->lost(c) && driver->total_changes(c) != before)
+            return false;
+    }
+    return true;
 }
 
 static void fail_all(const struct store_lane *group, enum err why)
@@ -99,26 +118,40 @@ static void fail_all(const struct store_lane *group, enum err why)
             write->result = why;
 }
 
+static void forget_results(const struct store_lane *group)
+{
+    for (struct store_write *write = group->first; write; write = write->next)
+        write->result = OK;
+}
+
+/* Begins the transaction of a group and runs its writes. When one of several has to be taken back,
+ * all run again, each in a savepoint: store.h says that a function may. */
+static enum err run_writes(struct store_conn *c, const struct store_lane *group)
+{
+    const struct store_driver *driver = c->driver;
+    forget_results(group);
+    enum err err = driver->begin(c, true);
+    if (err || run_plain(c, group) || group->count == 1)
+        return err ? err : driver->lost(c);
+    driver->rollback(c);
+    forget_results(group);
+    err = driver->begin(c, true);
+    if (err)
+        return err;
+    for (struct store_write *write = group->first; write && !driver->lost(c); write = write->next)
+        run_saved(c, write);
+    return driver->lost(c);
+}
+
 /* Runs the writes of a group in one transaction and leaves in each its result. True: the database
  * changed. */
 static bool run_group(struct store_conn *c, const struct store_lane *group)
 {
     const struct store_driver *driver = c->driver;
-    bool is_alone = group->count == 1, is_changed = false;
-
-    for (struct store_write *write = group->first; write; write = write->next)
-        write->result = OK;
-    enum err err = driver->begin(c, true);
-    if (err) {
-        fail_all(group, err);
-        return false;
-    }
-    for (struct store_write *write = group->first; write && !driver->lost(c); write = write->next)
-        run_write(c, write, is_alone);
-
-    err = driver->lost(c);
-    if (err || (is_alone && group->first->result)) {
-        driver->rollback(c);
+    bool is_changed = false;
+    enum err err = run_writes(c, group);
+    if (err || (group->count == 1 && group->first->result)) {
+        driver->rollback(c); // harmless when it did not begin
         fail_all(group, err);
         return false;
     }
