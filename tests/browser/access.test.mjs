@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { newUser, startServer } from '../integration/lib.mjs';
-import { aProposal, aVoting, api, launch, live, reader } from './lib.mjs';
+import { aProposal, aVoting, api, launch, live, reader, started } from './lib.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const KB = 1024;
@@ -111,7 +111,7 @@ test('the first load is under 100 KB in all and 60 KB of script', async () => {
             if (kinds.get(requestId) === 'Script') bytes.script += encodedDataLength;
         });
         await page.goto(path);
-        await live(page);
+        await started(page);
         await page.waitForLoadState('networkidle');
         const kb = (n) => `${(n / KB).toFixed(1)} KB`;
         assert.ok(bytes.script > 0 && bytes.script < MAX_SCRIPT, `${name}: script ${kb(bytes.script)}`);

@@ -70,6 +70,10 @@ export async function logIn(page, { email, password }) {
 /** Waits until the page says that it is live. */
 export const live = (page) => page.waitForSelector('[data-live-status][data-state="live"]');
 
+/** Waits until the page is live, or is one that follows nothing and does not claim to be. */
+export const started = (page) =>
+    page.waitForSelector('[data-live-status]:is([data-state="live"], [data-state="static"])', { state: 'attached' });
+
 /** Waits until the text of selector, white space and no-break spaces made one, matches. */
 export const shows = (page, selector, pattern, ms) =>
     until(

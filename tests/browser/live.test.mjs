@@ -254,6 +254,55 @@ test('the author’s bell counts up and the list waits behind a pill', async () 
     await a.close();
 });
 
+test('a notification that was opened is read, and other tabs hear of what is read', async () => {
+    const proposal = await aProposal(server.url, anna);
+    await say(proposal, 'Раз.');
+    await say(proposal, 'Два.');
+    const a = await reader(browser, server, { user: anna });
+    const other = await a.context.newPage();
+    await other.goto('/notifications');
+    await live(other);
+    const count = async () => Number(await other.locator('[data-bell-count]').textContent());
+    await other.waitForSelector('.is-unread');
+    const unread = await count();
+    await a.page.goto('/notifications');
+    await live(a.page);
+    await a.page.click('.is-unread a');
+    await a.page.waitForURL(/\/proposals\//);
+    await until(async () => (await count()) === unread - 1, 'the other tab to count down');
+    await a.page.goto('/notifications');
+    await live(a.page);
+    await a.page.click('form[data-form="notifications-read"] button');
+    await until(() => other.locator('[data-bell-count]').isHidden(), 'the other tab’s bell to be silent');
+    assert.equal(await other.locator('.is-unread').count(), 0);
+    await a.close();
+});
+
+test('lists follow the numbers of their proposals', async () => {
+    const proposal = await aProposal(server.url, anna);
+    const list = await reader(browser, server);
+    const home = await reader(browser, server, { lang: 'uk' });
+    await list.page.goto('/proposals');
+    await home.page.goto('/');
+    for (const { page } of [list, home]) await live(page);
+    await api(server.url, 'PUT', `/api/v1${proposal.path}/support`, { token: borys.token });
+    await say(proposal, 'Раз.');
+    const row = `.row[data-proposal="${proposal.id}"]`;
+    await shows(list.page, row, /1 of [\d,]+ signatures needed.* 1 comment/);
+    await shows(home.page, row, /1 з [\d ]+ .* 1 коментар/);
+    const drawn = await html(list.page, row);
+    await list.page.reload();
+    assert.deepEqual(drawn, await html(list.page, row));
+    for (const one of [list, home]) await one.close();
+});
+
+test('a page that follows nothing does not say that it is live', async () => {
+    const { page, close } = await reader(browser, server);
+    await page.goto('/login');
+    assert.equal(await page.locator('[data-live-status]').isVisible(), false);
+    await close();
+});
+
 test('with updates paused numbers stand still until they go on', async () => {
     const proposal = await aProposal(server.url, borys);
     const b = await reader(browser, server);
@@ -261,7 +310,7 @@ test('with updates paused numbers stand still until they go on', async () => {
     await live(b.page);
     await b.page.check('[data-pause]');
     await b.page.reload();
-    await live(b.page);
+    await b.page.waitForSelector('[data-live-status][data-state="paused"]'); // and not as live
     assert.equal(await b.page.isChecked('[data-pause]'), true, 'the switch is remembered');
     await api(server.url, 'PUT', `/api/v1${proposal.path}/support`, { token: borys.token });
     await say(proposal, 'Тихо.');

@@ -231,3 +231,45 @@ test('logging out leaves no text behind on the device', async () => {
     assert.equal(await page.inputValue(AREA), '');
     await close();
 });
+
+test('a text that was not sent shows to the one who wrote it only, and says why it was refused', async () => {
+    const { page, context, close, proposal } = await open(anna);
+    const refusal = { code: 'discussion-closed', title: 'No', detail: 'The discussion is over.' };
+    await page.route(COMMENTS, (route) =>
+        isPost(route)
+            ? route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify(refusal) })
+            : route.fallback(),
+    );
+    await write(page, 'Таємне.');
+    await shows(page, FAILED, /The discussion is over/);
+    await page.fill(AREA, 'Чернетка.');
+    await page.reload();
+    await shows(page, FAILED, /The discussion is over/);
+    await context.clearCookies(); // the session ends without a log-out
+    await page.goto(proposal.path);
+    await live(page);
+    assert.equal(await page.locator(FAILED).count(), 0, 'a visitor sees nothing');
+    await logIn(page, borys);
+    await page.goto(proposal.path);
+    await live(page);
+    assert.equal(await page.locator(FAILED).count(), 0, 'nor does another person');
+    assert.equal(await page.inputValue(AREA), '');
+    await close();
+});
+
+test('the draft of a proposal survives leaving the page, and goes once it is published', async () => {
+    const { page, close } = await reader(browser, server, { user: borys });
+    const title = `Дерева вздовж вулиці ${process.pid}`;
+    await page.goto('/proposals/new');
+    await page.fill('input[name="title"]', title);
+    await page.fill('textarea[name="body"]', 'Тіні немає.');
+    await page.goto('/proposals');
+    await page.goto('/proposals/new');
+    assert.equal(await page.inputValue('input[name="title"]'), title);
+    assert.equal(await page.inputValue('textarea[name="body"]'), 'Тіні немає.');
+    await page.click('form[data-form="proposal"] button');
+    await page.waitForURL(/\/proposals\/\d+$/);
+    await page.goto('/proposals/new');
+    assert.equal(await page.inputValue('input[name="title"]'), '');
+    await close();
+});

@@ -42,6 +42,7 @@ async function problemOf(response: Response): Promise<Problem> {
 export interface CallOptions {
     body?: unknown;
     key?: string; // Idempotency-Key: the same key makes the thing once, however often it is sent
+    isLeaving?: boolean; // the page may go away before the answer comes
 }
 
 /** Answers the parsed body (null when there is none) or throws Refused. */
@@ -57,6 +58,7 @@ export async function call<T>(method: string, path: string, options: CallOptions
             headers,
             body: options.body === undefined ? null : JSON.stringify(options.body),
             credentials: 'same-origin',
+            keepalive: options.isLeaving ?? false,
             signal: abort.signal,
         });
         if (!response.ok) throw new Refused(await problemOf(response));

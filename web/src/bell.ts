@@ -13,16 +13,27 @@ import { number, plural, text } from './words';
 
 type Notifications = List<Notification> & { unread_count: number };
 
+// What one page tells the others: that a notification, or all (null), were read.
+interface Read {
+    id: number | null;
+    unread: number;
+}
+
 export class Bell {
     private readonly list = document.querySelector<HTMLElement>('[data-list="notifications"]');
     private readonly waiting = new Map<number, Notification>();
     private readonly pill: Pill | null;
+    private readonly tabs: BroadcastChannel | null; // other pages of the same reader
     private unread = 0;
 
-    constructor() {
+    constructor(userId: number) {
+        this.tabs = 'BroadcastChannel' in window ? new BroadcastChannel(`viche.bell.${userId}`) : null;
         this.pill = this.list && new Pill(this.list, null, 'notification.count', () => this.reveal());
         this.unread = Number(document.querySelector('[data-bell-count]')?.textContent?.replace(/\D/g, '')) || 0;
         handleForm('notifications-read', (form, button) => this.markRead(form, button));
+        this.list?.addEventListener('click', (event) => this.open(event));
+        this.list?.addEventListener('auxclick', (event) => this.open(event)); // in a new tab
+        if (this.tabs) this.tabs.onmessage = ({ data }: MessageEvent<Read>) => this.hear(data);
     }
 
     receive(notification: Notification, unread: number): void {
@@ -37,7 +48,11 @@ export class Bell {
         try {
             const { items, unread_count } = await call<Notifications>('GET', '/notifications');
             this.count(unread_count);
-            for (const one of items) if (!one.is_read) this.receive(one, unread_count);
+            for (const one of items) {
+                if (one.is_read) this.showRead(one.id);
+                else this.receive(one, unread_count);
+            }
+            if (unread_count === 0) this.showAllRead();
         } catch (error) {
             problemFrom(error); // the status in the header tells of the connection; the next refresh mends this
         }
@@ -71,13 +86,40 @@ export class Bell {
         this.list?.querySelector<HTMLElement>('a')?.focus();
     }
 
+    // Who opens a notification has read it. The page goes away meanwhile, so nothing is said when that fails: it
+    // stays unread then.
+    private open(event: MouseEvent): void {
+        const link = event.target instanceof Element ? event.target.closest('a') : null;
+        const item = link?.closest<HTMLElement>('.is-unread[data-notification]');
+        if (!item || event.button > 1) return;
+        const id = Number(item.dataset.notification);
+        this.showRead(id);
+        this.count(Math.max(0, this.unread - 1));
+        this.tell({ id, unread: this.unread });
+        call('POST', '/notifications/read', { body: { id }, isLeaving: true }).catch(problemFrom);
+    }
+
+    private tell(read: Read): void {
+        this.tabs?.postMessage(read);
+    }
+
+    private hear({ id, unread }: Read): void {
+        this.count(unread);
+        if (id === null) this.showAllRead();
+        else this.showRead(id);
+    }
+
     private async markRead(form: HTMLFormElement, button: HTMLButtonElement | null): Promise<void> {
         if (isBusy(form)) return;
         const done = busy(button, text('form.recording'));
         try {
             await call('POST', '/notifications/read', { body: {} });
             settle(form);
-            this.showAllRead(form);
+            const hadFocus = form.contains(document.activeElement);
+            this.count(0);
+            this.showAllRead();
+            if (hadFocus) focusHeading();
+            this.tell({ id: null, unread: 0 });
         } catch (error) {
             complain(form, problemFrom(error));
         } finally {
@@ -85,17 +127,25 @@ export class Bell {
         }
     }
 
-    private showAllRead(form: HTMLFormElement): void {
-        this.count(0);
-        for (const item of this.list?.querySelectorAll('.is-unread') ?? []) {
-            item.classList.remove('is-unread');
-            item.querySelector('.new')?.remove();
-        }
-        const heading = document.querySelector<HTMLElement>('main h1');
-        if (heading && form.contains(document.activeElement)) {
-            heading.tabIndex = -1;
-            heading.focus();
-        }
-        form.hidden = true;
+    private showRead(id: number): void {
+        const item = document.getElementById(`notification-${id}`);
+        item?.classList.remove('is-unread');
+        item?.querySelector('.new')?.remove();
+        if (this.waiting.delete(id)) this.pill?.show(this.waiting.size);
     }
+
+    private showAllRead(): void {
+        for (const item of this.list?.querySelectorAll<HTMLElement>('.is-unread') ?? []) {
+            this.showRead(Number(item.dataset.notification));
+        }
+        const form = document.querySelector<HTMLElement>('form[data-form="notifications-read"]');
+        if (form) form.hidden = true;
+    }
+}
+
+function focusHeading(): void {
+    const heading = document.querySelector<HTMLElement>('main h1');
+    if (!heading) return;
+    heading.tabIndex = -1;
+    heading.focus();
 }

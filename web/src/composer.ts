@@ -5,7 +5,7 @@ import type { Comment } from './data';
 import { forgetOutgoing, keepOutgoing, readDraft, saveDraft, type Outgoing } from './draft';
 import { handleForm } from './forms';
 import { elementFrom } from './patch';
-import { loginUrl, problemText } from './problem';
+import { loginUrl, problemText, UNAUTHORIZED } from './problem';
 import type { Thread } from './thread';
 import { text } from './words';
 
@@ -60,8 +60,15 @@ export class Composer {
         for (const form of this.thread.page.querySelectorAll<HTMLFormElement>(FORM)) this.fill(form);
         for (const message of this.thread.leftovers()) {
             if (this.thread.nodeOf(message.client_id)) forgetOutgoing(message);
-            else this.thread.showFailed(message, text('form.no_answer'));
+            else this.showFailed(message, reasonAfterReload(message));
         }
+    }
+
+    // A text without a composer to go back to (the discussion is closed) can be read and copied, not edited.
+    private showFailed(message: Outgoing, reason: string): void {
+        this.thread.showFailed(message, reason);
+        const edit = this.thread.nodeOf(message.client_id)?.querySelector<HTMLElement>('[data-edit]');
+        if (edit) edit.hidden = this.formOf(message) === null;
     }
 
     private fill(form: HTMLFormElement): void {
@@ -90,6 +97,7 @@ export class Composer {
         }
         const parent = parentOf(form);
         const message: Outgoing = {
+            user_id: this.thread.userId,
             client_id: uuid(),
             proposal_id: Number(this.thread.page.dataset.proposal),
             parent_id: parent,
@@ -116,8 +124,10 @@ export class Composer {
             this.onConfirmed(comment);
         } catch (error) {
             const problem = problemFrom(error);
+            if (!this.thread.isPending(message.client_id)) return; // its event came: only the answer was lost
+            keepOutgoing({ ...message, problem });
             this.failed.set(message.client_id, { message, problem });
-            this.thread.showFailed(message, problemText(problem));
+            this.showFailed(message, problemText(problem));
             this.offerLogin(message, problem);
         }
     }
@@ -192,7 +202,12 @@ export class Composer {
         const near = parent?.querySelector<HTMLFormElement>(FORM);
         return near ?? this.thread.page.querySelector<HTMLFormElement>(`${FORM}.composer`);
     }
+}
 
+// A refusal holds after a reload; that there was no answer or no session does not.
+function reasonAfterReload({ problem }: Outgoing): string {
+    const isOver = !problem || problem.status === 0 || problem.status === UNAUTHORIZED;
+    return isOver ? text('form.unconfirmed') : problemText(problem);
 }
 
 function textarea(form: HTMLFormElement): HTMLTextAreaElement {

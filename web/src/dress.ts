@@ -50,11 +50,13 @@ export function dressProposal(proposal: Proposal, data: PageData, date: string):
     const threshold = Math.max(1, proposal.threshold);
     const whole = Math.max(count, threshold);
     const isClosed = proposal.state === 'closed';
+    const signature = proposal.viewer?.support_number ?? null;
     return {
         ...proposal,
         is_anonymous: data.user === null,
         has_supported: proposal.viewer?.has_supported ?? false,
         is_following: proposal.viewer?.is_following ?? false,
+        signed_text: signature ? text('support.signed_number', { number: number(signature) }) : '',
         count_text: number(count),
         of_text: plural('proposal.of_threshold', threshold),
         threshold_text: number(threshold),
@@ -68,6 +70,18 @@ export function dressProposal(proposal: Proposal, data: PageData, date: string):
         deadline_date: date,
         can_sign: !isClosed,
         is_closed: isClosed,
+    };
+}
+
+/** For a list of proposals. */
+export function dressRow(proposal: Proposal, data: PageData): Record<string, unknown> & { signatures_text: string } {
+    return {
+        ...dressProposal(proposal, data, ''),
+        url: `/proposals/${proposal.id}`,
+        is_reached: proposal.state === 'reached',
+        state_text: text(`proposal.state.${proposal.state}`),
+        signatures_text: plural('proposal.signatures', proposal.support_count),
+        comments_text: plural('proposal.comments', proposal.comment_count),
     };
 }
 

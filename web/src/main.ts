@@ -10,12 +10,14 @@ import { Ballot } from './ballot';
 import { Bell } from './bell';
 import { Composer } from './composer';
 import { pageData, type Comment, type Notification, type PageData, type Supported, type Tally } from './data';
-import { forgetAll } from './draft';
+import { forgetOwn, useOwner } from './draft';
 import { startForms } from './forms';
 import { Live, type LiveState } from './live';
 import { startPause } from './pause';
 import { Discussion } from './discussion';
 import { settleUnanswered } from './problem';
+import { startProposalDraft } from './proposal_draft';
+import { Rows } from './rows';
 import { setStatus, showStatus, signalArrival } from './status';
 import { Support } from './support';
 import { Thread } from './thread';
@@ -65,7 +67,7 @@ function startVoting(page: HTMLElement, data: PageData, live: Live): void {
 }
 
 function startBell(userId: number, live: Live): void {
-    const bell = new Bell();
+    const bell = new Bell(userId);
     const onCreated = (event: { notification: Notification; unread_count: number }): void => {
         signalArrival();
         bell.receive(event.notification, event.unread_count);
@@ -73,21 +75,31 @@ function startBell(userId: number, live: Live): void {
     live.follow(`private-user.${userId}`, { 'notification.created': onCreated }, () => bell.refresh());
 }
 
+function follow(data: PageData, page: HTMLElement | null, rows: Rows | null): void {
+    startPause(showStatus);
+    const listeners: StateListener[] = [setStatus, (state) => state === 'live' && settleUnanswered()];
+    const live = new Live(data.pusher.key, (state) => listeners.forEach((listener) => listener(state)));
+    if (page?.dataset.page === 'proposal') startProposal(page, data, live, listeners);
+    if (page?.dataset.page === 'voting') startVoting(page, data, live);
+    rows?.follow(live);
+    if (data.user) startBell(data.user.id, live);
+}
+
 function start(): void {
     const data = pageData();
     if (!data) return;
     useLang(data.lang);
-    startPause(showStatus);
+    useOwner(data.user?.id ?? null);
     startTimes();
-    const listeners: StateListener[] = [setStatus, (state) => state === 'live' && settleUnanswered()];
-    const live = new Live(data.pusher.key, (state) => listeners.forEach((listener) => listener(state)));
+    startProposalDraft();
     const page = document.querySelector<HTMLElement>('main[data-channel]');
-    if (page?.dataset.page === 'proposal') startProposal(page, data, live, listeners);
-    if (page?.dataset.page === 'voting') startVoting(page, data, live);
-    if (data.user) startBell(data.user.id, live);
+    const list = document.querySelector<HTMLElement>('main:is([data-page="home"], [data-page="proposals"])');
+    const rows = list && new Rows(list, data);
+    // A page that follows nothing does not say that it is live.
+    if (page || data.user || (rows && !rows.isEmpty)) follow(data, page, rows);
     startForms();
     document.addEventListener('submit', (event) => {
-        if (event.target instanceof HTMLFormElement && event.target.dataset.form === 'logout') forgetAll();
+        if (event.target instanceof HTMLFormElement && event.target.dataset.form === 'logout') forgetOwn();
     });
 }
 

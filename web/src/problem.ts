@@ -5,7 +5,7 @@ import { elementFrom } from './patch';
 import { render } from './render';
 import { text } from './words';
 
-const UNAUTHORIZED = 401;
+export const UNAUTHORIZED = 401;
 
 /** A sentence about it in the reader's language. */
 export function problemText(problem: Problem): string {

@@ -6,12 +6,13 @@ import comment from '../templates/comment.mustache';
 import follow from '../templates/follow.mustache';
 import notification from '../templates/notification.mustache';
 import problem from '../templates/problem.mustache';
+import proposalRow from '../templates/proposal_row.mustache';
 import support from '../templates/support.mustache';
 import votingBallot from '../templates/voting_ballot.mustache';
 import votingResults from '../templates/voting_results.mustache';
 import { texts } from './words';
 
-const templates = { comment, follow, notification, problem, support, votingBallot, votingResults };
+const templates = { comment, follow, notification, problem, proposalRow, support, votingBallot, votingResults };
 
 export function render(name: keyof typeof templates, view: object): string {
     return Mustache.render(templates[name], { t: texts(), ...view });

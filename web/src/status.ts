@@ -30,7 +30,7 @@ function wordsOf(now: LiveState): string {
 /** Shows the state again, for instance after the switch for pausing was used. */
 export function showStatus(): void {
     clearTimeout(timer);
-    show(state, wordsOf(state));
+    show(state === 'live' && isPaused() ? 'paused' : state, wordsOf(state));
 }
 
 export function setStatus(next: LiveState): void {
@@ -40,7 +40,7 @@ export function setStatus(next: LiveState): void {
     state = next;
     showStatus();
     if (next === 'live' && previous !== 'connecting') {
-        show('live', text('live.back'));
+        if (!isPaused()) show('live', text('live.back'));
         announce('status', () => text('live.back'));
         timer = window.setTimeout(showStatus, BACK_MS);
     } else if (next !== 'live' && previous === 'live') {

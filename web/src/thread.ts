@@ -39,6 +39,11 @@ export class Thread {
         }
     }
 
+    /** Who writes here; 0 for a visitor. */
+    get userId(): number {
+        return this.data.user?.id ?? 0;
+    }
+
     articles(): HTMLElement[] {
         return Array.from(this.list.querySelectorAll<HTMLElement>('[data-comment]'));
     }
@@ -178,6 +183,10 @@ export class Thread {
         this.pending.delete(clientId);
         this.nodeOf(clientId)?.remove();
         return message;
+    }
+
+    isPending(clientId: string): boolean {
+        return this.pending.has(clientId);
     }
 
     pendingOf(element: Element): Outgoing | undefined {
