@@ -1,18 +1,20 @@
 /* api.h -- HTTP meets the domain: how a request passes the threads.
  *
  *     loop:    route -> decode (parse and validate; no blocking)
- *     pool:    work  (Argon2, rendering; may block) -> read (a snapshot of the store)
+ *     passwords: work (Argon2; a pool of its own, so that logins delay no reader)
+ *     pool:    read  (a snapshot of the store)
  *     writer:  write (the transaction; grouped with others; durable when it returns)
  *     pool:    finish (e.g. draw a page again after a refused form)
  *     loop:    reply
  *
- * decode runs for everyone; who is not logged in is then told so first, whatever is wrong with the
- * input.
+ * decode runs for everyone; who is not logged in, or no longer, is then told so first, whatever is
+ * wrong with the input.
  *
  * An endpoint is a table row that names the stages it has; absent stages are skipped without a
  * thread change. A stage that fails skips the rest but finish; api_call.problem says what the
  * client is told. Who is asking is found in the first store stage, in the same transaction (the
- * session's row), so a revoked session works nowhere and the hot path needs no cache.
+ * session's row), so a revoked session works nowhere and the hot path needs no cache; after a
+ * refusal that came before, in a read of its own.
  *
  * JSON endpoints and HTML pages use the same stages; pages (page/) give their own finish.
  */
@@ -43,11 +45,12 @@ struct api {
     struct queue *queue;
     struct civic *civic;
     struct io_pool *pool;
-    const char *app_key;    // the Pusher app of our own pages
-    const char *app_secret; // for /broadcasting/auth
-    bool is_secure;         // cookies get Secure (behind TLS)
-    const char *origin;     // own public origin ("https://viche.example"); NULL: Host decides
-    struct page *page;      // the HTML pages, set by page_init; NULL: there are none
+    struct io_pool *passwords; // for the work stages; at most some 50 wait, then 503
+    const char *app_key;       // the Pusher app of our own pages
+    const char *app_secret;    // for /broadcasting/auth
+    bool is_secure;            // cookies get Secure (behind TLS)
+    const char *origin;        // own public origin ("https://viche.example"); NULL: Host decides
+    struct page *page;         // the HTML pages, set by page_init; NULL: there are none
     /* Told on the writer thread after each commit of a call, before its answer: for caches. */
     void (*on_change)(struct page *page, struct api_change change);
 };
@@ -76,7 +79,7 @@ struct api_call;
 struct api_endpoint {
     enum api_auth auth;
     enum err (*decode)(struct api_call *call);
-    enum err (*work)(struct api_call *call);
+    enum err (*work)(struct api_call *call); // an endpoint with it has no read
     enum err (*read)(struct store_tx *tx, struct api_call *call);
     enum err (*write)(struct store_tx *tx, struct api_call *call);
     enum err (*finish)(struct api_call *call); // after failures too: call->problem.status

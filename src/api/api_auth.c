@@ -35,30 +35,63 @@ static bool is_password_right(const struct api_auth_login *login, bool is_known)
     return false;
 }
 
-static int64_t login_wait_ms(struct api_call *call, const struct api_auth_login *login)
+/* What a failed login counts for. */
+enum { LOGIN_RATES = 3 };
+struct login_rate {
+    enum civic_rate_kind kind;
+    struct str key;
+};
+
+static void name_rates(struct api_call *call, const struct api_auth_login *login,
+                       struct login_rate out[static LOGIN_RATES])
 {
-    struct civic_rate *rate = call->api->civic->rate;
-    int64_t by_email = civic_rate_peek(rate, CIVIC_RATE_LOGIN_EMAIL, login->email);
-    int64_t by_peer = civic_rate_peek(rate, CIVIC_RATE_LOGIN_ADDRESS, str_of(call->x->peer));
-    return by_email > by_peer ? by_email : by_peer;
+    const char *peer = call->x->peer;
+    out[0] = (struct login_rate){CIVIC_RATE_LOGIN_PAIR,
+                                 arena_printf(call->arena, "%.*s %s", STR_ARG(login->email), peer)};
+    out[1] = (struct login_rate){CIVIC_RATE_LOGIN_EMAIL, login->email};
+    out[2] = (struct login_rate){CIVIC_RATE_LOGIN_ADDRESS, str_of(peer)};
+}
+
+static void give_back(struct civic_rate *rate, const struct login_rate *rates, int count)
+{
+    for (int i = 0; i < count; i++)
+        civic_rate_give_back(rate, rates[i].kind, rates[i].key);
+}
+
+/* All or none. */
+static int64_t take_rates(struct civic_rate *rate, const struct login_rate *rates)
+{
+    for (int i = 0; i < LOGIN_RATES; i++) {
+        int64_t wait_ms = civic_rate_take(rate, rates[i].kind, rates[i].key);
+        if (!wait_ms)
+            continue;
+        give_back(rate, rates, i);
+        return wait_ms;
+    }
+    return 0;
+}
+
+static enum err check_password(struct api_call *call, struct api_auth_login *login)
+{
+    struct find_login find = {call, login};
+    enum err err = store_read(call->api->store, find_login, &find);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    return is_password_right(login, !err) ? OK : api_refuse(call, 401, "login-failed");
 }
 
 enum err api_auth_check(struct api_call *call, struct api_auth_login *login)
 {
     struct civic_rate *rate = call->api->civic->rate;
-    int64_t wait_ms = login_wait_ms(call, login);
+    struct login_rate rates[LOGIN_RATES];
+    name_rates(call, login, rates);
+    int64_t wait_ms = take_rates(rate, rates);
     if (wait_ms)
         return api_refuse_rate(call, wait_ms);
-    struct find_login find = {call, login};
-    enum err err = store_read(call->api->store, find_login, &find);
-    if (err && err != ERR_NOT_FOUND)
-        return err;
-    if (is_password_right(login, !err))
-        return OK;
-    wait_ms = civic_rate_take(rate, CIVIC_RATE_LOGIN_EMAIL, login->email);
-    if (!wait_ms)
-        wait_ms = civic_rate_take(rate, CIVIC_RATE_LOGIN_ADDRESS, str_of(call->x->peer));
-    return wait_ms ? api_refuse_rate(call, wait_ms) : api_refuse(call, 401, "login-failed");
+    enum err err = check_password(call, login);
+    if (call->problem.status != 401)
+        give_back(rate, rates, LOGIN_RATES);
+    return err;
 }
 
 enum err api_auth_begin(struct store_tx *tx, struct api_call *call, struct api_auth_login *login)

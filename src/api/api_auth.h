@@ -1,7 +1,8 @@
 /* api_auth.h -- logging in and out, for the API and for the pages' forms.
  *
- * A login takes two stages: on the pool the password is checked (Argon2id), on the writer the
- * session is made. An unknown address takes as long as a wrong password and gets the same answer.
+ * A login takes two stages: on a pool of its own the password is checked (Argon2id), on the writer
+ * the session is made. An unknown address takes as long as a wrong password and gets the same
+ * answer.
  */
 #ifndef API_AUTH_H
 #define API_AUTH_H
@@ -17,7 +18,9 @@ struct api_auth_login {
     char token[CRYPTO_TOKEN_CHARS + 1]; // of the session
 };
 
-/* Stage work: 401 "login-failed", 429 after too many failures for an e-mail or network address. */
+/* Stage work: 401 "login-failed"; 429 after too many failures for an e-mail from this network
+ * address, for an e-mail, or from this address. An attempt is counted before its password is
+ * hashed. */
 MUST_USE enum err api_auth_check(struct api_call *call, struct api_auth_login *login);
 
 /* Stage write: makes the session of login->user and sets its cookie. */

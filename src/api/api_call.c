@@ -42,9 +42,11 @@ static const char *code_of(int status)
         {404, "not-found"},
         {405, "method-not-allowed"},
         {409, "conflict"},
-        {413, "too-large"},
+        {408, "request-timeout"},
+        {413, "content-too-large"},
         {415, "unsupported-media-type"},
         {422, "invalid"},
+        {431, "head-too-large"},
         {429, "rate-limited"},
         {503, "unavailable"},
         {504, "timeout"},
@@ -198,16 +200,40 @@ static enum err write_stage(struct store_tx *tx, void *arg)
     return err ? err : call->endpoint->write(tx, call);
 }
 
+/* A refusal before any stage found out who asks. */
+static bool is_viewer_unknown(const struct run *r)
+{
+    const struct api_viewer *viewer = &r->call.viewer;
+    return r->has_failed && viewer->token_hash.len && !viewer->id && r->call.problem.status != 401;
+}
+
+static enum err viewer_stage(struct store_tx *tx, void *arg)
+{
+    return find_viewer(tx, arg);
+}
+
+/* Notes 401 when nobody does; a foreign page is not told. A store that cannot say leaves the
+ * refusal as it is. */
+static void find_refused_viewer(struct api_call *call)
+{
+    const struct api_problem problem = call->problem;
+    enum err err = store_read(call->api->store, viewer_stage, call);
+    if (err && (call->problem.status != 401 || problem.status == 403))
+        call->problem = problem;
+}
+
 static void on_pool(struct io_job *job)
 {
     struct run *r = (struct run *)(void *)((char *)job - offsetof(struct run, job));
     struct api_call *call = &r->call;
     const struct api_endpoint *endpoint = call->endpoint;
     if (r->next == PREPARE) {
-        if (endpoint->work)
+        if (endpoint->work && !r->has_failed)
             note_failure(r, endpoint->work(call));
         if (endpoint->read && !r->has_failed)
             note_failure(r, store_read(call->api->store, read_stage, call));
+        if (is_viewer_unknown(r))
+            find_refused_viewer(call);
         r->next = endpoint->write && !r->has_failed ? WRITE : FINISH;
     }
     if (r->next == FINISH) {
@@ -248,13 +274,15 @@ static void on_written(struct store_write *w, enum err err)
 static void give_up(struct run *r, enum err err)
 {
     note_failure(r, err);
-    r->next = REPLY;
-    reply(r);
+    r->next = r->next == FINISH ? REPLY : FINISH; // a page is drawn, if the pool takes it
+    proceed(r);
 }
 
 static void to_pool(struct run *r)
 {
-    enum err err = io_pool_run(r->call.api->pool, &r->job);
+    struct api *api = r->call.api;
+    bool is_slow = r->next == PREPARE && r->call.endpoint->work && !r->has_failed;
+    enum err err = io_pool_run(is_slow ? api->passwords : api->pool, &r->job);
     if (err)
         give_up(r, err);
 }
@@ -271,7 +299,8 @@ static void to_writer(struct run *r)
 static void proceed(struct run *r)
 {
     const struct api_endpoint *endpoint = r->call.endpoint;
-    if (r->next == PREPARE && (r->has_failed || (!endpoint->work && !endpoint->read)))
+    bool can_prepare = r->has_failed ? is_viewer_unknown(r) : endpoint->work || endpoint->read;
+    if (r->next == PREPARE && !can_prepare)
         r->next = WRITE;
     if (r->next == WRITE && (r->has_failed || !endpoint->write))
         r->next = FINISH;

@@ -23,13 +23,17 @@
 
 enum { MAX_LOOPS = 64, LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000 };
 
+/* Argon2 takes a core and 19 MiB for a thirtieth of a second: who waits behind fifty has waited
+ * long enough to be told so. */
+enum { PASSWORD_THREADS = 2, MAX_WAITING_PASSWORDS = 50 };
+
 struct app {
     const struct app_options *options;
     struct app_apps apps;
     struct store *store;
     struct civic *civic;
     struct hub_relay *relay;
-    struct io_pool *pool;
+    struct io_pool *pool, *passwords;
     struct app_bridge *bridge;
     struct queue_handler *handlers;
     struct queue *queue;
@@ -124,10 +128,13 @@ static void build_domain(struct app *a)
     a->civic = civic_new(&options);
     a->relay = hub_relay_new();
     a->pool = io_pool_new(a->options->readers, "pool");
+    a->passwords = io_pool_new(PASSWORD_THREADS, "passwords");
+    io_pool_limit(a->passwords, MAX_WAITING_PASSWORDS);
     a->api = (struct api){
         .store = a->store,
         .civic = a->civic,
         .pool = a->pool,
+        .passwords = a->passwords,
         .app_key = a->apps.apps.at[0].key.at,
         .app_secret = a->apps.apps.at[0].secret.at,
         .is_secure = strncmp(a->options->origin, "https://", 8) == 0,
@@ -212,6 +219,7 @@ static void tear_down(struct app *a)
             "at=app.stop why=\"a job did not finish in time; it runs again at the next start\"");
         _exit(1); // it still uses what we would free
     }
+    io_pool_free(a->passwords);
     io_pool_free(a->pool); // its answers need running loops
     if (a->store)
         store_close(a->store); // finishes what was queued; answers go to loops that still run

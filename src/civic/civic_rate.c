@@ -12,11 +12,12 @@ enum { SETS = 16384, WAYS = 4 };
 static const struct {
     int64_t every_ms, burst;
 } limits[CIVIC_RATE_COUNT] = {
-    [CIVIC_RATE_COMMENT] = {333, 60},       [CIVIC_RATE_PROPOSAL] = {60000, 20},
-    [CIVIC_RATE_SUPPORT] = {500, 100},      [CIVIC_RATE_COMMENT_VOTE] = {250, 120},
-    [CIVIC_RATE_BALLOT] = {500, 60},        [CIVIC_RATE_FOLLOW] = {500, 60},
-    [CIVIC_RATE_READ_MARK] = {250, 120},    [CIVIC_RATE_REGISTER] = {2000, 300},
-    [CIVIC_RATE_LOGIN_EMAIL] = {15000, 10}, [CIVIC_RATE_LOGIN_ADDRESS] = {2000, 100},
+    [CIVIC_RATE_COMMENT] = {333, 60},         [CIVIC_RATE_PROPOSAL] = {60000, 20},
+    [CIVIC_RATE_SUPPORT] = {500, 100},        [CIVIC_RATE_COMMENT_VOTE] = {250, 120},
+    [CIVIC_RATE_BALLOT] = {500, 60},          [CIVIC_RATE_FOLLOW] = {500, 60},
+    [CIVIC_RATE_READ_MARK] = {250, 120},      [CIVIC_RATE_REGISTER] = {2000, 300},
+    [CIVIC_RATE_LOGIN_PAIR] = {15000, 10},    [CIVIC_RATE_LOGIN_EMAIL] = {3000, 100},
+    [CIVIC_RATE_LOGIN_ADDRESS] = {2000, 100},
 };
 
 struct place {
@@ -74,8 +75,7 @@ static struct place *find(struct civic_rate *r, uint64_t key)
     return oldest;
 }
 
-static int64_t take(struct civic_rate *r, enum civic_rate_kind kind, struct str key,
-                    bool is_counted)
+int64_t civic_rate_take(struct civic_rate *r, enum civic_rate_kind kind, struct str key)
 {
     if (!r->is_limited)
         return 0;
@@ -87,23 +87,25 @@ static int64_t take(struct civic_rate *r, enum civic_rate_kind kind, struct str 
     struct place *p = find(r, h);
     int64_t empty_at_ms = p->empty_at_ms > now_ms ? p->empty_at_ms : now_ms;
     int64_t wait_ms = empty_at_ms - room_ms - now_ms;
-    if (wait_ms <= 0 && is_counted)
+    if (wait_ms <= 0)
         p->empty_at_ms = empty_at_ms + limits[kind].every_ms;
     pthread_mutex_unlock(&r->mutex);
     return wait_ms > 0 ? wait_ms : 0;
 }
 
-int64_t civic_rate_take(struct civic_rate *r, enum civic_rate_kind kind, struct str key)
-{
-    return take(r, kind, key, true);
-}
-
 int64_t civic_rate_take_id(struct civic_rate *r, enum civic_rate_kind kind, int64_t id)
 {
-    return take(r, kind, (struct str){(const char *)&id, sizeof(id)}, true);
+    return civic_rate_take(r, kind, (struct str){(const char *)&id, sizeof(id)});
 }
 
-int64_t civic_rate_peek(struct civic_rate *r, enum civic_rate_kind kind, struct str key)
+void civic_rate_give_back(struct civic_rate *r, enum civic_rate_kind kind, struct str key)
 {
-    return take(r, kind, key, false);
+    if (!r->is_limited)
+        return;
+    uint64_t h = hash(kind, key);
+    pthread_mutex_lock(&r->mutex);
+    struct place *p = find(r, h);
+    if (p->empty_at_ms > limits[kind].every_ms)
+        p->empty_at_ms -= limits[kind].every_ms;
+    pthread_mutex_unlock(&r->mutex);
 }

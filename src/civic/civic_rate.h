@@ -24,9 +24,10 @@ enum civic_rate_kind {
     CIVIC_RATE_BALLOT,
     CIVIC_RATE_FOLLOW,
     CIVIC_RATE_READ_MARK,
-    CIVIC_RATE_REGISTER,      // per network address
-    CIVIC_RATE_LOGIN_EMAIL,   // failed logins
-    CIVIC_RATE_LOGIN_ADDRESS, // failed logins
+    CIVIC_RATE_REGISTER,    // per network address
+    CIVIC_RATE_LOGIN_PAIR,  // failed logins for an e-mail from a network address
+    CIVIC_RATE_LOGIN_EMAIL, // from all addresses: far more, so that nobody is locked out by others
+    CIVIC_RATE_LOGIN_ADDRESS, // for all e-mails
     CIVIC_RATE_COUNT
 };
 
@@ -39,7 +40,8 @@ void civic_rate_free(struct civic_rate *r);
 int64_t civic_rate_take(struct civic_rate *r, enum civic_rate_kind kind, struct str key);
 int64_t civic_rate_take_id(struct civic_rate *r, enum civic_rate_kind kind, int64_t id);
 
-/* As civic_rate_take, without counting: for what counts only when it fails. */
-int64_t civic_rate_peek(struct civic_rate *r, enum civic_rate_kind kind, struct str key);
+/* Takes one use back: for what counts only when it fails, but is counted before it is tried, so
+ * that many at the same time are not too many. */
+void civic_rate_give_back(struct civic_rate *r, enum civic_rate_kind kind, struct str key);
 
 #endif

@@ -134,8 +134,10 @@ struct http_limits {
 extern const struct http_limits http_default_limits;
 
 /* One per loop. GET routes answer HEAD too. An unknown path gets 404, a known path with another
- * method 405 with Allow; both through on_unrouted (x->route NULL, status given), so that pages can
- * draw them. OPTIONS of a known path gets 204 with Allow, unless a row says otherwise. */
+ * method 405 with Allow; a body that is broken, late or too large 400, 408 or 413. All through
+ * on_unrouted, so that they can be told in the reader's language: status given; x->route NULL but
+ * for a body of a known path; no body. OPTIONS of a known path gets 204 with Allow, unless a row
+ * says otherwise. */
 struct http_server *http_server_new(struct io_loop *l, const struct http_limits *limits);
 /* Drops all connections. Before or after the loop is freed; not between http_server_stop and
  * on_stopped. */

@@ -194,7 +194,10 @@ static void refuse(struct http_conn *c, int status)
     c->turn->x.req.keep_alive = false;
     c->state = ANSWERING;
     io_timer_stop(&c->timer);
-    http_problem_plain(&c->turn->x, status);
+    if (c->turn->has_head && c->server->on_unrouted)
+        c->server->on_unrouted(&c->turn->x, status, c->server->unrouted_ctx);
+    else
+        http_problem_plain(&c->turn->x, status);
 }
 
 /* The head is whole: who will answer, and how long may the body be? */

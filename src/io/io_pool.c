@@ -14,6 +14,7 @@ struct io_pool {
     pthread_t *threads;
     int thread_count;
     char name[NAME_BYTES];
+    size_t max_queued;
 
     pthread_mutex_t lock; // of the rest
     pthread_cond_t work;
@@ -69,6 +70,7 @@ struct io_pool *io_pool_new(int threads, const char *name)
     struct io_pool *p = MEM_NEW(struct io_pool);
     snprintf(p->name, sizeof(p->name), "%s", name);
     p->last = &p->first;
+    p->max_queued = IO_POOL_MAX_QUEUED;
     CHECK(pthread_mutex_init(&p->lock, NULL) == 0);
     CHECK(pthread_cond_init(&p->work, NULL) == 0);
     p->threads = mem_zalloc((size_t)threads * sizeof(*p->threads));
@@ -94,12 +96,17 @@ void io_pool_free(struct io_pool *p)
     mem_free(p);
 }
 
+void io_pool_limit(struct io_pool *p, size_t max_queued)
+{
+    p->max_queued = max_queued;
+}
+
 enum err io_pool_run(struct io_pool *p, struct io_job *job)
 {
     enum err err = OK;
 
     pthread_mutex_lock(&p->lock);
-    if (p->queued >= IO_POOL_MAX_QUEUED) {
+    if (p->queued >= p->max_queued) {
         err = ERR_AGAIN;
     } else {
         job->next = NULL;

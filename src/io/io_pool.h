@@ -22,7 +22,10 @@ struct io_pool *io_pool_new(int threads, const char *name);
 /* Runs what is queued, then joins the threads. The homes must still run. */
 void io_pool_free(struct io_pool *p);
 
-/* Any thread. ERR_AGAIN: more than IO_POOL_MAX_QUEUED jobs wait (answer 503). */
+/* How many jobs may wait, instead of IO_POOL_MAX_QUEUED; before the first. */
+void io_pool_limit(struct io_pool *p, size_t max_queued);
+
+/* Any thread. ERR_AGAIN: as many jobs wait as may (answer 503). */
 enum { IO_POOL_MAX_QUEUED = 10000 };
 MUST_USE enum err io_pool_run(struct io_pool *p, struct io_job *job);
 

@@ -129,6 +129,7 @@ void page_unrouted(struct http_exchange *x, int status, void *ctx)
 {
     static const struct http_route not_found = {.extra = &page_routes_not_found};
     static const struct http_route not_allowed = {.extra = &page_routes_not_allowed};
+    static const struct http_route too_large = {.extra = &page_routes_too_large};
     const struct str programs[] = {STR("/api/"), STR("/apps/"), STR("/broadcasting/"),
                                    STR("/app/")};
     for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
@@ -137,6 +138,19 @@ void page_unrouted(struct http_exchange *x, int status, void *ctx)
             return;
         }
     }
-    x->route = status == 405 ? &not_allowed : &not_found;
+    switch (status) {
+    case 404:
+        x->route = &not_found;
+        break;
+    case 405:
+        x->route = &not_allowed;
+        break;
+    case 413:
+        x->route = &too_large;
+        break;
+    default: // what no browser sends
+        api_unrouted(x, status, ctx);
+        return;
+    }
     api_handle(x, ctx);
 }

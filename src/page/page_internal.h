@@ -57,7 +57,8 @@ struct page_ask {
 };
 
 /* What is answered where no route leads. */
-extern const struct api_endpoint page_routes_not_found, page_routes_not_allowed;
+extern const struct api_endpoint page_routes_not_found, page_routes_not_allowed,
+    page_routes_too_large;
 
 /* Template by name; NULL when absent. */
 const struct mustache *page_template(const struct page *page, struct str name);

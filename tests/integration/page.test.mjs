@@ -323,7 +323,7 @@ test('a form that is refused as it is read still knows who sent it', async () =>
         assert.match(refused.html, /action="\/logout"/);
         assert.match(refused.html, /<textarea/);
     }
-    const large = await visitor.post('/proposals', { title: 'A', body: 'x'.repeat(300000) });
+    const large = await visitor.post('/proposals', { title: 'A', body: 'x'.repeat(1200000) });
     assert.equal(large.status, 413);
     assert.match(large.html, /action="\/logout"/);
     const stale = new Visitor();

@@ -255,18 +255,25 @@ static void ignore(struct io_job *job)
     (void)job;
 }
 
-TEST(io_pool_refuses_more_than_its_limit)
+static void fill_pool(struct io_pool *p, int max)
 {
     static struct io_job jobs[IO_POOL_MAX_QUEUED + 2];
-    struct io_pool *p = io_pool_new(1, "test");
     int refused = 0;
 
     pthread_mutex_lock(&gate);
-    for (int i = 0; i < IO_POOL_MAX_QUEUED + 2; i++) { // one runs, perhaps
+    for (int i = 0; i < max + 2; i++) { // one runs, perhaps
         jobs[i] = (struct io_job){.run = wait_at_gate, .on_done = ignore};
         refused += io_pool_run(p, &jobs[i]) == ERR_AGAIN;
     }
     pthread_mutex_unlock(&gate);
     EXPECT(refused == 1 || refused == 2);
     io_pool_free(p);
+}
+
+TEST(io_pool_refuses_more_than_its_limit)
+{
+    struct io_pool *limited = io_pool_new(1, "test");
+    fill_pool(io_pool_new(1, "test"), IO_POOL_MAX_QUEUED);
+    io_pool_limit(limited, 50);
+    fill_pool(limited, 50);
 }
