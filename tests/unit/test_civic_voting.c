@@ -34,6 +34,33 @@ static enum err look_fn(struct store_tx *tx, void *arg)
     return civic_voting_get(tx, &l->actor, l->id, l->arena, &l->out, &l->why);
 }
 
+struct listing {
+    struct civic_actor actor;
+    size_t max;
+    struct civic_voting_list out;
+    struct arena *arena;
+};
+
+static enum err listing_fn(struct store_tx *tx, void *arg)
+{
+    struct listing *l = arg;
+    return civic_voting_list(tx, &l->actor, l->max, l->arena, &l->out);
+}
+
+static int64_t add(struct test_civic *c, bool is_members_only, int64_t opens_in_ms,
+                   int64_t closes_in_ms)
+{
+    struct setup s = {.new = {.proposal_id = test_civic_proposal(c, is_members_only),
+                              .title = STR("Which?"),
+                              .text = STR(""),
+                              .options = {STR("A"), STR("B")},
+                              .option_count = 2},
+                      .opens_in_ms = opens_in_ms,
+                      .closes_in_ms = closes_in_ms};
+    EXPECT_EQ(setup(c, &s), OK);
+    return s.id;
+}
+
 static struct look begin(struct test_civic *c, bool is_members_only)
 {
     test_civic_begin(c);
@@ -111,5 +138,29 @@ TEST(civic_voting_refuses_options_of_others_and_people_without_right)
     EXPECT_EQ(test_store_int(c.t.store, "SELECT sum(votes) FROM voting_option"), 0);
     l.actor = c.user;
     EXPECT_EQ(store_read(c.t.store, look_fn, &l), ERR_DENIED);
+    test_civic_end(&c);
+}
+
+TEST(civic_voting_list_has_what_is_open_first)
+{
+    struct test_civic c;
+    test_civic_begin(&c);
+    int64_t closed = add(&c, false, 0, 1000), late = add(&c, false, 0, 9000);
+    int64_t scheduled = add(&c, false, 5000, 6000), hidden = add(&c, true, 0, 7000);
+    int64_t soon = add(&c, false, 0, 4000);
+    clock_test_advance(2000);
+    struct listing l = {.actor = c.member, .max = 10, .arena = &c.arena};
+    EXPECT_EQ(store_read(c.t.store, listing_fn, &l), OK);
+    const int64_t all[] = {soon, hidden, late, scheduled, closed};
+    EXPECT_EQ(l.out.count, 5);
+    for (size_t i = 0; i < l.out.count; i++)
+        EXPECT_EQ(l.out.items[i].id, all[i]);
+    EXPECT_EQ(l.out.items[3].state, CIVIC_VOTING_SCHEDULED);
+    EXPECT_EQ(l.out.items[4].state, CIVIC_VOTING_CLOSED);
+    l.actor = (struct civic_actor){0};
+    l.max = 2;
+    EXPECT_EQ(store_read(c.t.store, listing_fn, &l), OK);
+    EXPECT_EQ(l.out.count, 2);
+    EXPECT_EQ(l.out.items[1].id, late);
     test_civic_end(&c);
 }
