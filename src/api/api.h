@@ -124,7 +124,8 @@ void api_add_field(struct api_call *call, struct str name, struct str value);
 /* The viewer as civic knows people. */
 struct civic_actor api_actor(const struct api_call *call);
 
-/* The id in the path's parameter; 404 unless it is a positive integer. */
+/* The id in the path's parameter; 404 unless it is a positive integer as we write
+ * it. */
 enum err api_param_id(struct api_call *call, int index, int64_t *out);
 
 /* Sets the answer's body to the text of view, which it frees; status 0 stands for 200. */

@@ -88,6 +88,21 @@ void api_body_int(struct api_body *b, const char *pointer, int64_t if_absent, in
     }
 }
 
+void api_body_one_int(struct api_body *b, const char *pointer, int64_t *out)
+{
+    const struct json_slice *value = find(b, pointer);
+    struct json_slice item;
+    size_t count = 0;
+    if (!value)
+        return;
+    if (value->kind != JSON_ARRAY)
+        api_body_refuse(b->call, pointer, "wrong-type", 0);
+    else if (json_scan_array(value->text, &item, 1, &count) || count != 1)
+        api_body_refuse(b->call, pointer, "invalid", 0);
+    else if (item.kind != JSON_NUMBER || json_slice_int(&item, out))
+        api_body_refuse(b->call, pointer, "not-number", 0);
+}
+
 void api_body_bool(struct api_body *b, const char *pointer, bool *out)
 {
     const struct json_slice *value = find(b, pointer);

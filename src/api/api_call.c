@@ -452,7 +452,8 @@ struct civic_actor api_actor(const struct api_call *call)
 enum err api_param_id(struct api_call *call, int index, int64_t *out)
 {
     struct str text = call->x->params[index];
-    if (!text.len || text.at[0] == '-' || str_parse_int(text, out) || *out <= 0)
+    bool is_id = text.len && text.at[0] > '0' && text.at[0] <= '9'; // one address each: no 01
+    if (!is_id || str_parse_int(text, out))
         return api_refuse(call, 404, "not-found");
     return OK;
 }

@@ -44,8 +44,11 @@ static enum err decode_cast(struct api_call *call)
     if (err)
         return err;
     struct ballot *ballot = call->data;
-    api_body_int(&body, "/option_id", 0, &ballot->option_id);
-    if (!api_body_has(&body, "/option_id"))
+    if (api_body_has(&body, "/option_id"))
+        api_body_int(&body, "/option_id", 0, &ballot->option_id);
+    else if (api_body_has(&body, "/choices"))
+        api_body_one_int(&body, "/choices", &ballot->option_id);
+    else
         api_body_refuse(call, "/option_id", "required", 0);
     return api_body_verdict(&body);
 }

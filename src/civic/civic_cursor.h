@@ -1,7 +1,7 @@
 /* civic_cursor.h -- where a list goes on: the sort key and id of its last item, as an opaque text.
  *
- * Base64url of "ORDER.KEY.ID". The order is in it, so that a cursor of one order is refused in
- * another. Items that are inserted meanwhile never shift the next page.
+ * Base64url of "ORDER.KEY.ID". The order is in it, so that a cursor of one list and order is
+ * refused in another. Items that are inserted meanwhile never shift the next page.
  */
 #ifndef CIVIC_CURSOR_H
 #define CIVIC_CURSOR_H
@@ -11,7 +11,9 @@
 #include "core/arena.h"
 
 struct civic_cursor {
-    char order;  // 'n' newest first, 'o' oldest first, 't' top first, 'r' threads
+    // Comments: 'n' newest first, 'o' oldest first, 'r' threads. Proposals: 'p' newest, 't' top
+    // first. 'b' notifications.
+    char order;
     int64_t key; // of the order, 0 when the id is the key
     int64_t id;
 };

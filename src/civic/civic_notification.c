@@ -75,7 +75,7 @@ static enum err read_page(struct store_tx *tx, const struct civic_notification_q
         read_row(st, a, &list->items[list->count++]);
     if (!err)
         list->next =
-            civic_cursor_write((struct civic_cursor){'n', 0, list->items[limit - 1].id}, a);
+            civic_cursor_write((struct civic_cursor){'b', 0, list->items[limit - 1].id}, a);
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
 }
@@ -84,9 +84,9 @@ enum err civic_notification_list(struct store_tx *tx, const struct civic_notific
                                  struct arena *a, struct civic_notification_list *out,
                                  const char **why_out)
 {
-    struct civic_cursor start = {'n', 0, INT64_MAX};
+    struct civic_cursor start = {'b', 0, INT64_MAX};
     *out = (struct civic_notification_list){0};
-    if (query->cursor.len && civic_cursor_parse(query->cursor, 'n', &start)) {
+    if (query->cursor.len && civic_cursor_parse(query->cursor, 'b', &start)) {
         *why_out = "bad-cursor";
         return ERR_INVALID;
     }

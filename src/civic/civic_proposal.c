@@ -115,7 +115,7 @@ enum err civic_proposal_get(struct store_tx *tx, const struct civic_actor *actor
 /* The first place of the list: above everything, or where the cursor says. */
 static enum err start_of(const struct civic_proposal_query *query, struct civic_cursor *out)
 {
-    char order = query->sort == CIVIC_PROPOSAL_TOP ? 't' : 'n';
+    char order = query->sort == CIVIC_PROPOSAL_TOP ? 't' : 'p';
     *out = (struct civic_cursor){order, INT64_MAX, INT64_MAX};
     return query->cursor.len ? civic_cursor_parse(query->cursor, order, out) : OK;
 }

@@ -37,6 +37,17 @@ static bool is_within(uint32_t c, const struct range *ranges, size_t count)
     return false;
 }
 
+/* What only changes the character before it: a text of only these has no letters. */
+static bool is_mark(uint32_t c)
+{
+    static const struct range marks[] = {
+        {0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd},   {0x064b, 0x065f},
+        {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x20d0, 0x20ff},   {0x302a, 0x302f},
+        {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xe0000, 0xe01ef},
+    };
+    return c >= 0x300 && is_within(c, marks, sizeof(marks) / sizeof(marks[0]));
+}
+
 /* White space and what has no ink: a text of only these is empty. */
 static bool is_blank(uint32_t c)
 {
@@ -102,10 +113,14 @@ const char *civic_text_check(struct str in, const struct civic_text_rule *rule, 
 {
     struct str s = trim(rule->is_multiline ? unify_lines(in, a) : in);
     size_t chars = 0;
-    for (size_t at = 0, len; at < s.len; at += len, chars++)
-        if (is_forbidden(code_point((struct str){s.at + at, s.len - at}, &len), rule->is_multiline))
+    bool has_letters = false;
+    for (size_t at = 0, len; at < s.len; at += len, chars++) {
+        uint32_t c = code_point((struct str){s.at + at, s.len - at}, &len);
+        if (is_forbidden(c, rule->is_multiline))
             return "not-text";
-    if (!s.len && !rule->is_optional)
+        has_letters = has_letters || !(is_mark(c) || is_blank(c));
+    }
+    if (!has_letters && !rule->is_optional)
         return "required";
     if (chars > rule->max_chars)
         return "too-long";

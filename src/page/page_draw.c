@@ -41,10 +41,7 @@ enum err page_draw_ask(struct api_call *call, const struct page_kind *kind)
     for (size_t i = 0; i < PAGE_CACHE_FIELDS; i++)
         http_reply_field(x, page_cache_fields[i].name, page_cache_fields[i].value);
 
-    bool has_id = x->params[0].len > 0;
-    if (has_id && (str_parse_int(x->params[0], &ask->id) || ask->id <= 0))
-        return api_refuse(call, 404, "not-found");
-    return OK;
+    return x->params[0].len > 0 ? api_param_id(call, 0, &ask->id) : OK;
 }
 
 void page_draw_cacheable(struct api_call *call, enum page_subject subject, int64_t id)

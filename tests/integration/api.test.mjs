@@ -190,7 +190,7 @@ test('texts are measured in characters and refused when too long', async () => {
 });
 
 test('what is not there, and what is no id, is not found', async () => {
-    for (const id of ['0', '-1', '999999', '9223372036854775807', '9223372036854775808', 'abc', '1.0', '%31x', '+1', '1e3'])
+    for (const id of ['0', '01', '0x1', '-1', '999999', '9223372036854775807', '9223372036854775808', 'abc', '1.0', '%31x', '+1', '1e3'])
         for (const path of [`/api/v1/proposals/${id}`, `/api/v1/proposals/${id}/comments`, `/api/v1/comments/${id}`, `/api/v1/votings/${id}`])
             assertProblem(await get(path), 404, 'not-found');
     assertProblem(await put('/api/v1/proposals/0/support', undefined, olena), 404, 'not-found');
@@ -475,6 +475,9 @@ test('a ballot counts once, can be changed, and shows in the results', async () 
     assert.equal(changed.json.voters, before.voters + 1);
     assert.equal(changed.json.options[0].votes, a.votes);
     assert.equal(changed.json.options[1].votes, b.votes + 1);
+    const chosen = await put('/api/v1/votings/1/ballot', { choices: [b.id] }, stranger);
+    assert.equal(chosen.status, 200, chosen.text);
+    assert.deepEqual(chosen.json.viewer, { option_id: b.id });
     await Promise.all(Array.from({ length: 20 }, () => put('/api/v1/votings/1/ballot', { option_id: b.id }, stranger)));
     assert.equal((await get('/api/v1/votings/1')).json.voters, before.voters + 1);
 });
@@ -487,6 +490,9 @@ test('a ballot is refused when the voting is closed or the option is not its own
         assertProblem(await put('/api/v1/votings/1/ballot', { option_id }, petro), 422, 'invalid', '/option_id');
     for (const body of [{}, { option_id: '1' }, { option_id: null }])
         assertProblem(await put('/api/v1/votings/1/ballot', body, petro), 422, 'invalid', '/option_id');
+    for (const choices of [[], [1, 2], 1, ['1'], [1.5], [[1]], { 0: 1 }])
+        assertProblem(await put('/api/v1/votings/1/ballot', { choices }, petro), 422, 'invalid', '/choices');
+    assertProblem(await put('/api/v1/votings/1/ballot', { choices: [999999] }, petro), 422, 'invalid', '/option_id');
     assert.deepEqual((await get('/api/v1/votings/2')).json, closed);
 });
 
@@ -608,6 +614,15 @@ test('private channels are signed for those who may hear them', async () => {
     assert.equal(json.status, 200);
     const forged = await post('/broadcasting/auth', { socket_id: '1.2:private-user.1', channel_name: `private-user.${petro.user.id}` }, petro);
     assert.equal(forged.status, 403);
+});
+
+test('a cursor belongs to its list', async () => {
+    const { id } = await newProposal();
+    await newComment(id), await newComment(id);
+    const { next } = (await get(`/api/v1/proposals/${id}/comments?limit=1`)).json;
+    assert.equal((await get(`/api/v1/proposals/${id}/comments?limit=1&cursor=${next}`)).status, 200);
+    assertProblem(await get(`/api/v1/proposals?cursor=${next}`), 422, 'invalid', '/cursor');
+    assertProblem(await get(`/api/v1/notifications?cursor=${next}`, olena), 422, 'invalid', '/cursor');
 });
 
 // ---- limits and durability: servers of their own ----

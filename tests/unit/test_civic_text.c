@@ -34,6 +34,20 @@ TEST(civic_text_of_blanks_is_empty)
     arena_done(&a);
 }
 
+TEST(civic_text_of_marks_without_a_letter_is_no_name)
+{
+    static const char *const marks[] = {"\xcc\x81", "\xcc\x81\xcc\x82 \xcc\x83", "\xef\xb8\x8f",
+                                        "\xe2\x83\x9d"};
+    struct arena a;
+    struct str out;
+    arena_init(&a);
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        EXPECT(strcmp(check(marks[i], &civic_text_name, &out, &a), "required") == 0);
+    EXPECT(check("\xd0\xb0\xcc\x81", &civic_text_name, &out, &a) == NULL);
+    EXPECT(check("\xe2\x98\xba\xef\xb8\x8f", &civic_text_name, &out, &a) == NULL);
+    arena_done(&a);
+}
+
 TEST(civic_text_refuses_controls_and_direction_tricks)
 {
     static const struct {
