@@ -68,7 +68,7 @@ for (const [lang, scheme, width] of combinations) {
             const { page, close } = await reader(browser, server, { lang, scheme, width, user });
             for (const [name, path] of Object.entries(paths)) {
                 await page.goto(path);
-                await live(page);
+                await started(page);
                 const where = `${name}, ${user ? 'logged in' : 'visitor'}`;
                 for (const finding of await findings(page)) wrong.push({ where, ...finding });
                 const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
