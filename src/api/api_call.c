@@ -46,7 +46,7 @@ static const char *code_of(int status)
         {413, "content-too-large"},
         {415, "unsupported-media-type"},
         {422, "invalid"},
-        {431, "head-too-large"},
+        {431, "request-header-fields-too-large"},
         {429, "rate-limited"},
         {503, "unavailable"},
         {504, "timeout"},
