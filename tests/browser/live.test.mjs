@@ -357,10 +357,13 @@ test('what the browser draws is what the server draws', async () => {
     const voting = await aVoting(server.url);
     await a.page.goto(voting.path);
     await live(a.page);
+    const voters = () => a.page.locator('[data-count="voters"]').textContent();
+    const before = await voters();
     await a.page.locator('.choice input').nth(1).check();
     await a.page.click('form[data-form="ballot"] button');
     await a.page.waitForSelector('[data-voted]');
     await shows(a.page, '[data-results] .option:nth-child(2)', /ваш голос/);
+    await until(async () => (await voters()) !== before, 'the vote to be counted');
     const votingByBrowser = await html(a.page, '[data-ballot]', '[data-results]');
     await a.page.reload();
     assert.deepEqual(votingByBrowser, await html(a.page, '[data-ballot]', '[data-results]'));
