@@ -25,7 +25,8 @@ enum {
     IDLE_MS = 50,     // nobody wrote for so long: time to checkpoint
     WATCH_MS = 1000,  // how late a server sees another process's writes
     LATER_GROUP = 32, // at most so many of LATER when nothing else waits
-    LATER_PART = 8,   // one in so many of a group comes from LATER when both wait
+    LATER_PART = 8,   // beside answers: one to so many of them,
+    LATER_LEAST = 4,  // and so many at least
 };
 
 static void lane_push(struct store_lane *lane, struct store_write *write)
@@ -53,20 +54,17 @@ static bool is_empty(const struct store_writer *w)
     return !w->lanes[STORE_NOW].first && !w->lanes[STORE_LATER].first;
 }
 
-/* Called with the mutex held. A group without answers is short, because answers may come while it
- * runs. */
+/* Called with the mutex held. Of work that may wait a group takes little, as answers that come
+ * meanwhile wait for the whole group. */
 static void take_group(struct store_writer *w, struct store_lane *group)
 {
-    int max = w->lanes[STORE_NOW].first ? STORE_MAX_GROUP : LATER_GROUP;
-    while (group->count < max) {
-        int lane = (group->count + 1) % LATER_PART == 0 ? STORE_LATER : STORE_NOW;
-        struct store_write *write = lane_shift(&w->lanes[lane]);
-        if (!write)
-            write = lane_shift(&w->lanes[lane == STORE_NOW ? STORE_LATER : STORE_NOW]);
-        if (!write)
-            return;
-        lane_push(group, write);
-    }
+    struct store_lane *now = &w->lanes[STORE_NOW], *later = &w->lanes[STORE_LATER];
+    int max_now = STORE_MAX_GROUP - LATER_GROUP;
+    while (group->count < max_now && now->first)
+        lane_push(group, lane_shift(now));
+    int max_later = group->count == 0 ? LATER_GROUP : group->count / LATER_PART + LATER_LEAST;
+    for (int i = 0; i < max_later && i < LATER_GROUP && later->first; i++)
+        lane_push(group, lane_shift(later));
 }
 
 /* Runs one write's function. */

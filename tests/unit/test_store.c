@@ -481,7 +481,7 @@ static enum err note_order(struct store_tx *tx, void *arg)
     return OK;
 }
 
-TEST(store_gives_work_that_may_wait_one_part_in_eight)
+TEST(store_gives_work_that_may_wait_a_small_part_beside_answers)
 {
     struct test_store t;
     struct gate gate;
@@ -499,7 +499,7 @@ TEST(store_gives_work_that_may_wait_one_part_in_eight)
     drain(t.store);
     drain(t.store);
     order_seen[order_count] = 0;
-    EXPECT_STR(str_of(order_seen), "nnnnnnnlnnnlllllll"); // the last 'n' is the test's own
+    EXPECT_STR(str_of(order_seen), "nnnnnnnnnnllllllll"); // the last 'n' is the test's own
     test_store_end(&t);
 }
 
