@@ -82,9 +82,9 @@ struct store_write {
 enum { STORE_MAX_QUEUED = 20000, STORE_MAX_GROUP = 512 };
 MUST_USE enum err store_write(struct store *s, struct store_write *w);
 
-/* As store_write, but for work that may wait: taken only when no ordinary write is queued, or one
- * part in eight of a group when both wait, so that workers never starve answers nor the reverse. In
- * order among themselves; up to STORE_MAX_QUEUED of them, counted apart. */
+/* As store_write, but for work that may wait: a group takes few of them, and least beside ordinary
+ * writes, so that workers never starve answers nor the reverse. In order among themselves; up to
+ * STORE_MAX_QUEUED of them, counted apart. */
 MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 
 /* Blocks until done. Never on a loop thread nor inside a store_fn or on_done. */
