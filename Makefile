@@ -98,6 +98,9 @@ $(OUT)/viche: $(OUT)/$(MAIN:.c=.o) $(OBJ)
 $(OUT)/unit: $(UNIT:%.c=$(OUT)/%.o) $(OBJ)
 	$(CC) $(OPT.$V) $^ $(LDLIBS) $(shell pkg-config --libs check) -o $@
 
+$(OUT)/bench_store: $(OUT)/bench/bench_store.o $(OBJ)
+	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
+
 $(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OBJ)
 	$(CC) $(OPT.$V) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 
