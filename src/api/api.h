@@ -127,6 +127,10 @@ struct civic_actor api_actor(const struct api_call *call);
 /* The id in the path's parameter; 404 unless it is a positive integer as we write
  * it. */
 enum err api_param_id(struct api_call *call, int index, int64_t *out);
+/* The decode stage of what needs the first id of its path and nothing else: call->data is int64_t
+ * *.
+ */
+enum err api_decode_id(struct api_call *call);
 
 /* Sets the answer's body to the text of view, which it frees; status 0 stands for 200. */
 enum err api_answer(struct api_call *call, int status, cJSON *view);

@@ -458,6 +458,13 @@ enum err api_param_id(struct api_call *call, int index, int64_t *out)
     return OK;
 }
 
+enum err api_decode_id(struct api_call *call)
+{
+    int64_t *id = ARENA_NEW(call->arena, int64_t);
+    call->data = id;
+    return api_param_id(call, 0, id);
+}
+
 enum err api_answer(struct api_call *call, int status, cJSON *view)
 {
     enum err err = json_print(view, &call->body);

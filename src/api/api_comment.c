@@ -45,13 +45,6 @@ static enum err read_list(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint api_comment_list = {.decode = decode_list, .read = read_list};
 
 /* ---- GET /api/v1/comments/{id} ---- */
-static enum err decode_id(struct api_call *call)
-{
-    int64_t *id = ARENA_NEW(call->arena, int64_t);
-    call->data = id;
-    return api_param_id(call, 0, id);
-}
-
 static enum err read_one(struct store_tx *tx, struct api_call *call)
 {
     struct civic_actor actor = api_actor(call);
@@ -63,7 +56,7 @@ static enum err read_one(struct store_tx *tx, struct api_call *call)
     return api_answer(call, 200, civic_view_comment(&c, &actor, call->arena));
 }
 
-const struct api_endpoint api_comment_get = {.decode = decode_id, .read = read_one};
+const struct api_endpoint api_comment_get = {.decode = api_decode_id, .read = read_one};
 
 /* ---- POST /api/v1/proposals/{id}/comments: the hot path ---- */
 struct creation {

@@ -35,13 +35,6 @@ static enum err read_list(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint api_proposal_list = {.decode = decode_list, .read = read_list};
 
 /* ---- one proposal ---- */
-static enum err decode_id(struct api_call *call)
-{
-    int64_t *id = ARENA_NEW(call->arena, int64_t);
-    call->data = id;
-    return api_param_id(call, 0, id);
-}
-
 static enum err read_one(struct store_tx *tx, struct api_call *call)
 {
     struct civic_actor actor = api_actor(call);
@@ -53,7 +46,7 @@ static enum err read_one(struct store_tx *tx, struct api_call *call)
     return api_answer(call, 200, civic_view_proposal(&p, &actor, call->arena));
 }
 
-const struct api_endpoint api_proposal_get = {.decode = decode_id, .read = read_one};
+const struct api_endpoint api_proposal_get = {.decode = api_decode_id, .read = read_one};
 
 /* ---- POST /api/v1/proposals ---- */
 struct creation {
@@ -144,9 +137,9 @@ static enum err write_withdraw(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_proposal_support = {
-    .auth = API_USER, .decode = decode_id, .write = write_support, .changes = API_PROPOSAL};
+    .auth = API_USER, .decode = api_decode_id, .write = write_support, .changes = API_PROPOSAL};
 const struct api_endpoint api_proposal_withdraw = {
-    .auth = API_USER, .decode = decode_id, .write = write_withdraw, .changes = API_PROPOSAL};
+    .auth = API_USER, .decode = api_decode_id, .write = write_withdraw, .changes = API_PROPOSAL};
 
 /* ---- /api/v1/proposals/{id}/follow ---- */
 static enum err change_follow(struct store_tx *tx, struct api_call *call, bool is_following)
@@ -172,6 +165,6 @@ static enum err write_unfollow(struct store_tx *tx, struct api_call *call)
 }
 
 const struct api_endpoint api_proposal_follow = {
-    .auth = API_USER, .decode = decode_id, .write = write_follow, .changes = API_NOTHING};
+    .auth = API_USER, .decode = api_decode_id, .write = write_follow, .changes = API_NOTHING};
 const struct api_endpoint api_proposal_unfollow = {
-    .auth = API_USER, .decode = decode_id, .write = write_unfollow, .changes = API_NOTHING};
+    .auth = API_USER, .decode = api_decode_id, .write = write_unfollow, .changes = API_NOTHING};

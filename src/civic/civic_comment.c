@@ -136,24 +136,28 @@ static void take_room(size_t *room, const struct civic_comment *c)
     *room = bytes < *room ? *room - bytes : 0;
 }
 
-static enum err prepare_list(struct store_tx *tx, enum civic_comment_sort sort,
-                             struct store_stmt **st_out)
+/* By the order of a cursor. */
+static enum err prepare_list(struct store_tx *tx, char order, struct store_stmt **st_out)
 {
-    switch (sort) {
-    case CIVIC_COMMENT_NEW:
+    switch (order) {
+    case 'n':
         return store_prepare(
             tx, COLUMNS " WHERE c.proposal_id = $2 AND c.id < $3 ORDER BY c.id DESC LIMIT $4",
             st_out);
-    case CIVIC_COMMENT_OLD:
+    case 'o':
         return store_prepare(
             tx, COLUMNS " WHERE c.proposal_id = $2 AND c.id > $3 ORDER BY c.id LIMIT $4", st_out);
-    case CIVIC_COMMENT_THREADS:
+    case 'r':
         return store_prepare(tx,
                              COLUMNS " WHERE c.proposal_id = $2 AND c.parent_id IS NULL"
                                      " AND c.id < $3 ORDER BY c.id DESC LIMIT $4",
                              st_out);
+    default: // 'a'; the plus keeps the index of replies
+        return store_prepare(tx,
+                             COLUMNS " WHERE +c.proposal_id = $2 AND c.root_id = $5"
+                                     " AND c.id > $3 ORDER BY c.id LIMIT $4",
+                             st_out);
     }
-    return ERR_INVALID;
 }
 
 static enum err read_page(struct store_tx *tx, int64_t viewer_id,
@@ -162,13 +166,15 @@ static enum err read_page(struct store_tx *tx, int64_t viewer_id,
 {
     struct store_stmt *st = NULL;
     size_t limit = (size_t)query->limit, room = LIST_ROOM_BYTES;
-    enum err err = prepare_list(tx, query->sort, &st);
+    enum err err = prepare_list(tx, start.order, &st);
     if (err)
         return err;
     store_bind_int(st, 1, viewer_id);
     store_bind_int(st, 2, query->proposal_id);
     store_bind_int(st, 3, start.id);
     store_bind_int(st, 4, query->limit + 1);
+    if (start.order == 'a')
+        store_bind_int(st, 5, start.key);
     list->items = arena_alloc(a, limit * sizeof(*list->items));
     while (!(err = store_step(st)) && list->count < limit && room) {
         read_row(st, a, &list->items[list->count]);
@@ -176,7 +182,7 @@ static enum err read_page(struct store_tx *tx, int64_t viewer_id,
     }
     if (!err) // one row more than asked or than there is room for: there is a next page
         list->next = civic_cursor_write(
-            (struct civic_cursor){start.order, 0, list->items[list->count - 1].id}, a);
+            (struct civic_cursor){start.order, start.key, list->items[list->count - 1].id}, a);
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
 }
@@ -226,12 +232,12 @@ static enum err read_replies(struct threads *t, int64_t root_id)
 }
 
 /* Says on the last comment of a thread how many replies come after those that were read. */
-static enum err count_rest(struct store_tx *tx, int64_t root_id, int64_t after_id,
-                           struct civic_comment *last)
+static enum err count_rest(struct threads *t, int64_t root_id, struct civic_comment *last)
 {
     struct store_stmt *st = NULL;
+    int64_t after_id = t->replies.items[t->replies.count - 1].id;
     enum err err =
-        store_prepare(tx, "SELECT count(*) FROM comment WHERE root_id = $1 AND id > $2", &st);
+        store_prepare(t->tx, "SELECT count(*) FROM comment WHERE root_id = $1 AND id > $2", &st);
     if (err)
         return err;
     store_bind_int(st, 1, root_id);
@@ -239,7 +245,8 @@ static enum err count_rest(struct store_tx *tx, int64_t root_id, int64_t after_i
     err = store_step(st);
     if (!err) {
         last->more_replies = store_column_int(st, 0);
-        last->more_after_id = after_id;
+        last->more_cursor =
+            civic_cursor_write((struct civic_cursor){'a', root_id, after_id}, t->arena);
     }
     store_finish(st);
     return err;
@@ -280,12 +287,18 @@ static enum err add_replies(struct threads *t, struct civic_comment_list *list)
         }
         append_thread(t, roots.items[i], list, &cap);
         if (t->has_more)
-            err = count_rest(t->tx, roots.items[i].id, t->replies.items[t->replies.count - 1].id,
-                             &list->items[list->count - 1]);
+            err = count_rest(t, roots.items[i].id, &list->items[list->count - 1]);
         if (err)
             return err;
     }
     return OK;
+}
+
+/* A cursor of the start's order, or, among threads, one within a thread. */
+static enum err parse_cursor(const struct civic_comment_query *query, struct civic_cursor *start)
+{
+    enum err err = civic_cursor_parse(query->cursor, start->order, start);
+    return err && start->order == 'r' ? civic_cursor_parse(query->cursor, 'a', start) : err;
 }
 
 enum err civic_comment_list(struct store_tx *tx, const struct civic_actor *actor,
@@ -296,7 +309,7 @@ enum err civic_comment_list(struct store_tx *tx, const struct civic_actor *actor
     bool is_up = query->sort == CIVIC_COMMENT_OLD;
     struct civic_cursor start = {orders[query->sort], 0, is_up ? 0 : INT64_MAX};
     *out = (struct civic_comment_list){0};
-    if (query->cursor.len && civic_cursor_parse(query->cursor, start.order, &start)) {
+    if (query->cursor.len && parse_cursor(query, &start)) {
         *why_out = "bad-cursor";
         return ERR_INVALID;
     }
@@ -304,7 +317,7 @@ enum err civic_comment_list(struct store_tx *tx, const struct civic_actor *actor
     if (!err)
         err = read_page(tx, actor->id, query, start, a, out);
     struct threads threads = {tx, actor->id, a, LIST_ROOM_BYTES, {0}, false};
-    if (!err && query->sort == CIVIC_COMMENT_THREADS)
+    if (!err && start.order == 'r')
         err = add_replies(&threads, out);
     return err;
 }

@@ -21,10 +21,10 @@ struct civic_comment {
     struct str body;
     int64_t up, down;
     int64_t created_at_ms;
-    struct str client_id;  // at == NULL: none
-    int vote;              // of the actor who asked: -1, 0, 1
-    int64_t more_replies;  // that the list leaves out of this thread: said on its last comment
-    int64_t more_after_id; // they are those with a greater id
+    struct str client_id;   // at == NULL: none
+    int vote;               // of the actor who asked: -1, 0, 1
+    int64_t more_replies;   // that the list leaves out of this thread: said on its last comment
+    struct str more_cursor; // where they begin, in CIVIC_COMMENT_THREADS
 };
 
 struct civic_comment_new {
@@ -54,8 +54,8 @@ enum { CIVIC_COMMENT_MAX_REPLIES = 200 }; // of a thread in CIVIC_COMMENT_THREAD
 struct civic_comment_query {
     int64_t proposal_id;
     enum civic_comment_sort sort;
-    struct str cursor; // empty: from the start
-    int limit;         // 1 to CIVIC_MAX_LIMIT; of CIVIC_COMMENT_THREADS: threads
+    struct str cursor; // empty: from the start; within a thread: the rest of it, oldest first
+    int limit;         // 1 to CIVIC_MAX_LIMIT; of CIVIC_COMMENT_THREADS: threads, or replies of one
 };
 
 struct civic_comment_list {

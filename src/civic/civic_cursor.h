@@ -11,10 +11,10 @@
 #include "core/arena.h"
 
 struct civic_cursor {
-    // Comments: 'n' newest first, 'o' oldest first, 'r' threads. Proposals: 'p' newest, 't' top
-    // first. 'b' notifications.
+    // Comments: 'n' newest first, 'o' oldest first, 'r' threads, 'a' the replies of one. Proposals:
+    // 'p' newest, 't' top first. 'b' notifications.
     char order;
-    int64_t key; // of the order, 0 when the id is the key
+    int64_t key; // of the order, 0 when the id is the key; 'a': the thread
     int64_t id;
 };
 

@@ -110,6 +110,11 @@ cJSON *civic_view_comment(const struct civic_comment *c, const struct civic_acto
     cJSON *viewer = add_viewer(o, actor);
     if (viewer)
         add_int(viewer, "vote", c->vote);
+    if (c->more_replies) {
+        cJSON *more = cJSON_AddObjectToObject(o, "more_replies");
+        add_int(more, "count", c->more_replies);
+        add_text(more, "cursor", c->more_cursor);
+    }
     return o;
 }
 

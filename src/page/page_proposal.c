@@ -66,16 +66,14 @@ static enum err find_place(struct store_tx *tx, struct api_call *call)
     return OK;
 }
 
-/* A conversation too long for the list says where it goes on: in order of time. */
+/* A conversation too long for the list says where it goes on. */
 static void add_more(struct api_call *call, const struct civic_comment *comment, cJSON *item)
 {
     if (!comment->more_replies)
         return;
-    struct str cursor =
-        civic_cursor_write((struct civic_cursor){'o', 0, comment->more_after_id}, call->arena);
     page_json_add(item, "more_url",
-                  arena_printf(call->arena, "/proposals/%lld?sort=old&cursor=%.*s",
-                               (long long)comment->proposal_id, STR_ARG(cursor)));
+                  arena_printf(call->arena, "/proposals/%lld?sort=threads&cursor=%.*s",
+                               (long long)comment->proposal_id, STR_ARG(comment->more_cursor)));
     page_json_add(
         item, "more_text",
         locale_plural(call->lang, STR("comment.more_replies"), comment->more_replies, call->arena));

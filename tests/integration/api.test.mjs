@@ -337,6 +337,28 @@ test('comments come newest or oldest first, or in threads', async () => {
     assert.equal(next.items[0].id, reply.id, 'what comes meanwhile does not move the next page');
 });
 
+test('a long thread says how many replies it leaves out and where they are', async () => {
+    const { id } = await newProposal();
+    const root = await newComment(id, 'початок');
+    const replies = await Promise.all(Array.from({ length: 230 }, (_, i) => newComment(id, `${i}`, petro, { parent_id: root.id })));
+    const other = await newComment(id, 'інша розмова');
+    const list = async (query) => (await get(`/api/v1/proposals/${id}/comments?${query}`)).json;
+    const { items, next } = await list('sort=threads');
+    assert.deepEqual([items.length, items[0].id, next], [202, other.id, null]);
+    assert.equal(items.filter((c) => c.more_replies).length, 1);
+    const { count, cursor } = items.at(-1).more_replies;
+    assert.equal(count, 30);
+    const seen = items.slice(2).map((c) => c.id);
+    for (let at = cursor; at; ) {
+        const page = await list(`sort=threads&limit=20&cursor=${at}`);
+        assert.ok(page.items.every((c) => c.parent_id === root.id && !c.more_replies));
+        seen.push(...page.items.map((c) => c.id));
+        at = page.next;
+    }
+    assert.deepEqual(seen, replies.map((c) => c.id).sort((a, b) => a - b));
+    assert.equal((await get(`/api/v1/proposals/${id}/comments?sort=old&cursor=${cursor}`)).status, 422);
+});
+
 test('a discussion of very long comments comes whole, in answers of bounded size', async () => {
     const { id } = await newProposal();
     const root = await newComment(id, '😀'.repeat(4000));

@@ -79,6 +79,17 @@ function check(id, r) {
     if (status === 429) assert.ok(Number(r.headers.get('retry-after')) >= 1);
 }
 
+/** A thread of more replies than a list gives. */
+async function talk(id) {
+    const say = (token, body) => api(server.url, 'POST', `/api/v1/proposals/${id}/comments`, { token, body });
+    const { json: root } = await say(olena.token, { body: 'початок' });
+    for (const who of await Promise.all(Array.from({ length: 7 }, () => newUser(server.url)))) {
+        await Promise.all(Array.from({ length: 30 }, () => say(who.token, { body: 'в', parent_id: root.id })));
+    }
+    const { json } = await api(server.url, 'GET', `/api/v1/proposals/${id}/comments?sort=threads`);
+    assert.ok(json.items.at(-1).more_replies, 'the list is cut');
+}
+
 before(async () => {
     server = await startServer({ seed: true });
     const login = (email) => api(server.url, 'POST', '/api/v1/session', { body: { email, password: 'viche-demo' } });
@@ -95,6 +106,8 @@ before(async () => {
     ids.deep = (await comments(ids.open)).find((c) => c.depth === 3).id;
     ids.closedComment = (await comments(ids.closed))[0].id;
     ids.secretComment = (await comments(ids.secret))[0].id;
+    ids.long = (await api(server.url, 'POST', '/api/v1/proposals', { token: olena.token, body: { title: 'т', body: 'б' } })).json.id;
+    await talk(ids.long);
 });
 after(() => server?.stop());
 
@@ -118,6 +131,7 @@ test('reading answers as documented', async () => {
         await call('listProposals', 200, { who, query: '?sort=top&limit=100' });
         await call('getProposal', 200, { who, params: { id: ids.open } });
         for (const sort of ['new', 'old', 'threads']) await call('listComments', 200, { who, params: { id: ids.open }, query: `?sort=${sort}` });
+        await call('listComments', 200, { who, params: { id: ids.long }, query: '?sort=threads' });
         await call('getComment', 200, { who, params: { id: ids.comment } });
         await call('getVoting', 200, { who, params: { id: 1 } });
         await call('getVoting', 200, { who, params: { id: 2 } });

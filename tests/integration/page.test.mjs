@@ -231,6 +231,7 @@ test('no comment of a long conversation is out of reach', async () => {
     const [, more] = page.html.match(/href="([^"]*sort[^"]*)"[^>]*>3 more replies in this conversation</);
     const rest = await visitor.get(decode(more).replace(/#.*/, ''));
     for (const id of replies.slice(200)) assert.ok(rest.html.includes(`id="comment-${id}"`));
+    assert.doesNotMatch(rest.html, /інша розмова/, 'and nothing else');
     assert.match((await new Visitor('uk').get(`${path}?comment=${first}`)).html, />Ще 3 відповіді в цій розмові</);
 
     for (const id of [first, replies[0], replies[200], replies[202]]) {

@@ -1,5 +1,6 @@
 #include "civic/civic_comment.h"
 
+#include "civic/civic_cursor.h"
 #include "civic/civic_markdown.h"
 #include "civic/civic_view.h"
 #include "test_civic.h"
@@ -193,7 +194,37 @@ TEST(civic_comment_list_cuts_a_thread_of_much_text_and_tells)
     l.query.cursor = l.out.next;
     list_page(&c, &l);
     EXPECT(l.out.count > 40 && l.out.count < 61 && !l.out.next.at);
-    EXPECT_EQ(l.out.items[l.out.count - 1].more_replies, 61 - (int64_t)l.out.count);
+    int64_t more = 61 - (int64_t)l.out.count, last_id = l.out.items[l.out.count - 1].id;
+    EXPECT_EQ(l.out.items[l.out.count - 1].more_replies, more);
+    add(&c, p, 0); // of another thread
+    l.query.limit = 5;
+    l.query.cursor = l.out.items[l.out.count - 1].more_cursor;
+    for (; l.query.cursor.at; l.query.cursor = l.out.next) {
+        list_page(&c, &l);
+        for (size_t i = 0; i < l.out.count; i++) {
+            EXPECT_EQ(l.out.items[i].id, ++last_id);
+            EXPECT_EQ(l.out.items[i].parent_id, root);
+        }
+        more -= (int64_t)l.out.count;
+    }
+    EXPECT_EQ(more, 0);
+    test_civic_end(&c);
+}
+
+TEST(civic_comment_cursor_within_a_thread_is_of_its_proposal_and_order)
+{
+    struct test_civic c;
+    test_civic_begin(&c);
+    int64_t p = test_civic_proposal(&c, false), secret = test_civic_proposal(&c, true);
+    int64_t root = 0;
+    EXPECT_EQ(test_civic_comment(&c, c.member, secret, 0, &root), OK);
+    EXPECT_EQ(test_civic_comment(&c, c.member, secret, root, &root), OK);
+    struct str within = civic_cursor_write((struct civic_cursor){'a', root - 1, 0}, &c.arena);
+    struct listing l = {c.user, {p, CIVIC_COMMENT_THREADS, within, 10}, {0}, &c.arena, NULL};
+    EXPECT_EQ(store_read(c.t.store, listing_fn, &l), OK);
+    EXPECT_EQ(l.out.count, 0);
+    l.query.sort = CIVIC_COMMENT_OLD;
+    EXPECT_EQ(store_read(c.t.store, listing_fn, &l), ERR_INVALID);
     test_civic_end(&c);
 }
 
@@ -209,6 +240,9 @@ TEST(civic_comment_list_reads_by_indexes)
         "4"));
     EXPECT(test_queue_plan_uses_indexes(c.t.store, "EXPLAIN QUERY PLAN SELECT c.body FROM comment c"
                                                    " WHERE c.root_id = 2 ORDER BY c.id LIMIT 3"));
+    EXPECT(test_queue_plan_uses_indexes(
+        c.t.store, "EXPLAIN QUERY PLAN SELECT c.body FROM comment c WHERE +c.proposal_id = 1"
+                   " AND c.root_id = 2 AND c.id > 5 ORDER BY c.id LIMIT 3"));
     test_civic_end(&c);
 }
 
