@@ -136,8 +136,9 @@ extern const struct http_limits http_default_limits;
 /* One per loop. GET routes answer HEAD too. An unknown path gets 404, a known path with another
  * method 405 with Allow; a body that is broken, late or too large 400, 408 or 413. All through
  * on_unrouted, so that they can be told in the reader's language: status given; x->route NULL but
- * for a body of a known path; no body. OPTIONS of a known path gets 204 with Allow, unless a row
- * says otherwise. */
+ * for a body of a known path; no body. A head that is refused (400, 414, 417, 431, 501, 505) is
+ * answered in English: what it says of the reader is not there or not to be trusted. OPTIONS of a
+ * known path gets 204 with Allow, unless a row says otherwise. */
 struct http_server *http_server_new(struct io_loop *l, const struct http_limits *limits);
 /* Drops all connections. Before or after the loop is freed; not between http_server_stop and
  * on_stopped. */

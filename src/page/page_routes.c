@@ -19,8 +19,8 @@ enum {
     MAX_PROPOSAL_BYTES = 1024 * 1024,
 };
 
-/* The address of a form, opened as a page (a reload after a refusal): the page it stands on, which
- * is one step up. */
+/* The address of a form, opened as a page (a reload after a refusal, a bookmark of /logout): the page
+ * it stands on, which is one step up. Nothing is done. */
 static enum err decode_form_address(struct api_call *call)
 {
     enum err err = page_draw_ask(call, &page_problem_kind);
@@ -109,6 +109,7 @@ const struct http_route page_routes_table[] = {
     {HTTP_POST, "/login",                     api_handle, &page_account_post_login,    MAX_ACCOUNT_BYTES},
     {HTTP_GET,  "/register",                  api_handle, &page_account_get_register,  0},
     {HTTP_POST, "/register",                  api_handle, &page_account_post_register, MAX_ACCOUNT_BYTES},
+    {HTTP_GET,  "/logout",                    api_handle, &form_address,               0},
     {HTTP_POST, "/logout",                    api_handle, &page_account_post_logout,   MAX_BUTTON_BYTES},
     {HTTP_GET,  "/language",                  api_handle, &page_account_language,      0},
     {HTTP_GET,  "/robots.txt",                get_asset,  "robots.txt",                0},

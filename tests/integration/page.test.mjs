@@ -197,6 +197,9 @@ test('someone registers, writes, signs, follows and logs out by forms alone', as
     const out = await visitor.submit(await visitor.get(path), '/logout');
     assert.equal(out.location, '/');
     assert.ok(!visitor.cookies.has('viche_session'));
+    const still = await member();
+    assert.equal((await still.get('/logout')).location, '/', 'a link logs nobody out');
+    assert.equal((await still.get('/notifications')).status, 200);
     assert.doesNotMatch((await visitor.get(path)).html, /Ганна Тестова<\/span>/);
 });
 
@@ -477,7 +480,7 @@ test('what is missing or not allowed is a page in the language of the reader', a
     assert.equal((await new Visitor().get('/proposals/999999')).status, 404);
     assert.equal((await new Visitor().get('/proposals/abc')).status, 404);
     assert.equal((await new Visitor().get('/proposals/-1')).status, 404);
-    for (const [form, page] of [['/proposals/9/comments', '/proposals/9'], ['/votings/1/ballot', '/votings/1'], ['/notifications/read', '/notifications']]) {
+    for (const [form, page] of [['/proposals/9/comments', '/proposals/9'], ['/votings/1/ballot', '/votings/1'], ['/notifications/read', '/notifications'], ['/logout', '/']]) {
         const reloaded = await new Visitor().get(form);
         assert.equal(reloaded.status, 303, form);
         assert.equal(reloaded.location, page);
