@@ -12,9 +12,10 @@
  *
  * An endpoint is a table row that names the stages it has; absent stages are skipped without a
  * thread change. A stage that fails skips the rest but finish; api_call.problem says what the
- * client is told. Who is asking is found in the first store stage, in the same transaction (the
- * session's row), so a revoked session works nowhere and the hot path needs no cache; after a
- * refusal that came before, in a read of its own.
+ * client is told. When the pool is full, finish_here takes the place of finish, on the loop. Who is
+ * asking is found in the first store stage, in the same transaction (the session's row), so a
+ * revoked session works nowhere and the hot path needs no cache; after a refusal that came before,
+ * in a read of its own.
  *
  * JSON endpoints and HTML pages use the same stages; pages (page/) give their own finish.
  */
@@ -60,6 +61,7 @@ struct api_viewer {
     int64_t id;
     struct str name, email, role; // in the call's arena
     struct str token_hash;        // 32 bytes
+    bool is_known;                // it was looked who has the token; nobody may have it any more
 };
 
 /* What went wrong, for problem+json and for forms. status 0: nothing. */
@@ -96,6 +98,9 @@ struct api_call {
     struct api_viewer viewer;
     struct api_problem problem;
     void *data; // what decode made for the later stages, in the arena
+    /* Set by decode when there is a finish stage: does its work when the pool takes no more,
+     * without blocking, on the loop. */
+    enum err (*finish_here)(struct api_call *call);
 
     struct api_change change; // what write changes: as the row says, unless it knows better
     /* the answer */
@@ -113,6 +118,8 @@ void api_handle(struct http_exchange *x, void *ctx);
 enum err api_refuse(struct api_call *call, int status, const char *code);
 /* The same with status 429, "rate-limited" and Retry-After. */
 enum err api_refuse_rate(struct api_call *call, int64_t wait_ms);
+/* The same with status 503, "unavailable" and Retry-After, whatever was to be told before. */
+enum err api_refuse_busy(struct api_call *call);
 /* Adds a field error (status 422, code "invalid"). */
 enum err api_refuse_field(struct api_call *call, const char *pointer, const char *code,
                           int64_t limit);

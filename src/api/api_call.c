@@ -157,9 +157,10 @@ static void reply(struct run *r)
 static enum err find_viewer(struct store_tx *tx, struct api_call *call)
 {
     struct civic_user user;
-    if (!call->viewer.token_hash.len || call->viewer.id)
+    if (!call->viewer.token_hash.len || call->viewer.is_known)
         return OK;
     enum err err = civic_session_find(tx, call->viewer.token_hash, call->arena, &user);
+    call->viewer.is_known = !err || err == ERR_NOT_FOUND;
     if (err == ERR_NOT_FOUND) // ended, or never was
         return call->endpoint->auth == API_USER ? api_refuse(call, 401, "unauthorized") : OK;
     if (err)
@@ -204,7 +205,7 @@ static enum err write_stage(struct store_tx *tx, void *arg)
 static bool is_viewer_unknown(const struct run *r)
 {
     const struct api_viewer *viewer = &r->call.viewer;
-    return r->has_failed && viewer->token_hash.len && !viewer->id && r->call.problem.status != 401;
+    return r->has_failed && viewer->token_hash.len && !viewer->is_known;
 }
 
 static enum err viewer_stage(struct store_tx *tx, void *arg)
@@ -237,6 +238,8 @@ static void on_pool(struct io_job *job)
         r->next = endpoint->write && !r->has_failed ? WRITE : FINISH;
     }
     if (r->next == FINISH) {
+        if (is_viewer_unknown(r)) // the writer's queue was full
+            find_refused_viewer(call);
         if (endpoint->finish)
             note_unfinished(r, endpoint->finish(call));
         r->next = REPLY;
@@ -273,7 +276,11 @@ static void on_written(struct store_write *w, enum err err)
 /* ---- from stage to stage ---- */
 static void give_up(struct run *r, enum err err)
 {
-    note_failure(r, err);
+    struct api_call *call = &r->call;
+    if (r->next == FINISH && call->finish_here)
+        note_unfinished(r, call->finish_here(call));
+    else
+        note_failure(r, err);
     r->next = r->next == FINISH ? REPLY : FINISH; // a page is drawn, if the pool takes it
     proceed(r);
 }
@@ -387,6 +394,13 @@ enum err api_refuse_rate(struct api_call *call, int64_t wait_ms)
     api_add_field(call, STR("Retry-After"),
                   arena_printf(call->arena, "%lld", (long long)((wait_ms + 999) / 1000)));
     return api_refuse(call, 429, "rate-limited");
+}
+
+enum err api_refuse_busy(struct api_call *call)
+{
+    call->field_count = 0;
+    api_add_field(call, STR("Retry-After"), STR("1"));
+    return api_refuse(call, 503, "unavailable");
 }
 
 enum err api_refuse_field(struct api_call *call, const char *pointer, const char *code,

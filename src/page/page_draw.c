@@ -27,6 +27,8 @@ enum locale_lang page_draw_lang(const struct http_request *req)
                          http_field_get(req, STR("Accept-Language")));
 }
 
+static enum err finish_here(struct api_call *call);
+
 enum err page_draw_ask(struct api_call *call, const struct page_kind *kind)
 {
     struct http_exchange *x = call->x;
@@ -38,6 +40,7 @@ enum err page_draw_ask(struct api_call *call, const struct page_kind *kind)
     ask->view = cJSON_CreateObject();
     ask->form = cJSON_AddObjectToObject(ask->view, "form");
     ask->data = cJSON_CreateObject();
+    call->finish_here = finish_here;
     for (size_t i = 0; i < PAGE_CACHE_FIELDS; i++)
         http_reply_field(x, page_cache_fields[i].name, page_cache_fields[i].value);
 
@@ -79,6 +82,12 @@ void page_draw_data(struct api_call *call, const char *name, cJSON *tree)
 
 // ---- the root of the view ----
 
+/* Has a session, perhaps, but the store was not asked. */
+static bool is_viewer_unknown(const struct api_call *call)
+{
+    return call->viewer.token_hash.len && !call->viewer.is_known;
+}
+
 static void add_head(struct api_call *call, cJSON *view)
 {
     const struct page_ask *ask = page_draw_asked(call);
@@ -88,6 +97,7 @@ static void add_head(struct api_call *call, cJSON *view)
     page_json_add(view, "lang", str_of(locale_code(call->lang)));
     cJSON_AddBoolToObject(view, "is_uk", call->lang == LOCALE_UK);
     cJSON_AddBoolToObject(view, "is_anonymous", call->viewer.id == 0);
+    cJSON_AddBoolToObject(view, "is_viewer_unknown", is_viewer_unknown(call));
     page_json_add(view, "back", page_form_encode(ask->back, call->arena));
 
     cJSON *assets = cJSON_AddObjectToObject(view, "assets");
@@ -252,10 +262,33 @@ static enum err draw_problem_page(struct api_call *call)
     ask->kind = &page_problem_kind;
     cJSON_Delete(ask->view);
     ask->view = cJSON_CreateObject();
-    if (!call->viewer.id)
+    if (!call->viewer.id && !is_viewer_unknown(call))
         page_json_add(ask->view, "login_url", login_url(call));
     call->status = call->problem.status;
     return draw(call);
+}
+
+/* Where the answer leads; empty: it is a page. */
+static struct str destination(const struct api_call *call)
+{
+    const struct page_ask *ask = page_draw_asked(call);
+    bool is_form = call->endpoint->finish == page_draw_finish_form;
+    if (!is_form && call->problem.status == 401)
+        return login_url(call);
+    if (call->problem.status)
+        return (struct str){0};
+    return is_form && !ask->location.len ? ask->path : ask->location;
+}
+
+/* Drawing takes no longer than a large request; it is reading that would block. */
+static enum err finish_here(struct api_call *call)
+{
+    struct str to = destination(call);
+    if (!to.len)
+        (void)api_refuse_busy(call);
+    enum err err = to.len ? see_other(call, to) : draw_problem_page(call);
+    free_views(page_draw_asked(call));
+    return err;
 }
 
 enum err page_draw_read(struct store_tx *tx, struct api_call *call)
@@ -273,17 +306,15 @@ enum err page_draw_read(struct store_tx *tx, struct api_call *call)
 
 enum err page_draw_finish(struct api_call *call)
 {
-    struct page_ask *ask = page_draw_asked(call);
+    struct str to = destination(call);
     enum err err;
-    if (call->problem.status == 401)
-        err = see_other(call, login_url(call));
+    if (to.len)
+        err = see_other(call, to);
     else if (call->problem.status)
         err = draw_problem_page(call);
-    else if (ask->location.len)
-        err = see_other(call, ask->location);
     else
         err = draw_page(call);
-    free_views(ask);
+    free_views(page_draw_asked(call));
     return err;
 }
 
@@ -310,9 +341,10 @@ static enum err draw_again(struct api_call *call)
 enum err page_draw_finish_form(struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
+    struct str to = destination(call);
     enum err err;
-    if (!call->problem.status)
-        err = see_other(call, ask->location.len ? ask->location : ask->path);
+    if (to.len)
+        err = see_other(call, to);
     else if (call->problem.status >= 500 || !ask->kind)
         err = draw_problem_page(call);
     else

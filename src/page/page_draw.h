@@ -8,8 +8,9 @@
 /* The struct page_ask of a call, made by page_draw_ask in decode. */
 struct page_ask *page_draw_asked(const struct api_call *call);
 
-/* Begins a page (decode, on the loop): the id of the path, the fields of the response. Refuses with
- * 404 "not-found" when the path's {id} is no id. */
+/* Begins a page (decode, on the loop): the id of the path, the fields of the response, what is
+ * done when the pool is full: a redirection all the same, else 503 and a page that says so. Refuses
+ * with 404 "not-found" when the path's {id} is no id. */
 MUST_USE enum err page_draw_ask(struct api_call *call, const struct page_kind *kind);
 
 /* Keeps the page for the cache when nobody is logged in; after page_draw_ask. */

@@ -49,7 +49,7 @@ struct page_ask {
     struct str back;     // address to come back to after a log-in or a change of language
     struct str location; // where a form leads; empty: to path
     void *input;         // the form's, checked, for work and write
-    cJSON *view;         // the root of the view; made by page_draw_ask, freed by the finish stage
+    cJSON *view;         // the root of the view; made by page_draw_ask, freed by finish
     cJSON *form;         // in view: what was typed, and "errors"
     cJSON *data;         // for the script
     struct page_cache_key cache_key; // target.len 0: not for the cache

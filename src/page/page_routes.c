@@ -19,8 +19,8 @@ enum {
     MAX_PROPOSAL_BYTES = 1024 * 1024,
 };
 
-/* The address of a form, opened as a page (a reload after a refusal, a bookmark of /logout): the page
- * it stands on, which is one step up. Nothing is done. */
+/* The address of a form, opened as a page (a reload after a refusal, a bookmark of /logout): the
+ * page it stands on, which is one step up. Nothing is done. */
 static enum err decode_form_address(struct api_call *call)
 {
     enum err err = page_draw_ask(call, &page_problem_kind);
