@@ -242,15 +242,18 @@ static void open_store(struct bench *b, const char *path)
     char why[200] = "";
     struct store_options options = {.path = path, .is_server = true};
     char *queue_sql = read_file("migrations/0001_queue.sql");
-    const struct store_migration list[] = {{1, "queue", queue_sql}, {2, "bench", schema}};
+    char *name_sql = read_file("migrations/0003_queue_name.sql");
+    const struct store_migration list[] = {
+        {1, "queue", queue_sql}, {2, "queue_name", name_sql}, {3, "bench", schema}};
 
     log_set_level(LOG_WARN);
     if (store_open(&options, &b->store, why, sizeof(why)) ||
-        store_migrate(b->store, list, 2, NULL, why, sizeof(why))) {
+        store_migrate(b->store, list, 3, NULL, why, sizeof(why))) {
         fprintf(stderr, "bench_store: %s\n", why);
         exit(1);
     }
     mem_free(queue_sql);
+    mem_free(name_sql);
 }
 
 static void remove_files(const char *path)

@@ -22,8 +22,8 @@ enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t
         return ERR_TOO_LARGE;
     enum err err =
         store_prepare(tx,
-                      "INSERT INTO job (kind, payload, unique_key, run_at_ms, created_at_ms) "
-                      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                      "INSERT INTO job (kind, payload, unique_key, run_at_ms, created_at_ms, "
+                      "queue) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
                       &st);
     if (err)
         return err;
@@ -33,6 +33,7 @@ enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t
         store_bind_text(st, 3, job->unique_key);
     store_bind_int(st, 4, job->run_at_ms > 0 ? job->run_at_ms : store_now_ms(tx));
     store_bind_int(st, 5, store_now_ms(tx));
+    store_bind_text(st, 6, job->queue.len > 0 ? job->queue : STR(QUEUE_DEFAULT));
     int64_t id = 0;
     err = store_insert(st, &id);
     if (err && err != ERR_NOT_FOUND)
@@ -57,42 +58,55 @@ static enum err change(struct store_tx *tx, const char *sql, const int64_t *valu
     return store_run(st, changes_out);
 }
 
-enum err queue_recover(struct store_tx *tx, int64_t then_ms)
+enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms)
 {
+    // $1: leases that ended by then; $2: the queue's name, '' for all; $3: too many crashes
     static const struct {
-        const char *sql; // $1: leases that ended by then; $2: how many crashes are too many
-        int parameters;
+        const char *sql;
+        bool has_max;
     } steps[] = {
         {"UPDATE job SET state = 2, crash = crash + 1, last_error = 'the process died while it "
          "ran' "
-         "WHERE state = 1 AND lease_until_ms <= $1 AND crash + 1 >= $2",
-         2},
+         "WHERE state = 1 AND lease_until_ms <= $1 AND ($2 = '' OR queue = $2) AND crash + 1 >= $3",
+         true},
         // Two of one key may have run side by side: of those that come back the newest does the
         // work.
-        {"DELETE FROM job WHERE state = 1 AND lease_until_ms <= $1 AND unique_key IS NOT NULL "
+        {"DELETE FROM job WHERE state = 1 AND lease_until_ms <= $1 AND ($2 = '' OR queue = $2) "
+         "AND unique_key IS NOT NULL "
          "AND (EXISTS (SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
          "AND other.state = 0) OR EXISTS (SELECT 1 FROM job AS other WHERE other.state = 1 "
          "AND other.lease_until_ms <= $1 AND other.unique_key = job.unique_key AND other.id > "
          "job.id))",
-         1},
-        {"UPDATE job SET state = 0, crash = crash + 1 WHERE state = 1 AND lease_until_ms <= $1", 1},
+         false},
+        {"UPDATE job SET state = 0, crash = crash + 1 WHERE state = 1 AND lease_until_ms <= $1 "
+         "AND ($2 = '' OR queue = $2)",
+         false},
     };
-    const int64_t values[] = {then_ms, QUEUE_MAX_CRASHES};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        enum err err = change(tx, steps[i].sql, values, steps[i].parameters, NULL);
+        struct store_stmt *st;
+        enum err err = store_prepare(tx, steps[i].sql, &st);
+        if (err)
+            return err;
+        store_bind_int(st, 1, then_ms);
+        store_bind_text(st, 2, name.at ? name : STR(""));
+        if (steps[i].has_max)
+            store_bind_int(st, 3, QUEUE_MAX_CRASHES);
+        err = store_run(st, NULL);
         if (err)
             return err;
     }
     return OK;
 }
 
-/* The one integer of a query, 0 when it is NULL. */
-static enum err ask(struct store_tx *tx, const char *sql, int64_t *out)
+/* The one integer of a query, 0 when it is NULL. name: its $1, or at == NULL: it has none. */
+static enum err ask(struct store_tx *tx, const char *sql, struct str name, int64_t *out)
 {
     struct store_stmt *st;
     enum err err = store_prepare(tx, sql, &st);
     if (err)
         return err;
+    if (name.at)
+        store_bind_text(st, 1, name);
     err = store_step(st);
     if (!err)
         *out = store_column_int(st, 0);
@@ -122,22 +136,29 @@ static int by_age(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-static enum err claim_due(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs, size_t cap,
-                          size_t *count_out)
+static struct str name_of(const struct queue_options *options)
+{
+    return str_of(options->name ? options->name : QUEUE_DEFAULT);
+}
+
+static enum err claim_due(struct store_tx *tx, const struct queue_options *options,
+                          struct queue_job *jobs, size_t cap, size_t *count_out)
 {
     struct store_stmt *st;
     size_t count = 0;
     enum err err = store_prepare(
         tx,
         "UPDATE job SET state = 1, epoch = epoch + 1, lease_until_ms = $2 WHERE id IN "
-        "(SELECT id FROM job WHERE state = 0 AND run_at_ms <= $1 ORDER BY run_at_ms, id LIMIT $3) "
+        "(SELECT id FROM job WHERE state = 0 AND queue = $4 AND run_at_ms <= $1 "
+        "ORDER BY run_at_ms, id LIMIT $3) "
         "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms",
         &st);
     if (err)
         return err;
     store_bind_int(st, 1, store_now_ms(tx));
-    store_bind_int(st, 2, store_now_ms(tx) + lease_ms);
+    store_bind_int(st, 2, store_now_ms(tx) + options->lease_ms);
     store_bind_int(st, 3, (int64_t)cap);
+    store_bind_text(st, 4, name_of(options));
     while (!(err = store_step(st)))
         job_of_row(st, &jobs[count++]);
     if (err != ERR_NOT_FOUND) {
@@ -151,26 +172,34 @@ static enum err claim_due(struct store_tx *tx, int64_t lease_ms, struct queue_jo
     return OK;
 }
 
-enum err queue_claim(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs, size_t cap,
-                     size_t *count_out, int64_t *next_run_at_out)
+/* When the next lease of any queue ends: whoever claims looks after all. */
+static enum err ask_lease_end(struct store_tx *tx, int64_t *out)
+{
+    return ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", (struct str){0}, out);
+}
+
+enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
+                     struct queue_job *jobs, size_t cap, size_t *count_out,
+                     int64_t *next_run_at_out)
 {
     int64_t lease_end = 0, run_at = 0;
     size_t count = 0;
-    enum err err = ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", &lease_end);
+    enum err err = ask_lease_end(tx, &lease_end);
     if (!err && lease_end > 0 && lease_end <= store_now_ms(tx)) {
-        err = queue_recover(tx, store_now_ms(tx));
+        err = queue_recover(tx, STR(""), store_now_ms(tx));
         if (!err)
-            err = ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", &lease_end);
+            err = ask_lease_end(tx, &lease_end);
     }
     if (!err)
-        err = claim_due(tx, lease_ms, jobs, cap, &count);
+        err = claim_due(tx, options, jobs, cap, &count);
     if (err)
         return err;
     *count_out = count;
     *next_run_at_out = 0;
     if (count > 0)
         return OK;
-    err = ask(tx, "SELECT min(run_at_ms) FROM job WHERE state = 0", &run_at);
+    err = ask(tx, "SELECT min(run_at_ms) FROM job WHERE state = 0 AND queue = $1", name_of(options),
+              &run_at);
     if (err)
         return err;
     bool is_lease_first = run_at == 0 || (lease_end > 0 && lease_end < run_at);
@@ -240,23 +269,31 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
-enum err queue_release(struct store_tx *tx, const struct queue_job *job)
+/* sql takes the job's id and epoch, then the time. */
+static enum err move_claimed(struct store_tx *tx, const char *sql, const struct queue_job *job,
+                             int64_t time_ms)
+{
+    const int64_t values[] = {job->id, job->epoch, time_ms};
+    int64_t changes = 0;
+    enum err err = change(tx, sql, values, 3, &changes);
+    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+}
+
+enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t run_at_ms)
 {
     enum err err = drop_twin(tx, job);
     if (err != ERR_CONFLICT)
         return err;
-    return change_claimed(tx, "UPDATE job SET state = 0 WHERE id = $1 AND epoch = $2 AND state = 1",
-                          job);
+    return move_claimed(
+        tx, "UPDATE job SET state = 0, run_at_ms = $3 WHERE id = $1 AND epoch = $2 AND state = 1",
+        job, run_at_ms);
 }
 
 enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
 {
-    const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms};
-    int64_t changes = 0;
-    enum err err =
-        change(tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = 1",
-               values, 3, &changes);
-    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+    return move_claimed(
+        tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = 1", job,
+        store_now_ms(tx) + lease_ms);
 }
 
 /* ---- numbers ---- */
@@ -306,13 +343,12 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
 
 static enum err recover_all(struct store_tx *tx, void *arg)
 {
-    (void)arg;
-    return queue_recover(tx, INT64_MAX);
+    return queue_recover(tx, queue_worker_name(arg), INT64_MAX);
 }
 
 enum err queue_start(struct queue *q)
 {
-    enum err err = store_write_wait(queue_worker_store(q), recover_all, NULL);
+    enum err err = store_write_wait(queue_worker_store(q), recover_all, q);
     return err ? err : queue_worker_start(q);
 }
 
@@ -324,6 +360,11 @@ bool queue_stop(struct queue *q, int64_t drain_ms)
 void queue_free(struct queue *q)
 {
     queue_worker_free(q);
+}
+
+void queue_finish(struct queue_job *job, const struct queue_end *end)
+{
+    queue_worker_finish(job, end);
 }
 
 void queue_wake(struct queue *q)

@@ -17,8 +17,12 @@
  * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on
  * the writer, with the acknowledgement), done (after the commit is durable: announce).
  *
- * Order: jobs are claimed by run_at_ms, then id, and the done parts are called one at a time in the
- * order of their commits. With one worker that is the order of the jobs; with more, only nearly.
+ * A job is in one queue, by name. Each struct queue serves one name with workers of its own: what
+ * may be slow (calls to others' servers) gets a queue of its own and holds up nothing else.
+ *
+ * Order: jobs of a queue are claimed by run_at_ms, then id, and the done parts are called one at a
+ * time in the order of their commits. With one worker that is the order of the jobs; with more,
+ * only nearly.
  *
  *     queue_wake --> claim (store write) --> ready list --> worker: run --> commit + ack (store
  * write, not waited for) --> finished list --> worker: done
@@ -61,16 +65,21 @@ struct queue_handler {
     void *ctx;
     int max_attempts;   // 0: 20
     int64_t backoff_ms; // base; 0: 1000
+    /* run only begins the work when it returns OK; the end is told by queue_finish. */
+    bool is_async;
 };
 
 struct queue_new {
     struct str kind, payload; // payload <= QUEUE_MAX_PAYLOAD_BYTES
     struct str unique_key;    // not empty: skipped while a READY job with this key exists
     int64_t run_at_ms;        // 0: now
+    struct str queue;         // its name; empty: QUEUE_DEFAULT
 };
+#define QUEUE_DEFAULT "default"
 enum { QUEUE_MAX_PAYLOAD_BYTES = 64 * 1024 };
 
 struct queue_options {
+    const char *name;       // whose jobs; NULL: QUEUE_DEFAULT
     int workers;            // threads; 0: none run here
     int64_t lease_ms;       // 30 s
     int64_t backoff_cap_ms; // 1 h
@@ -80,8 +89,8 @@ struct queue_options {
 /* handlers are borrowed for the queue's life. */
 struct queue *queue_new(struct store *store, const struct queue_options *options,
                         const struct queue_handler *handlers, size_t count);
-/* Returns the jobs of dead processes to READY (all RUNNING ones: the store is ours alone), then
- * starts the workers. */
+/* Returns the queue's jobs of dead processes to READY (all RUNNING ones: the store is ours alone),
+ * then starts the workers. */
 MUST_USE enum err queue_start(struct queue *q);
 /* Claims nothing more, gives back what no worker has begun, waits up to drain_ms for running jobs,
  * joins. False: a handler still runs. The threads and the queue then live on (queue_free leaves
@@ -94,6 +103,21 @@ void queue_free(struct queue *q);
  * commits (the store's on_commit leads to queue_wake). ERR_INVALID: no kind. ERR_TOO_LARGE: the
  * payload. A payload without bytes is kept as an empty text. */
 MUST_USE enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out);
+
+/* How the work ended that the run of an async handler had begun. */
+enum queue_verdict {
+    QUEUE_DONE,   // as a run that returned OK
+    QUEUE_RETRY,  // an error: one attempt more, ready again after delay_ms
+    QUEUE_BURY,   // an error, and no more tries: DEAD
+    QUEUE_SNOOZE, // not tried at all: ready again after delay_ms, and no attempt is counted
+};
+struct queue_end {
+    enum queue_verdict verdict;
+    int64_t delay_ms;
+    struct str why; // of an error; static or in the job's arena
+};
+/* Once for every job whose async run returned OK. The job is gone afterwards. Any thread. */
+void queue_finish(struct queue_job *job, const struct queue_end *end);
 
 /* Tells the workers that something may be ready. Cheap; any thread. */
 void queue_wake(struct queue *q);
@@ -109,11 +133,13 @@ MUST_USE enum err queue_get_stats(struct queue *q, struct queue_stats *out);
  * dies takes along jobs that are not to blame. */
 enum { QUEUE_MAX_CRASHES = 10 };
 
-/* Returns jobs whose lease is over, then leases up to cap ready jobs, oldest first, each with an
- * arena that the caller frees. ERR_NOT_FOUND: none is due; *next_run_at_out: when one will be (by
- * its time or the end of another's lease), or 0. Commit the transaction also then. */
-MUST_USE enum err queue_claim(struct store_tx *tx, int64_t lease_ms, struct queue_job *jobs,
-                              size_t cap, size_t *count_out, int64_t *next_run_at_out);
+/* Returns jobs whose lease is over, then leases up to cap ready jobs of the options' queue for the
+ * options' time, oldest first, each with an arena that the caller frees. ERR_NOT_FOUND: none is
+ * due; *next_run_at_out: when one will be (by its time or the end of another's lease), or 0. Commit
+ * the transaction also then. */
+MUST_USE enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
+                              struct queue_job *jobs, size_t cap, size_t *count_out,
+                              int64_t *next_run_at_out);
 /* Removes the job. ERR_CONFLICT: the epoch is stale; the caller's transaction must roll back. */
 MUST_USE enum err queue_ack(struct store_tx *tx, const struct queue_job *job);
 /* Puts the job back for a later try, or to DEAD. When a READY job has its unique_key, that one will
@@ -122,10 +148,12 @@ MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, s
                              int64_t delay_ms, bool is_dead);
 /* Lets the lease end lease_ms from now. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms);
-/* Puts a job back that was claimed and not begun: neither an attempt nor a crash. ERR_CONFLICT:
- * stale. */
-MUST_USE enum err queue_release(struct store_tx *tx, const struct queue_job *job);
-/* Returns the jobs whose lease ends by then_ms to READY (INT64_MAX: every running one). */
-MUST_USE enum err queue_recover(struct store_tx *tx, int64_t then_ms);
+/* Puts a job back that was claimed and not begun, for run_at_ms: neither an attempt nor a crash.
+ * ERR_CONFLICT: stale. */
+MUST_USE enum err queue_release(struct store_tx *tx, const struct queue_job *job,
+                                int64_t run_at_ms);
+/* Returns the jobs whose lease ends by then_ms to READY (INT64_MAX: every running one); name: of
+ * this queue, empty: of all. */
+MUST_USE enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms);
 
 #endif

@@ -10,8 +10,10 @@ MUST_USE enum err queue_worker_start(struct queue *q);
 bool queue_worker_stop(struct queue *q, int64_t drain_ms);
 void queue_worker_free(struct queue *q);
 void queue_worker_wake(struct queue *q);
+void queue_worker_finish(struct queue_job *job, const struct queue_end *end);
 
 struct store *queue_worker_store(struct queue *q);
+struct str queue_worker_name(struct queue *q);
 /* Fills in done, failed and refused. */
 void queue_worker_count(struct queue *q, struct queue_stats *out);
 

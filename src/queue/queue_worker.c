@@ -43,7 +43,7 @@ enum {
     RENEW_PART = 3,
 };
 
-enum outcome { DONE, STALE, FAILED, LOST };
+enum outcome { DONE, STALE, FAILED, SNOOZED, LOST };
 
 /* One claimed job on its way. */
 struct run {
@@ -191,6 +191,20 @@ static void fail_run(struct run *run, struct str why)
     submit(run, fail_fn, on_failed);
 }
 
+static enum err snooze_fn(struct store_tx *tx, void *arg)
+{
+    struct run *run = arg;
+    enum err err = queue_release(tx, &run->job, store_now_ms(tx) + run->delay_ms);
+    run->is_stale = err == ERR_CONFLICT;
+    return err;
+}
+
+static void on_snoozed(struct store_write *write, enum err err)
+{
+    struct run *run = (struct run *)(void *)write;
+    finish(run, !err ? SNOOZED : run->is_stale ? STALE : LOST);
+}
+
 static enum err commit_fn(struct store_tx *tx, void *arg)
 {
     struct run *run = arg;
@@ -224,8 +238,28 @@ static void run_job(struct run *run)
     enum err err = handler->run ? handler->run(&run->job, handler->ctx, &why) : OK;
     if (err)
         fail_run(run, why.len > 0 ? why : str_of(err_text(err)));
-    else
+    else if (!handler->is_async) // else it may be gone by now
         submit(run, commit_fn, on_committed);
+}
+
+void queue_worker_finish(struct queue_job *job, const struct queue_end *end)
+{
+    struct run *run = LIST_ENTRY(job, struct run, job);
+    run->why = end->why;
+    run->delay_ms = end->delay_ms;
+    run->is_dead = end->verdict == QUEUE_BURY;
+    switch (end->verdict) {
+    case QUEUE_DONE:
+        submit(run, commit_fn, on_committed);
+        break;
+    case QUEUE_RETRY:
+    case QUEUE_BURY:
+        submit(run, fail_fn, on_failed);
+        break;
+    case QUEUE_SNOOZE:
+        submit(run, snooze_fn, on_snoozed);
+        break;
+    }
 }
 
 /* The last step, after the store has spoken; without the mutex. */
@@ -249,6 +283,8 @@ static void tell(struct run *run)
                  (long long)job->id, log_quote(job->kind, kind), job->attempt, run->is_dead,
                  (long long)run->delay_ms, log_quote(run->why, why));
         break;
+    case SNOOZED:
+        break;
     case LOST:
         log_error(
             "at=queue_worker.lost job=%lld why=\"the store failed: it comes back by its lease\"",
@@ -262,7 +298,7 @@ static void count(struct queue *q, enum outcome outcome)
     q->done += outcome == DONE;
     q->refused += outcome == STALE;
     q->failed += outcome == FAILED;
-    if (outcome == FAILED || outcome == LOST)
+    if (outcome == FAILED || outcome == SNOOZED || outcome == LOST)
         q->may_be_ready = true; // the next claim learns when it comes back
 }
 
@@ -274,7 +310,7 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     for (size_t i = 0; i < q->claimed_count; i++) // of an earlier try
         arena_done(&q->claimed[i].arena);
     q->claimed_count = 0;
-    enum err err = queue_claim(tx, q->options.lease_ms, q->claimed, (size_t)q->options.batch,
+    enum err err = queue_claim(tx, &q->options, q->claimed, (size_t)q->options.batch,
                                &q->claimed_count, &q->claimed_next_ms);
     return err == ERR_NOT_FOUND ? OK : err; // what it recovered stays
 }
@@ -467,6 +503,8 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     q->options = *options;
     q->handlers = handlers;
     q->handlers_count = handlers_count;
+    if (!q->options.name)
+        q->options.name = QUEUE_DEFAULT;
     set_default(&q->options.lease_ms, DEFAULT_LEASE_MS);
     set_default(&q->options.backoff_cap_ms, DEFAULT_BACKOFF_CAP_MS);
     if (q->options.batch <= 0)
@@ -539,7 +577,8 @@ static enum err release_fn(struct store_tx *tx, void *arg)
 {
     const struct list *ready = arg;
     for (struct list *node = ready->next; node != ready; node = node->next) {
-        enum err err = queue_release(tx, &LIST_ENTRY(node, struct run, place)->job);
+        const struct queue_job *job = &LIST_ENTRY(node, struct run, place)->job;
+        enum err err = queue_release(tx, job, job->run_at_ms);
         if (err && err != ERR_CONFLICT)
             return err;
     }
@@ -604,6 +643,11 @@ void queue_worker_free(struct queue *q)
 struct store *queue_worker_store(struct queue *q)
 {
     return q->store;
+}
+
+struct str queue_worker_name(struct queue *q)
+{
+    return str_of(q->options.name);
 }
 
 void queue_worker_count(struct queue *q, struct queue_stats *out)

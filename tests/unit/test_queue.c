@@ -12,6 +12,7 @@ struct pieces {
     struct queue_new job; // to enqueue
     int64_t id;           // enqueued
     int64_t lease_ms;     // to claim
+    const char *queue;    // to claim of
     struct queue_job jobs[8];
     size_t cap, count;
     int64_t next_ms;
@@ -32,7 +33,8 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
 {
     struct pieces *p = arg;
     p->count = 0;
-    return queue_claim(tx, p->lease_ms, p->jobs, p->cap ? p->cap : 8, &p->count, &p->next_ms);
+    const struct queue_options options = {.name = p->queue, .lease_ms = p->lease_ms};
+    return queue_claim(tx, &options, p->jobs, p->cap ? p->cap : 8, &p->count, &p->next_ms);
 }
 
 static enum err ack_fn(struct store_tx *tx, void *arg)
@@ -49,7 +51,8 @@ static enum err fail_fn(struct store_tx *tx, void *arg)
 
 static enum err release_fn(struct store_tx *tx, void *arg)
 {
-    return queue_release(tx, arg);
+    const struct queue_job *job = arg;
+    return queue_release(tx, job, job->run_at_ms);
 }
 
 static enum err renew_fn(struct store_tx *tx, void *arg)
@@ -69,7 +72,10 @@ static enum err enqueue(struct store *s, struct pieces *p, const char *kind, con
                         int64_t run_at_ms)
 {
     *p = (struct pieces){
-        .job = {str_of(kind), STR("{}"), str_of(key), run_at_ms},
+        .job = {.kind = str_of(kind),
+                .payload = STR("{}"),
+                .unique_key = str_of(key),
+                .run_at_ms = run_at_ms},
         .lease_ms = 1000,
     };
     return store_write_wait(s, enqueue_fn, p);
@@ -254,7 +260,7 @@ TEST(queue_drops_a_released_job_whose_work_another_will_do)
 static enum err recover_fn(struct store_tx *tx, void *arg)
 {
     (void)arg;
-    return queue_recover(tx, INT64_MAX);
+    return queue_recover(tx, STR(""), INT64_MAX);
 }
 
 TEST(queue_drops_a_recovered_job_whose_work_another_will_do)
@@ -340,16 +346,60 @@ TEST(queue_buries_a_job_under_which_the_process_dies_again_and_again)
     test_store_end(&t);
 }
 
+TEST(queue_claims_only_the_jobs_of_its_name)
+{
+    struct test_store t;
+    struct pieces p, slow;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &slow, "b", "", 0), OK);
+    slow.job.queue = STR("slow");
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &slow), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+
+    slow.queue = "slow";
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &slow), OK);
+    EXPECT_EQ(slow.count, 1);
+    EXPECT_EQ(slow.jobs[0].id, slow.id);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(p.count, 2); // the unnamed are of the default queue
+    EXPECT_STR(p.jobs[0].kind, "b");
+    free_jobs(&p);
+    free_jobs(&slow);
+    test_store_end(&t);
+}
+
+static enum err recover_slow_fn(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return queue_recover(tx, STR("slow"), INT64_MAX);
+}
+
+TEST(queue_recovers_the_jobs_of_a_name_alone_when_asked)
+{
+    struct test_store t;
+    struct pieces p;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    p.job.queue = STR("slow");
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), OK);
+    EXPECT_EQ(test_store_run(t.store, "UPDATE job SET state = 1, lease_until_ms = 9000000000000"),
+              OK);
+    EXPECT_EQ(store_write_wait(t.store, recover_slow_fn, NULL), OK);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE state = 1"), 1);
+    EXPECT_EQ(test_store_int(t.store, "SELECT id FROM job WHERE state = 0"), p.id);
+    test_store_end(&t);
+}
+
 TEST(queue_finds_its_jobs_by_index)
 {
     struct test_store t;
     test_queue_begin(&t);
     EXPECT_EQ(test_store_run(t.store, "CREATE TABLE plan (detail TEXT)"), OK);
     static const char *const plans[] = {
-        "EXPLAIN QUERY PLAN SELECT id FROM job WHERE state = 0 AND run_at_ms <= $1 "
-        "ORDER BY run_at_ms, id LIMIT $3",
+        "EXPLAIN QUERY PLAN SELECT id FROM job WHERE state = 0 AND queue = $4 AND "
+        "run_at_ms <= $1 ORDER BY run_at_ms, id LIMIT $3",
         "EXPLAIN QUERY PLAN SELECT min(lease_until_ms) FROM job WHERE state = 1",
-        "EXPLAIN QUERY PLAN SELECT min(run_at_ms) FROM job WHERE state = 0",
+        "EXPLAIN QUERY PLAN SELECT min(run_at_ms) FROM job WHERE state = 0 AND queue = $1",
         "EXPLAIN QUERY PLAN UPDATE job SET state = 0 WHERE state = 1 AND lease_until_ms <= $1",
         "EXPLAIN QUERY PLAN DELETE FROM job WHERE id = $1 AND state = 1 AND EXISTS (SELECT 1 "
         "FROM job AS other WHERE other.unique_key = job.unique_key AND other.state = 0)",

@@ -78,7 +78,12 @@ static void wake(void *ctx)
 }
 
 static struct queue_handler handlers[] = {
-    {"a", on_run, on_commit, on_done, NULL, 3, 1},
+    {.kind = "a",
+     .run = on_run,
+     .commit = on_commit,
+     .done = on_done,
+     .max_attempts = 3,
+     .backoff_ms = 1},
 };
 
 static void start(struct world *w, int workers)
@@ -471,4 +476,98 @@ TEST(queue_keeps_its_promises_when_its_process_is_killed)
               0);
     mem_free(known.ids);
     end(w);
+}
+
+/* ---- async handlers ---- */
+
+/* Runs that another thread ends: this test's. */
+struct begun {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct queue_job *jobs[8]; // guarded, in the order of their runs
+    int count, dones;          // guarded
+};
+
+static enum err begin_work(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct begun *b = ctx;
+    (void)why_out;
+    pthread_mutex_lock(&b->mutex);
+    b->jobs[b->count++] = job;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->mutex);
+    return OK;
+}
+
+static void work_done(struct queue_job *job, void *ctx)
+{
+    struct begun *b = ctx;
+    (void)job;
+    pthread_mutex_lock(&b->mutex);
+    b->dones++;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+static void wait_begun(struct begun *b, const int *counter, int at_least)
+{
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 30;
+    int code = 0;
+    pthread_mutex_lock(&b->mutex);
+    while (*counter < at_least && code == 0)
+        code = pthread_cond_timedwait(&b->changed, &b->mutex, &limit);
+    EXPECT_EQ(code, 0);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+static void wake_queue(void *queue)
+{
+    queue_wake(queue);
+}
+
+TEST(queue_waits_for_the_verdict_on_work_that_another_thread_does)
+{
+    struct test_store t;
+    struct begun b = {.count = 0};
+    pthread_mutex_init(&b.mutex, NULL);
+    pthread_cond_init(&b.changed, NULL);
+    const struct queue_handler handler = {
+        .kind = "a", .run = begin_work, .done = work_done, .ctx = &b, .is_async = true};
+    const struct queue_options options = {.name = "slow", .workers = 1, .lease_ms = 3000};
+    test_queue_begin(&t);
+    struct queue *q = queue_new(t.store, &options, &handler, 1);
+    store_on_commit(t.store, wake_queue, q);
+    EXPECT_EQ(queue_start(q), OK);
+    struct queue_new job = {.kind = STR("a"), .payload = STR("{}"), .queue = STR("slow")};
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &job), OK);
+    wait_begun(&b, &b.count, 4); // one worker, and nothing has ended
+    EXPECT(!queue_stop(q, 0));
+
+    static const struct queue_end ends[] = {
+        {.verdict = QUEUE_DONE},
+        {.verdict = QUEUE_RETRY, .delay_ms = 50000, .why = {"status 500", 10}},
+        {.verdict = QUEUE_BURY, .why = {"too old", 7}},
+        {.verdict = QUEUE_SNOOZE, .delay_ms = 70000},
+    };
+    for (int i = 0; i < 4; i++)
+        queue_finish(b.jobs[i], &ends[i]);
+    wait_begun(&b, &b.dones, 1);
+    EXPECT(queue_stop(q, 10000));
+    static const char *const counts[] = {
+        "SELECT count(*) = 3 FROM job",
+        "SELECT count(*) FROM job WHERE id = 2 AND state = 0 AND attempt = 1 AND "
+        "last_error = 'status 500' AND run_at_ms - created_at_ms BETWEEN 50000 AND 69999",
+        "SELECT count(*) FROM job WHERE id = 3 AND state = 2 AND attempt = 1 AND "
+        "last_error = 'too old'",
+        "SELECT count(*) FROM job WHERE id = 4 AND state = 0 AND attempt = 0 AND crash = 0 AND "
+        "run_at_ms - created_at_ms >= 70000",
+    };
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        EXPECT_EQ(test_store_int(t.store, counts[i]), 1);
+    store_on_commit(t.store, NULL, NULL);
+    queue_free(q);
+    test_store_end(&t);
 }
