@@ -239,7 +239,10 @@ static void read_event(struct call *c, cJSON *bag, struct event *e)
 static void publish(const struct call *c, const struct event *e)
 {
     for (size_t i = 0; i < e->channel_count; i++) {
-        struct hub_relay_event out = {e->channels[i], e->name_json, e->data_json, e->socket_id};
+        struct hub_relay_event out = {.channel = e->channels[i],
+                                      .event_json = e->name_json,
+                                      .data_json = e->data_json,
+                                      .except_socket_id = e->socket_id};
         hub_relay_send(hub_relay_of(c->hub), c->app, &out);
     }
 }

@@ -102,9 +102,11 @@ static enum err read_apps(const cJSON *root, struct app_apps *out, char *why_out
     const cJSON *item;
     cJSON_ArrayForEach(item, root)
     {
-        enum err err = read_app(item, &out->arena, &apps[out->apps.count++], why_out, why_cap);
+        struct hub_app *app = &apps[out->apps.count];
+        enum err err = read_app(item, &out->arena, app, why_out, why_cap);
         if (err)
             return err;
+        app->slot = out->apps.count++;
     }
     return OK;
 }

@@ -3,10 +3,12 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_channel.h"
+#include "hub/hub_room.h"
 #include "hub/hub_socket.h"
+#include "hub/hub_ws.h"
 #include "ws/ws_handshake.h"
 
-enum { ERROR_NO_APP = 4001, ERROR_RECONNECT = 4200, STOP_GRACE_MS = 5000 };
+enum { STOP_GRACE_MS = 5000 };
 
 static void on_turn_end(struct io_hook *hook)
 {
@@ -15,15 +17,43 @@ static void on_turn_end(struct io_hook *hook)
 
 static void on_stop_timer(struct io_timer *timer);
 
+static struct hub_tenant *tenant_new(struct hub *h, const struct hub_app *app)
+{
+    struct hub_tenant *t = MEM_NEW(struct hub_tenant);
+    t->hub = h;
+    t->app = app;
+    map_init(&t->channels);
+    hub_room_init_tenant(t);
+    return t;
+}
+
+static void tenant_free(struct hub_tenant *t)
+{
+    hub_room_done_tenant(t);
+    map_done(&t->channels);
+    mem_free(t);
+}
+
+static void add_tenants(struct hub *h)
+{
+    for (size_t i = 0; i < h->apps->count; i++)
+        if (h->apps->at[i].slot >= h->tenant_count)
+            h->tenant_count = h->apps->at[i].slot + 1;
+    h->tenants = mem_zalloc(h->tenant_count * sizeof(h->tenants[0]) + 1);
+    for (size_t i = 0; i < h->apps->count; i++) {
+        const struct hub_app *app = &h->apps->at[i];
+        CHECK(!h->tenants[app->slot]);
+        h->tenants[app->slot] = tenant_new(h, app);
+    }
+}
+
 struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay)
 {
     struct hub *h = MEM_NEW(struct hub);
     h->loop = l;
     h->apps = apps;
     h->relay = relay;
-    h->channels = mem_zalloc(apps->count * sizeof(h->channels[0]) + 1);
-    for (size_t i = 0; i < apps->count; i++)
-        map_init(&h->channels[i]);
+    add_tenants(h);
     map_init(&h->socket_ids);
     list_init(&h->sockets);
     list_init(&h->stopping);
@@ -40,9 +70,10 @@ void hub_free(struct hub *h)
     if (!h)
         return;
     CHECK(h->socket_count == 0);
-    for (size_t i = 0; i < h->apps->count; i++)
-        map_done(&h->channels[i]);
-    mem_free(h->channels);
+    for (size_t i = 0; i < h->tenant_count; i++)
+        if (h->tenants[i])
+            tenant_free(h->tenants[i]);
+    mem_free(h->tenants);
     map_done(&h->socket_ids);
     mem_free(h);
 }
@@ -80,11 +111,11 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
     if (!io)
         return;
     if (h->is_stopping)
-        hub_socket_refuse(h, io, ERROR_RECONNECT, STR("Server is shutting down"));
+        hub_ws_refuse(h, io, HUB_ERROR_RECONNECT, STR("Server is shutting down"));
     else if (!app)
-        hub_socket_refuse(h, io, ERROR_NO_APP, STR("Application does not exist"));
+        hub_ws_refuse(h, io, HUB_ERROR_NO_APP, STR("Application does not exist"));
     else
-        hub_socket_accept(h, app, io, is_js, &early);
+        hub_ws_accept(hub_tenant_of(h, app), io, is_js, &early);
     buf_done(&early);
 }
 
@@ -108,8 +139,10 @@ static size_t count_due(const struct hub *h, int64_t now_ms)
 
 static void abort_all(struct list *sockets)
 {
-    for (struct list *node = sockets->next; node != sockets; node = node->next)
-        ws_conn_abort(&LIST_ENTRY(node, struct hub_socket, node)->ws);
+    for (struct list *node = sockets->next; node != sockets; node = node->next) {
+        struct hub_socket *s = LIST_ENTRY(node, struct hub_socket, node);
+        s->transport->abort(s);
+    }
 }
 
 static void on_stop_timer(struct io_timer *timer)
@@ -123,7 +156,7 @@ static void on_stop_timer(struct io_timer *timer)
     for (size_t due = count_due(h, now_ms); due > 0; due--) {
         struct list *node = list_shift(&h->sockets);
         list_append(&h->stopping, node);
-        hub_socket_close(LIST_ENTRY(node, struct hub_socket, node), ERROR_RECONNECT,
+        hub_socket_close(LIST_ENTRY(node, struct hub_socket, node), HUB_ERROR_RECONNECT,
                          STR("Server is shutting down"));
     }
     if (now_ms >= h->give_up_ms)

@@ -6,27 +6,28 @@
  * (hub_relay_publish).
  *
  *     hub_app       keys and limits of an application (read-only)
- *     hub_socket    one client: its id, subscriptions, liveness
- *     hub_channel   a name and its subscribers; exists while it has one
+ *     hub_socket    one client: its id, subscriptions, liveness; over a hub_transport (hub_ws)
+ *     hub_subscribe its way onto a channel and off it
+ *     hub_channel   a name and its subscribers on this loop; exists while it has one
+ *     hub_room      a channel as a whole, at its owner: counts, members, the cached event
+ *     hub_post      what hubs tell each other
  *     hub_auth      signatures of subscriptions and REST calls
  *     hub_message   protocol events to and from JSON
- *     hub_relay     the other hubs
+ *     hub_relay     publishing and asking, from outside
  *
- * The way of an event: it is encoded once, as a whole WebSocket frame, by whoever publishes; the
- * relay posts the counted bytes to every loop; each hub appends them to the channel's bytes of this
- * turn, and at the end of the turn every subscriber gets all of them with one send. The cost of
- * fan-out is the kernel's, per TCP segment, so a busy channel is many times cheaper gathered than
- * frame by frame; a single event waits for nothing but the end of the turn.
+ * The way of an event: it is encoded once, as a whole WebSocket frame, by whoever publishes; it
+ * goes to the channel's owner, and from there the counted bytes to every loop; each hub appends
+ * them to the channel's bytes of this turn, and at the end of the turn every subscriber gets all of
+ * them with one send. The cost of fan-out is the kernel's, per TCP segment, so a busy channel is
+ * many times cheaper gathered than frame by frame; a single event waits for nothing but the end of
+ * the turn.
  *
- * Order: frames of one publisher arrive in order. Whoever subscribes gets what is published
- * afterwards; whoever unsubscribes got what was published before.
+ * Order: all subscribers of a channel get its frames in one order, that of its owner. Whoever
+ * subscribes gets what is published afterwards; whoever unsubscribes got what was published before.
  *
  * Trust: a client is bounded in message size, waiting bytes, channels and their names; a refused
  * subscription leaves nothing behind; rubbish costs an error frame, a broken frame costs that
  * connection.
- *
- * Presence, cache channels, client events, sign-in and webhooks are not spoken yet: presence
- * channels and client events are refused with the protocol's own errors.
  */
 #ifndef HUB_H
 #define HUB_H

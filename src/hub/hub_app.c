@@ -9,6 +9,8 @@ const struct hub_app hub_app_defaults = {
     .max_out_bytes = (size_t)1024 * 1024,
     .max_channels = 1000,
     .max_channel_name_bytes = 512,
+    .authorized_timeout_s = 30,
+    .cache_ttl_s = 1800,
 };
 
 const struct hub_app *hub_app_find_by_key(const struct hub_apps *apps, struct str key)

@@ -39,24 +39,29 @@ struct hub_channel {
     struct hub_socket **sockets;
     struct turn *turn; // NULL: nothing to send
     uint32_t count, cap;
+    uint32_t pending; // subscriptions that are not in the array yet
     uint32_t name_len;
     char name[];
 };
 
-enum hub_channel_kind hub_channel_kind_of(struct str name)
+/* "cache" fits "cachefoo", but not when a dash is asked for. */
+static bool starts(struct str name, const char *prefix, bool is_strict)
 {
-    static const struct {
-        const char *prefix;
-        enum hub_channel_kind kind;
-    } table[] = {
-        {"private", HUB_CHANNEL_PRIVATE},
-        {"presence", HUB_CHANNEL_PRESENCE},
-        {"#server-to-user-", HUB_CHANNEL_USER},
-    };
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (str_starts(name, str_of(table[i].prefix)))
-            return table[i].kind;
-    return HUB_CHANNEL_PUBLIC;
+    size_t len = strlen(prefix);
+    return str_starts(name, (struct str){prefix, len}) &&
+           (!is_strict || (name.len > len && name.at[len] == '-'));
+}
+
+struct hub_channel_type hub_channel_type_of(struct str name, bool is_strict)
+{
+    struct hub_channel_type type = {0};
+    type.is_presence = starts(name, "presence", is_strict);
+    type.is_guarded = type.is_presence || starts(name, "private", is_strict);
+    type.is_cache = starts(name, "cache", is_strict) || str_starts(name, STR("private-cache-")) ||
+                    str_starts(name, STR("presence-cache-")) ||
+                    str_starts(name, STR("private-encrypted-cache-"));
+    type.is_user = str_starts(name, STR("#server-to-user-"));
+    return type;
 }
 
 struct str hub_channel_name(const struct hub_channel *c)
@@ -69,9 +74,9 @@ size_t hub_channel_count(const struct hub_channel *c)
     return c->count;
 }
 
-struct hub_channel *hub_channel_find(struct hub *h, const struct hub_app *app, struct str name)
+struct hub_channel *hub_channel_find(const struct hub_tenant *t, struct str name)
 {
-    return map_find(hub_channels_of(h, app), name);
+    return map_find(&t->channels, name);
 }
 
 /* ---- sending ---- */
@@ -163,24 +168,33 @@ static void set_cap(struct hub_channel *c, uint32_t cap)
     c->cap = cap;
 }
 
-struct hub_subscription *hub_channel_join(struct hub *h, struct hub_socket *s, struct str name)
+struct hub_subscription *hub_channel_join(struct hub_socket *s, struct str name)
 {
-    struct map *home = hub_channels_of(h, s->app);
+    struct map *home = &s->tenant->channels;
     struct hub_channel *c = map_find(home, name);
     if (!c)
         c = channel_new(home, name);
-    flush(c);
-    if (c->count == c->cap)
-        set_cap(c, c->cap > 0 ? c->cap * 2 : MIN_CAP);
-
+    c->pending++;
     struct hub_subscription *sub = MEM_NEW(struct hub_subscription);
     sub->channel = c;
-    sub->index = c->count;
-    c->sockets[c->count++] = s;
+    sub->index = HUB_CHANNEL_PENDING;
     return sub;
 }
 
-void hub_channel_leave(struct hub_subscription *sub)
+void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub)
+{
+    struct hub_channel *c = sub->channel;
+    flush(c);
+    if (sub->index != HUB_CHANNEL_PENDING)
+        return;
+    if (c->count == c->cap)
+        set_cap(c, c->cap > 0 ? c->cap * 2 : MIN_CAP);
+    c->pending--;
+    sub->index = c->count;
+    c->sockets[c->count++] = s;
+}
+
+static void remove_from_array(struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
     flush(c);
@@ -189,8 +203,17 @@ void hub_channel_leave(struct hub_subscription *sub)
         c->sockets[sub->index] = last;
         hub_socket_find_subscription(last, c)->index = sub->index;
     }
-    if (c->count == 0)
-        channel_free(c);
-    else if (c->cap > MIN_CAP && c->count <= c->cap / 4)
+    if (c->cap > MIN_CAP && c->count <= c->cap / 4)
         set_cap(c, c->cap / 2);
+}
+
+void hub_channel_leave(struct hub_subscription *sub)
+{
+    struct hub_channel *c = sub->channel;
+    if (sub->index == HUB_CHANNEL_PENDING)
+        c->pending--;
+    else
+        remove_from_array(sub);
+    if (c->count == 0 && c->pending == 0)
+        channel_free(c);
 }

@@ -8,30 +8,45 @@
 struct hub_socket;
 struct hub_channel;
 
-/* By the prefixes that Reverb tests; the first that fits. */
-enum hub_channel_kind {
-    HUB_CHANNEL_PUBLIC,
-    HUB_CHANNEL_PRIVATE,  // needs a signature
-    HUB_CHANNEL_PRESENCE, // needs a signature and tells who is there
-    HUB_CHANNEL_USER,     // "#server-to-user-": for a signed-in user only
+/* What a channel's name makes of it. */
+struct hub_channel_type {
+    bool is_guarded;  // needs a signature
+    bool is_presence; // tells who is there
+    bool is_cache;    // keeps its last event
+    bool is_user;     // "#server-to-user-": for a signed-in user only
 };
-enum hub_channel_kind hub_channel_kind_of(struct str name);
+/* Reverb tests prefixes without their dash, so "cachefoo" is a cache channel; strict, with Pusher's
+ * dash, it is an ordinary one. */
+struct hub_channel_type hub_channel_type_of(struct str name, bool is_strict);
+
+/* Who subscribed, by the channel_data that was signed. */
+struct hub_subscriber {
+    struct str key, id_json; // as hub_message_user
+    char bytes[];
+};
 
 /* One socket on one channel, in the socket's list. */
 struct hub_subscription {
     struct hub_subscription *next;
     struct hub_channel *channel;
-    uint32_t index; // in the channel's array
+    struct hub_subscriber *subscriber; // NULL: nobody in particular
+    uint32_t index;                    // in the channel's array; HUB_CHANNEL_PENDING
+    uint32_t ticket;                   // the socket's number for it
 };
+/* The owner has not answered yet: nothing is sent to it. */
+#define HUB_CHANNEL_PENDING UINT32_MAX
 
 /* NULL: nobody is there. */
-struct hub_channel *hub_channel_find(struct hub *h, const struct hub_app *app, struct str name);
+struct hub_channel *hub_channel_find(const struct hub_tenant *t, struct str name);
 struct str hub_channel_name(const struct hub_channel *c);
 size_t hub_channel_count(const struct hub_channel *c);
 
-/* Adds the socket, which is not on the channel yet, and the channel when it is new. The socket gets
- * what is published from now on. */
-struct hub_subscription *hub_channel_join(struct hub *h, struct hub_socket *s, struct str name);
+/* Adds the socket, which is not on the channel yet, and the channel when it is new. The
+ * subscription is pending: it gets nothing until hub_channel_activate. */
+struct hub_subscription *hub_channel_join(struct hub_socket *s, struct str name);
+/* The socket gets what is published from now on; if it did already, it got all that was published
+ * before. */
+void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub);
 /* Takes the subscription out of its channel, which goes with its last; the caller has unlinked it
  * from the socket's list, and frees it. The socket got what was published before. */
 void hub_channel_leave(struct hub_subscription *sub);

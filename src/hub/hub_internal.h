@@ -5,11 +5,28 @@
 #include "core/map.h"
 #include "hub/hub.h"
 
+/* What one hub holds of one app. */
+struct hub_tenant {
+    struct hub *hub;
+    const struct hub_app *app; // the newest configuration; a reload replaces it
+    struct map channels;       // struct hub_channel by name: this hub's subscribers
+    struct map rooms;          // struct hub_room by name: the channels that this hub owns
+
+    /* of hub_room.c */
+    struct list leaving; // members that are held back, first due first
+    struct io_timer leave_timer;
+    struct list cached; // rooms with a cached event, first due first
+    size_t cached_bytes;
+    struct io_timer cache_timer;
+};
+
 struct hub {
     struct io_loop *loop;
     const struct hub_apps *apps;
     struct hub_relay *relay;
-    struct map *channels;  // one for each app, by name
+    size_t index;                // in the relay
+    struct hub_tenant **tenants; // by hub_app.slot
+    size_t tenant_count;
     struct map socket_ids; // accepted sockets by id
     struct list sockets;   // all, the refused too, until they are gone
     size_t socket_count;   // in sockets
@@ -25,12 +42,12 @@ struct hub {
     bool is_stopping;
 };
 
-static inline struct map *hub_channels_of(struct hub *h, const struct hub_app *app)
+static inline struct hub_tenant *hub_tenant_of(struct hub *h, const struct hub_app *app)
 {
-    return &h->channels[app - h->apps->at];
+    return h->tenants[app->slot];
 }
 
-/* hub_relay.c: before the loops run. */
+/* hub_relay.c: before the loops run. Sets h->index. */
 void hub_relay_join(struct hub_relay *r, struct hub *h);
 
 #endif

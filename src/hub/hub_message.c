@@ -67,6 +67,28 @@ enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *
     return out->channel_data.len > 0 ? json_scan(out->channel_data, &ignored) : OK;
 }
 
+enum err hub_message_parse_user(struct str channel_data, struct arena *a,
+                                struct hub_message_user *out)
+{
+    struct json_field fields[JSON_MAX_FIELDS];
+    size_t count;
+    *out = (struct hub_message_user){.info_json = STR("{}")};
+    if (json_scan_object(channel_data, fields, JSON_MAX_FIELDS, &count) != OK)
+        return OK; // a value without fields names nobody
+    const struct json_slice *id = json_field_find(fields, count, STR("user_id"));
+    const struct json_slice *info = json_field_find(fields, count, STR("user_info"));
+    if (info && info->kind != JSON_NULL)
+        out->info_json = info->text;
+    if (!id || id->kind == JSON_NULL)
+        return OK;
+    out->id_json = id->text;
+    if (id->kind == JSON_NUMBER)
+        out->key = id->text;
+    else if (json_unescape(id, a, &out->key) != OK)
+        return ERR_INVALID;
+    return out->key.len > 0 ? OK : ERR_INVALID;
+}
+
 /* ---- to a client ---- */
 
 static void put(struct buf *out, struct str text)
@@ -138,6 +160,23 @@ void hub_message_subscription_error(struct buf *out, struct str channel, struct 
     put(out, STR("}}"));
 }
 
+/* ---- frames ---- */
+
+void hub_message_init(struct buf *out, size_t content_bytes)
+{
+    buf_init(out, 1024 + 6 * content_bytes); // an escape takes up to six bytes
+}
+
+/* The whole of json, whose bytes it frees, as a frame. */
+static void put_frame(struct buf *out, struct buf *json)
+{
+    uint8_t header[WS_FRAME_MAX_HEADER_BYTES];
+    struct ws_frame frame = {.opcode = WS_TEXT, .fin = true, .size_bytes = buf_len(json)};
+    put(out, (struct str){(const char *)header, ws_frame_write(&frame, header)});
+    put(out, (struct str){(const char *)buf_head(json), buf_len(json)});
+    buf_done(json);
+}
+
 void hub_message_event_frame(struct buf *out, struct str event_json, struct str data_json,
                              struct str channel)
 {
@@ -150,10 +189,55 @@ void hub_message_event_frame(struct buf *out, struct str event_json, struct str 
     put(&json, STR(",\"channel\":"));
     put_string(&json, channel);
     put(&json, STR("}"));
+    put_frame(out, &json);
+}
 
-    uint8_t header[WS_FRAME_MAX_HEADER_BYTES];
-    struct ws_frame frame = {.opcode = WS_TEXT, .fin = true, .size_bytes = buf_len(&json)};
-    put(out, (struct str){(const char *)header, ws_frame_write(&frame, header)});
-    put(out, (struct str){(const char *)buf_head(&json), buf_len(&json)});
-    buf_done(&json);
+void hub_message_client_event_frame(struct buf *out, struct str event_json, struct str data_json,
+                                    struct str channel, struct str user_id_json)
+{
+    struct buf json;
+    buf_init(&json, out->max);
+    put(&json, STR("{\"event\":"));
+    put(&json, event_json);
+    put(&json, STR(",\"channel\":"));
+    put_string(&json, channel);
+    put(&json, STR(",\"data\":"));
+    put(&json, data_json);
+    if (user_id_json.len > 0) {
+        put(&json, STR(",\"user_id\":"));
+        put(&json, user_id_json);
+    }
+    put(&json, STR("}"));
+    put_frame(out, &json);
+}
+
+void hub_message_internal_frame(struct buf *out, const char *event, struct str data,
+                                struct str channel)
+{
+    struct buf json;
+    buf_init(&json, out->max);
+    put_event(&json, event, data);
+    put(&json, STR(",\"channel\":"));
+    put_string(&json, channel);
+    put(&json, STR("}"));
+    put_frame(out, &json);
+}
+
+void hub_message_cache_miss_frame(struct buf *out, struct str channel)
+{
+    struct buf json;
+    buf_init(&json, out->max);
+    put(&json, STR("{\"event\":\"pusher:cache_miss\",\"channel\":"));
+    put_string(&json, channel);
+    put(&json, STR("}"));
+    put_frame(out, &json);
+}
+
+void hub_message_subscription_error_frame(struct buf *out, struct str channel, struct str type,
+                                          struct str error, int status)
+{
+    struct buf json;
+    buf_init(&json, out->max);
+    hub_message_subscription_error(&json, channel, type, error, status);
+    put_frame(out, &json);
 }

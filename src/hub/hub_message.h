@@ -31,6 +31,16 @@ struct hub_message_subscribe {
 MUST_USE enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *a,
                                               struct hub_message_subscribe *out);
 
+/* Who a channel_data says the subscriber is. */
+struct hub_message_user {
+    struct str key;       // user_id as text; empty: it has none
+    struct str id_json;   // as it stands: 7 or "7"
+    struct str info_json; // "{}" when there is none
+};
+/* ERR_INVALID: user_id is neither string nor number, or is empty. */
+MUST_USE enum err hub_message_parse_user(struct str channel_data, struct arena *a,
+                                         struct hub_message_user *out);
+
 /* ---- to a client: the JSON text, appended; never fails, as out must hold what it is given ---- */
 void hub_message_established(struct buf *out, struct str socket_id, int64_t activity_timeout_s);
 void hub_message_error(struct buf *out, int code, struct str message);
@@ -39,9 +49,21 @@ void hub_message_subscription_error(struct buf *out, struct str channel, struct 
                                     struct str error, int status);
 extern const struct str hub_message_ping, hub_message_pong;
 
-/* An event for subscribers as one whole WebSocket text frame. event_json and data_json are JSON
- * values and go in byte for byte. */
+/* ---- the same as whole WebSocket text frames ---- */
+/* Room for one or two frames that hold so many bytes of content, all of which may be escaped. */
+void hub_message_init(struct buf *out, size_t content_bytes);
+
+/* An event for subscribers. event_json and data_json are JSON values and go in byte for byte. */
 void hub_message_event_frame(struct buf *out, struct str event_json, struct str data_json,
                              struct str channel);
+/* The same for an event of a client; user_id_json may be empty. */
+void hub_message_client_event_frame(struct buf *out, struct str event_json, struct str data_json,
+                                    struct str channel, struct str user_id_json);
+/* An event of the protocol's own, whose data is sent as a string. */
+void hub_message_internal_frame(struct buf *out, const char *event, struct str data,
+                                struct str channel);
+void hub_message_cache_miss_frame(struct buf *out, struct str channel);
+void hub_message_subscription_error_frame(struct buf *out, struct str channel, struct str type,
+                                          struct str error, int status);
 
 #endif

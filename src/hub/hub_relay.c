@@ -1,20 +1,13 @@
 #include "hub/hub_relay.h"
 
-#include <stdatomic.h>
-
+#include "core/arena.h"
 #include "core/check.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "hub/hub_channel.h"
 #include "hub/hub_message.h"
-#include "hub/hub_socket.h"
-
-enum { MAX_HUBS = 256 };
-
-struct hub_relay {
-    struct hub *hubs[MAX_HUBS];
-    size_t hub_count;
-};
+#include "hub/hub_post.h"
+#include "hub/hub_relay_internal.h"
+#include "hub/hub_room.h"
 
 struct hub_relay *hub_relay_new(void)
 {
@@ -28,71 +21,12 @@ void hub_relay_free(struct hub_relay *r)
 
 void hub_relay_join(struct hub_relay *r, struct hub *h)
 {
-    CHECK(r->hub_count < MAX_HUBS);
+    CHECK(r->hub_count < HUB_RELAY_MAX_HUBS);
+    h->index = r->hub_count;
     r->hubs[r->hub_count++] = h;
 }
 
 /* ---- publishing ---- */
-
-struct message;
-struct post {
-    struct io_task task;
-    struct hub *hub;
-    struct message *message;
-};
-
-/* One event on its way to all hubs; the last of them frees it. */
-struct message {
-    atomic_size_t refs;
-    const struct hub_app *app;
-    struct str channel, except_socket_id, frame; // in bytes
-    char *bytes;
-    struct post posts[];
-};
-
-static void unref(struct message *m)
-{
-    if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) > 1)
-        return;
-    mem_free(m->bytes);
-    mem_free(m);
-}
-
-static void on_post(struct io_task *task)
-{
-    struct post *p = LIST_ENTRY(task, struct post, task);
-    struct message *m = p->message;
-    struct hub_channel *c = hub_channel_find(p->hub, m->app, m->channel);
-    if (c) {
-        const struct hub_socket *except =
-            m->except_socket_id.len > 0 ? hub_socket_find(p->hub, m->except_socket_id) : NULL;
-        hub_channel_publish(p->hub, c, m->frame, except);
-    }
-    unref(m);
-}
-
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {*at, s.len};
-    if (s.len > 0)
-        memcpy(*at, s.at, s.len);
-    *at += s.len;
-    return kept;
-}
-
-static struct message *message_new(const struct hub_relay *r, const struct hub_app *app,
-                                   const struct hub_relay_event *event, struct str frame)
-{
-    struct message *m = mem_zalloc(sizeof(*m) + r->hub_count * sizeof(m->posts[0]));
-    m->bytes = mem_zalloc(event->channel.len + event->except_socket_id.len + frame.len + 1);
-    char *at = m->bytes;
-    m->channel = keep(&at, event->channel);
-    m->except_socket_id = keep(&at, event->except_socket_id);
-    m->frame = keep(&at, frame);
-    m->app = app;
-    atomic_init(&m->refs, r->hub_count);
-    return m;
-}
 
 void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
                     const struct hub_relay_event *event)
@@ -102,16 +36,16 @@ void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
         return;
     buf_init(&frame, 256 + event->event_json.len + event->data_json.len + 6 * event->channel.len);
     hub_message_event_frame(&frame, event->event_json, event->data_json, event->channel);
-
-    struct message *m =
-        message_new(r, app, event, (struct str){(const char *)buf_head(&frame), buf_len(&frame)});
+    hub_post_to_owner(
+        r, hub_post_new(r, &(struct hub_publication){
+                               .kind = HUB_EVENT,
+                               .app = app,
+                               .channel = event->channel,
+                               .frame = {(const char *)buf_head(&frame), buf_len(&frame)},
+                               .except_socket_id = event->except_socket_id,
+                               .idempotency_key = event->idempotency_key,
+                           }));
     buf_done(&frame);
-    size_t count = r->hub_count; // the last post may free m
-    for (size_t i = 0; i < count; i++) {
-        struct post *p = &m->posts[i];
-        *p = (struct post){.task.run = on_post, .hub = r->hubs[i], .message = m};
-        io_loop_post(p->hub->loop, &p->task);
-    }
 }
 
 void hub_relay_publish(struct hub_relay *r, const struct hub_app *app, struct str channel,
@@ -134,41 +68,35 @@ void hub_relay_publish(struct hub_relay *r, const struct hub_app *app, struct st
     buf_done(&json);
 }
 
-/* ---- counting ---- */
+/* ---- asking ---- */
 
 struct question;
 struct ask {
     struct io_task task;
     struct hub *hub;
     struct question *question;
+    void *part;
 };
 
-/* One count on its way through all hubs and back. */
+/* One question on its way through all hubs and back. */
 struct question {
-    atomic_size_t left; // hubs that have not counted yet
+    atomic_size_t left; // hubs that were not asked yet
     struct io_task answer;
-    struct io_loop *home;
-    const struct hub_app *app;
-    hub_relay_counted_fn *on_counted;
+    hub_relay_visit_fn *visit;
+    hub_relay_done_fn *on_done;
     void *ctx;
+    struct io_loop *home;
     size_t count;
-    struct str *channels;
-    char *bytes;
-    _Atomic uint64_t *counts;
+    void *parts[HUB_RELAY_MAX_HUBS];
     struct ask asks[];
 };
 
 static void on_answer(struct io_task *task)
 {
     struct question *q = LIST_ENTRY(task, struct question, answer);
-    uint64_t *counts = mem_zalloc((q->count + 1) * sizeof(counts[0]));
+    q->on_done(q->parts, q->count, q->ctx);
     for (size_t i = 0; i < q->count; i++)
-        counts[i] = atomic_load(&q->counts[i]);
-    q->on_counted(q->ctx, counts, q->count);
-    mem_free(counts);
-    mem_free(q->counts);
-    mem_free(q->channels);
-    mem_free(q->bytes);
+        mem_free(q->parts[i]);
     mem_free(q);
 }
 
@@ -176,45 +104,77 @@ static void on_ask(struct io_task *task)
 {
     struct ask *ask = LIST_ENTRY(task, struct ask, task);
     struct question *q = ask->question;
-    for (size_t i = 0; i < q->count; i++) {
-        const struct hub_channel *c = hub_channel_find(ask->hub, q->app, q->channels[i]);
-        if (c)
-            atomic_fetch_add(&q->counts[i], hub_channel_count(c));
-    }
+    q->visit(ask->hub, ask->part, q->ctx);
     if (atomic_fetch_sub(&q->left, 1) == 1)
         io_loop_post(q->home, &q->answer);
 }
 
-static struct question *question_new(size_t hubs, const struct str *channels, size_t count)
+void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *visit,
+                   hub_relay_done_fn *on_done, void *ctx)
 {
-    struct question *q = mem_zalloc(sizeof(*q) + hubs * sizeof(q->asks[0]));
-    size_t bytes = 1;
-    for (size_t i = 0; i < count; i++)
-        bytes += channels[i].len;
-    q->bytes = mem_zalloc(bytes);
-    q->channels = mem_zalloc((count + 1) * sizeof(q->channels[0]));
-    q->counts = mem_zalloc((count + 1) * sizeof(q->counts[0]));
+    const struct hub_relay *r = asking->relay;
+    size_t count = r->hub_count; // the last post may free q
+    struct question *q = mem_zalloc(sizeof(*q) + count * sizeof(q->asks[0]));
+    q->visit = visit;
+    q->on_done = on_done;
+    q->ctx = ctx;
+    q->home = asking->loop;
     q->count = count;
-    char *at = q->bytes;
+    q->answer.run = on_answer;
+    atomic_init(&q->left, count);
+    for (size_t i = 0; i < count; i++) {
+        q->parts[i] = mem_zalloc(part_bytes + 1);
+        q->asks[i] = (struct ask){.task.run = on_ask, .hub = r->hubs[i], .question = q};
+        q->asks[i].part = q->parts[i];
+    }
     for (size_t i = 0; i < count; i++)
-        q->channels[i] = keep(&at, channels[i]);
-    return q;
+        io_loop_post(r->hubs[i]->loop, &q->asks[i].task);
+}
+
+/* ---- counting ---- */
+
+struct counting {
+    struct arena arena;
+    const struct hub_app *app;
+    struct str *channels;
+    size_t count;
+    hub_relay_counted_fn *on_counted;
+    void *ctx;
+};
+
+static void count_here(struct hub *h, void *part, const void *ctx)
+{
+    const struct counting *c = ctx;
+    uint64_t *counts = part;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct hub_room *room = hub_room_find(hub_tenant_of(h, c->app), c->channels[i]);
+        counts[i] = room ? hub_room_subscribers(room) : 0;
+    }
+}
+
+static void add_up(void *const *parts, size_t count, void *ctx)
+{
+    struct counting *c = ctx;
+    uint64_t *sums = arena_alloc(&c->arena, (c->count + 1) * sizeof(sums[0]));
+    for (size_t part = 0; part < count; part++)
+        for (size_t i = 0; i < c->count; i++)
+            sums[i] += ((const uint64_t *)parts[part])[i];
+    c->on_counted(c->ctx, sums, c->count);
+    arena_done(&c->arena);
+    mem_free(c);
 }
 
 void hub_relay_count(struct hub *asking, const struct hub_app *app, const struct str *channels,
                      size_t count, hub_relay_counted_fn *on_counted, void *ctx)
 {
-    const struct hub_relay *r = asking->relay;
-    size_t hubs = r->hub_count;
-    struct question *q = question_new(hubs, channels, count);
-    q->home = asking->loop;
-    q->app = app;
-    q->on_counted = on_counted;
-    q->ctx = ctx;
-    q->answer.run = on_answer;
-    atomic_init(&q->left, hubs);
-    for (size_t i = 0; i < hubs; i++) {
-        q->asks[i] = (struct ask){.task.run = on_ask, .hub = r->hubs[i], .question = q};
-        io_loop_post(r->hubs[i]->loop, &q->asks[i].task);
-    }
+    struct counting *c = MEM_NEW(struct counting);
+    arena_init(&c->arena);
+    c->app = app;
+    c->count = count;
+    c->channels = arena_alloc(&c->arena, (count + 1) * sizeof(c->channels[0]));
+    for (size_t i = 0; i < count; i++)
+        c->channels[i] = arena_str(&c->arena, channels[i]);
+    c->on_counted = on_counted;
+    c->ctx = ctx;
+    hub_relay_ask(asking, count * sizeof(uint64_t), count_here, add_up, c);
 }

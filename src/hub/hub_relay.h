@@ -1,11 +1,11 @@
 /* hub_relay.h -- joins the hubs of this process: what is published on any thread reaches every
  * loop.
  *
- *     publisher (any thread) -- encode the frame once --> counted message --> post to each loop -->
- * hub
+ *     publisher (any thread) -- encode the frame once --> the channel's owner --> every hub
  *
- * Each loop gets the messages of one publisher in their order. The bytes are shared by all loops
- * and freed by the last. A hub on another machine will be one more receiver behind the same call.
+ * Each channel is owned by one hub, through which all its events pass, so that all subscribers, on
+ * whichever loop, get them in one order. The bytes are shared by all loops and freed by the last. A
+ * hub on another machine will be one more receiver behind the same call.
  */
 #ifndef HUB_RELAY_H
 #define HUB_RELAY_H
@@ -30,9 +30,19 @@ struct hub_relay_event {
     struct str channel;               // plain
     struct str event_json, data_json; // values with their quotes, checked
     struct str except_socket_id;
+    struct str idempotency_key; // the same key on the same channel is delivered once; empty: always
 };
 void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
                     const struct hub_relay_event *event);
+
+/* Asks all hubs: visit runs on every hub's loop, with a zeroed part of part_bytes of its own; then
+ * on_done on the asking hub's loop, with the parts in the order of the hubs, which it must empty of
+ * what they own. visits of one question may run at the same time: ctx is read-only for them. The
+ * question takes what the hubs hold at the moment each is asked. */
+typedef void hub_relay_visit_fn(struct hub *h, void *part, const void *ctx);
+typedef void hub_relay_done_fn(void *const *parts, size_t count, void *ctx);
+void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *visit,
+                   hub_relay_done_fn *on_done, void *ctx);
 
 /* Counts the subscribers of each channel over all hubs. on_counted runs on the asking hub's loop,
  * later; counts[i] belongs to channels[i], whose bytes are copied. */

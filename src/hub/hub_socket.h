@@ -2,41 +2,74 @@
 #ifndef HUB_SOCKET_H
 #define HUB_SOCKET_H
 
+#include "core/buf.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_internal.h"
-#include "ws/ws_conn.h"
+#include "hub/hub_transport.h"
 
 enum { HUB_SOCKET_ID_BYTES = 22 }; // two numbers up to 10^9, a dot and a NUL
 
+/* Error codes of the protocol that several files send. */
+enum {
+    HUB_ERROR_NO_APP = 4001,
+    HUB_ERROR_UNAUTHORIZED = 4009,
+    HUB_ERROR_SLOW = 4100, // over capacity: pusher-js comes back after a second
+    HUB_ERROR_RECONNECT = 4200,
+    HUB_ERROR_NO_PONG = 4201,
+    HUB_ERROR_CLIENT_EVENT = 4301,
+};
+
 struct hub_socket {
-    struct ws_conn ws;
+    const struct hub_transport *transport;
     struct list node; // in hub->sockets or hub->stopping
     struct hub *hub;
-    const struct hub_app *app;
+    struct hub_tenant *tenant;              // NULL: was refused
     struct hub_subscription *subscriptions; // newest first
     uint32_t subscription_count;
-    bool is_accepted;         // has an id
+    uint32_t last_ticket;
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do
     char id[HUB_SOCKET_ID_BYTES];
     int64_t active_at_ms; // when it last said something
 };
 
-/* Serves the upgraded connection, greets it, and handles the early bytes. is_pusher_js: it
- * understands pusher:ping. */
-void hub_socket_accept(struct hub *h, const struct hub_app *app, struct io_conn *io,
-                       bool is_pusher_js, const struct buf *early);
-/* Tells the connection why not, and closes it with the code. */
-void hub_socket_refuse(struct hub *h, struct io_conn *io, int code, struct str why);
+/* ---- of the transports ---- */
+
+/* Puts the socket into the hub; tenant NULL: it is about to be refused. The transport is ready to
+ * send. */
+void hub_socket_init(struct hub_socket *s, const struct hub_transport *transport, struct hub *h,
+                     struct hub_tenant *tenant);
+/* Gives it an id and greets it. is_pusher_js: it understands pusher:ping. */
+void hub_socket_open(struct hub_socket *s, bool is_pusher_js);
+/* A message of the client. */
+void hub_socket_receive(struct hub_socket *s, struct str text);
+/* A ping or pong of the client's WebSocket code. */
+void hub_socket_on_control(struct hub_socket *s);
+void hub_socket_on_timer(struct hub_socket *s);
+/* The connection is gone: leaves all channels and the hub. The transport frees it then. */
+void hub_socket_done(struct hub_socket *s);
+
+/* ---- of the hub ---- */
 
 /* NULL: no such socket on this hub. */
 struct hub_socket *hub_socket_find(const struct hub *h, struct str id);
 /* NULL: it is not on the channel. */
 struct hub_subscription *hub_socket_find_subscription(const struct hub_socket *s,
                                                       const struct hub_channel *c);
+struct hub_subscription *hub_socket_find_by_name(const struct hub_socket *s, struct str channel);
 
-/* Sends whole frames. A socket that reads too slowly for them is cut off. */
+/* Sends whole frames, or a text. A socket that reads too slowly for them is cut off. */
 void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len);
+void hub_socket_send_text(struct hub_socket *s, struct str text);
+
+/* Room for any one protocol message: a text of the client's may come back, escaped. */
+void hub_socket_init_out(const struct hub_socket *s, struct buf *out);
+/* Sends what was written there, and frees it. */
+void hub_socket_send_out(struct hub_socket *s, struct buf *out);
+
+void hub_socket_send_error(struct hub_socket *s, int code, struct str why);
+/* "Invalid message format". */
+void hub_socket_send_bad_message(struct hub_socket *s);
 
 /* Sends pusher:error with the code, then closes with it. */
 void hub_socket_close(struct hub_socket *s, int code, struct str why);

@@ -202,18 +202,6 @@ test('events that are nobody\'s are ignored, forged internal ones too', async ()
     c.destroy();
 });
 
-test('client events and presence channels are refused in the protocol\'s own words', async () => {
-    const c = await greeted();
-    c.say('client-typing', {}, 'private-x');
-    assert.deepEqual(await c.json(), error(4301, 'The app does not have client messaging enabled.'));
-    c.say('pusher:subscribe', { channel: 'presence-x', auth: 'a:b', channel_data: '{"user_id":1}' });
-    const refusal = await c.json();
-    assert.equal(refusal.event, 'pusher:subscription_error');
-    assert.equal(refusal.channel, 'presence-x');
-    await c.expectQuiet();
-    c.destroy();
-});
-
 test('a message of exactly the maximum passes, one byte more is closed with 1009', async () => {
     const c = await greeted();
     const start = '{"event":"pusher:ping","data":"', end = '"}';

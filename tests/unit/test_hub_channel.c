@@ -7,7 +7,7 @@
 #include "core/crypto.h"
 #include "hub/hub_message.h"
 #include "hub/hub_relay.h"
-#include "hub/hub_socket.h"
+#include "hub/hub_ws.h"
 #include "test.h"
 
 enum { MAX_TEXT = 16 * 1024 };
@@ -73,9 +73,9 @@ static struct hub_socket *open_socket(struct rig *r, const char *message, int *f
         io_conn_new(r->loop, ends[0], &(struct io_conn_handler){0}, NULL, MAX_TEXT);
 
     struct buf early = frame_of(message);
-    hub_socket_accept(r->hub, &r->app, io, true, &early);
+    struct hub_socket *s = hub_ws_accept(hub_tenant_of(r->hub, &r->app), io, true, &early);
     buf_done(&early);
-    return LIST_ENTRY(r->hub->sockets.prev, struct hub_socket, node);
+    return s;
 }
 
 static const char SUBSCRIBE[] = "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"c\"}}";
@@ -89,7 +89,7 @@ static void run_turn(struct rig *r)
 
 static void publish(struct rig *r, const char *event, const struct hub_socket *except)
 {
-    struct hub_channel *c = hub_channel_find(r->hub, &r->app, STR("c"));
+    struct hub_channel *c = hub_channel_find(hub_tenant_of(r->hub, &r->app), STR("c"));
     char json[16];
     struct buf frame;
     snprintf(json, sizeof(json), "\"%s\"", event);
@@ -178,9 +178,9 @@ TEST(hub_channel_vanishes_with_its_last_subscriber)
     struct hub_socket *s = open_socket(r, SUBSCRIBE, &fd);
     publish(r, "a", NULL);
     struct buf bye = frame_of("{\"event\":\"pusher:unsubscribe\",\"data\":{\"channel\":\"c\"}}");
-    ws_conn_receive(&s->ws, buf_head(&bye), buf_len(&bye));
+    ws_conn_receive(&LIST_ENTRY(s, struct hub_ws, socket)->ws, buf_head(&bye), buf_len(&bye));
     buf_done(&bye);
-    EXPECT(hub_channel_find(r->hub, &r->app, STR("c")) == NULL);
+    EXPECT(hub_channel_find(hub_tenant_of(r->hub, &r->app), STR("c")) == NULL);
     run_turn(r);
     EXPECT_STR(events_in(fd), SUCCEEDED " a"); // published before it left
     rig_free(r);
@@ -195,7 +195,7 @@ TEST(hub_channel_is_not_made_by_a_refused_subscription)
                 "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"private-x\",\"auth\":"
                 "\"k:0\"}}",
                 &fd);
-    EXPECT(hub_channel_find(r->hub, &r->app, STR("private-x")) == NULL);
+    EXPECT(hub_channel_find(hub_tenant_of(r->hub, &r->app), STR("private-x")) == NULL);
     run_turn(r);
     EXPECT_STR(events_in(fd), "pusher:error pusher:subscription_error");
     rig_free(r);
@@ -219,13 +219,28 @@ TEST(hub_relay_reaches_the_subscribers_but_the_excluded)
     close(fds[1]);
 }
 
-TEST(hub_channel_kinds_follow_the_prefixes_of_reverb)
+static const char *kind_of(const char *name, bool is_strict)
 {
-    EXPECT_EQ(hub_channel_kind_of(STR("orders")), HUB_CHANNEL_PUBLIC);
-    EXPECT_EQ(hub_channel_kind_of(STR("cache-x")), HUB_CHANNEL_PUBLIC);
-    EXPECT_EQ(hub_channel_kind_of(STR("private-x")), HUB_CHANNEL_PRIVATE);
-    EXPECT_EQ(hub_channel_kind_of(STR("privateer")), HUB_CHANNEL_PRIVATE);
-    EXPECT_EQ(hub_channel_kind_of(STR("private-encrypted-cache-x")), HUB_CHANNEL_PRIVATE);
-    EXPECT_EQ(hub_channel_kind_of(STR("presence-x")), HUB_CHANNEL_PRESENCE);
-    EXPECT_EQ(hub_channel_kind_of(STR("#server-to-user-1")), HUB_CHANNEL_USER);
+    static char text[64];
+    struct hub_channel_type type = hub_channel_type_of(str_of(name), is_strict);
+    snprintf(text, sizeof(text), "%s%s%s%s", type.is_guarded ? "guarded " : "",
+             type.is_presence ? "presence " : "", type.is_cache ? "cache " : "",
+             type.is_user ? "user " : "");
+    return text;
+}
+
+TEST(hub_channel_types_follow_the_prefixes_of_reverb_or_strictly_those_of_pusher)
+{
+    EXPECT_STR(str_of(kind_of("orders", false)), "");
+    EXPECT_STR(str_of(kind_of("cache-x", true)), "cache ");
+    EXPECT_STR(str_of(kind_of("cachefoo", false)), "cache ");
+    EXPECT_STR(str_of(kind_of("cachefoo", true)), "");
+    EXPECT_STR(str_of(kind_of("private-x", true)), "guarded ");
+    EXPECT_STR(str_of(kind_of("privateer", false)), "guarded ");
+    EXPECT_STR(str_of(kind_of("privateer", true)), "");
+    EXPECT_STR(str_of(kind_of("private-encrypted-cache-x", false)), "guarded cache ");
+    EXPECT_STR(str_of(kind_of("private-cache-x", true)), "guarded cache ");
+    EXPECT_STR(str_of(kind_of("presence-x", true)), "guarded presence ");
+    EXPECT_STR(str_of(kind_of("presence-cache-x", true)), "guarded presence cache ");
+    EXPECT_STR(str_of(kind_of("#server-to-user-1", true)), "user ");
 }

@@ -1,0 +1,84 @@
+/* hub_post.h -- what hubs tell each other, each on its own loop. For the hub's own files.
+ *
+ *     publication   an event:        any thread -> the channel's owner -> every hub
+ *     note          someone joins or leaves a channel:       a hub -> the channel's owner
+ *     answer        the owner's word on a join:              the owner -> that hub
+ *
+ * Every channel has one owner among the hubs, chosen by its name. All that concerns the channel as
+ * a whole passes the owner, which so makes one order of it. What an owner posts to a hub arrives in
+ * the order of posting; to itself it speaks by a plain call, which keeps that order.
+ */
+#ifndef HUB_POST_H
+#define HUB_POST_H
+
+#include <stdatomic.h>
+
+#include "hub/hub_internal.h"
+
+/* The owner of a channel. Any thread. */
+struct hub *hub_post_owner(const struct hub_relay *r, const struct hub_app *app,
+                           struct str channel);
+
+/* ---- publications ---- */
+
+enum hub_publication_kind {
+    HUB_EVENT,        // of a backend: may be cached
+    HUB_CLIENT_EVENT, // of a client
+    HUB_MEMBER_EVENT, // made by the owner: members, counts
+};
+
+struct hub_post;
+
+/* One event on its way; shared by all hubs, freed by the last. */
+struct hub_publication {
+    atomic_size_t refs;
+    enum hub_publication_kind kind;
+    const struct hub_app *app;
+    struct str channel;
+    struct str frame;            // one whole WebSocket text frame
+    struct str except_socket_id; // gets nothing; empty: all get it
+    struct str idempotency_key;  // delivered once within HUB_IDEMPOTENCY_MS; empty: always
+    struct hub_post *posts;      // private: one for each hub
+};
+
+/* Strings are copied. Goes on with hub_post_to_owner or hub_post_to_hubs. Any thread. */
+struct hub_publication *hub_post_new(const struct hub_relay *r, const struct hub_publication *like);
+/* Any thread: hub_room_publish runs on the owner's loop. Takes p. */
+void hub_post_to_owner(const struct hub_relay *r, struct hub_publication *p);
+/* The owner's thread: every hub's subscribers get the frame. Takes p. */
+void hub_post_to_hubs(struct hub *owner, struct hub_publication *p);
+void hub_post_free(struct hub_publication *p);
+
+/* ---- notes and answers ---- */
+
+enum hub_note_kind { HUB_JOIN, HUB_LEAVE };
+
+struct hub_note {
+    enum hub_note_kind kind;
+    const struct hub_app *app;
+    struct hub *from;
+    struct str channel, socket_id;
+    uint32_t ticket;    // of the subscription, comes back with the answer
+    bool is_waiting;    // wants an answer
+    bool is_again;      // the socket is on the channel already
+    struct str was_key; // and was this user there; empty: none
+    /* who joins or leaves a presence channel; empty for nobody */
+    struct str user_key, user_id_json, user_info_json;
+    struct str channel_data; // of a join, as it was signed
+};
+
+/* Tells the channel's owner: hub_room_take. note->from is the calling thread's hub. */
+void hub_post_note(const struct hub_note *note);
+
+struct hub_answer {
+    const struct hub_app *app;
+    struct str channel, socket_id;
+    uint32_t ticket;
+    bool is_refused;   // the subscription is over
+    struct str frames; // whole WebSocket frames for the socket
+};
+
+/* The owner's thread; to gets it: hub_subscribe_answered. */
+void hub_post_answer(struct hub *owner, struct hub *to, const struct hub_answer *answer);
+
+#endif

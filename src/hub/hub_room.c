@@ -1,0 +1,384 @@
+#include "hub/hub_room.h"
+
+#include "core/check.h"
+#include "core/mem.h"
+#include "hub/hub_channel.h"
+#include "hub/hub_message.h"
+#include "hub/hub_relay_internal.h"
+
+/* Of one app on one loop; the events that expire first make room. */
+enum { MAX_CACHED_BYTES = 64 * 1024 * 1024 };
+
+struct hub_cached {
+    struct list node; // in tenant->cached
+    struct hub_room *room;
+    int64_t due_ms;
+    size_t frame_len;
+    char frame[];
+};
+
+/* ---- rooms ---- */
+
+struct str hub_room_name(const struct hub_room *r)
+{
+    return (struct str){r->name, r->name_len};
+}
+
+struct hub_room *hub_room_find(struct hub_tenant *t, struct str channel)
+{
+    return map_find(&t->rooms, channel);
+}
+
+size_t hub_room_users(const struct hub_room *r)
+{
+    return r->roster ? r->roster->by_key.count : 0;
+}
+
+struct str hub_room_cached(const struct hub_room *r)
+{
+    return r->cached ? (struct str){r->cached->frame, r->cached->frame_len} : STR("");
+}
+
+static struct hub_room *get_room(struct hub_tenant *t, struct str channel)
+{
+    struct hub_room *r = hub_room_find(t, channel);
+    if (r)
+        return r;
+    r = mem_zalloc(sizeof(*r) + channel.len);
+    r->tenant = t;
+    r->name_len = (uint32_t)channel.len;
+    memcpy(r->name, channel.at, channel.len);
+    map_put(&t->rooms, hub_room_name(r), r);
+    return r;
+}
+
+static struct hub_roster *get_roster(struct hub_room *r)
+{
+    if (!r->roster) {
+        r->roster = MEM_NEW(struct hub_roster);
+        hub_roster_init(r->roster);
+    }
+    return r->roster;
+}
+
+static void drop_roster(struct hub_room *r)
+{
+    if (!r->roster)
+        return;
+    hub_roster_done(r->roster);
+    mem_free(r->roster);
+    r->roster = NULL;
+}
+
+static void drop_cached(struct hub_room *r)
+{
+    struct hub_cached *cached = r->cached;
+    if (!cached)
+        return;
+    r->tenant->cached_bytes -= cached->frame_len;
+    list_remove(&cached->node);
+    mem_free(cached);
+    r->cached = NULL;
+}
+
+static void drop_room_when_idle(struct hub_room *r)
+{
+    if (r->subscribers > 0 || r->cached || hub_room_users(r) > 0)
+        return;
+    map_remove(&r->tenant->rooms, hub_room_name(r));
+    drop_roster(r);
+    mem_free(r);
+}
+
+/* ---- events of the room's own ---- */
+
+/* Members are told what happened; the event is neither cached nor a client's. */
+static void tell_members(struct hub_room *r, const char *event, struct str data,
+                         struct str except_socket_id)
+{
+    struct hub_tenant *t = r->tenant;
+    struct buf frame;
+    if (r->subscribers == 0)
+        return;
+    hub_message_init(&frame, 2 * data.len + r->name_len);
+    hub_message_internal_frame(&frame, event, data, hub_room_name(r));
+    hub_post_to_hubs(
+        t->hub,
+        hub_post_new(t->hub->relay, &(struct hub_publication){
+                                        .kind = HUB_MEMBER_EVENT,
+                                        .app = t->app,
+                                        .channel = hub_room_name(r),
+                                        .frame = {(const char *)buf_head(&frame), buf_len(&frame)},
+                                        .except_socket_id = except_socket_id,
+                                    }));
+    buf_done(&frame);
+}
+
+/* ---- presence ---- */
+
+static void tell_removed(struct hub_room *r, const struct hub_member *m)
+{
+    struct buf data;
+    buf_init(&data, 32 + m->id_json.len);
+    CHECK(buf_printf(&data, "{\"user_id\":%.*s}", STR_ARG(m->id_json)) == OK);
+    tell_members(r, "pusher_internal:member_removed",
+                 (struct str){(const char *)buf_head(&data), buf_len(&data)}, STR(""));
+    buf_done(&data);
+}
+
+static void remove_member(struct hub_room *r, struct hub_member *m)
+{
+    tell_removed(r, m);
+    hub_roster_remove(r->roster, m);
+}
+
+static void start_leave_timer(struct hub_tenant *t)
+{
+    if (list_is_empty(&t->leaving))
+        return;
+    const struct hub_member *first = LIST_ENTRY(t->leaving.next, struct hub_member, leaving);
+    int64_t wait_ms = first->due_ms - io_loop_now_ms(t->hub->loop);
+    io_timer_start(t->hub->loop, &t->leave_timer, wait_ms > 0 ? wait_ms : 0);
+}
+
+static void on_leave_timer(struct io_timer *timer)
+{
+    struct hub_tenant *t = LIST_ENTRY(timer, struct hub_tenant, leave_timer);
+    int64_t now_ms = io_loop_now_ms(t->hub->loop);
+    while (!list_is_empty(&t->leaving)) {
+        struct hub_member *m = LIST_ENTRY(t->leaving.next, struct hub_member, leaving);
+        if (m->due_ms > now_ms)
+            break;
+        struct hub_room *r = m->room;
+        remove_member(r, m);
+        drop_room_when_idle(r);
+    }
+    start_leave_timer(t);
+}
+
+/* A user with no connection left is gone, at once or after the app's delay. */
+static void leave_user(struct hub_room *r, struct str key)
+{
+    struct hub_tenant *t = r->tenant;
+    struct hub_member *m = r->roster ? hub_roster_find(r->roster, key) : NULL;
+    if (!m || --m->connections > 0)
+        return;
+    if (t->app->presence_leave_delay_ms <= 0) {
+        remove_member(r, m);
+        return;
+    }
+    m->due_ms = io_loop_now_ms(t->hub->loop) + t->app->presence_leave_delay_ms;
+    list_append(&t->leaving, &m->leaving);
+    if (t->leaving.next == &m->leaving)
+        start_leave_timer(t);
+}
+
+static void tell_added(struct hub_room *r, const struct hub_note *note)
+{
+    tell_members(r, "pusher_internal:member_added", note->channel_data, note->socket_id);
+}
+
+static void join_user(struct hub_room *r, const struct hub_note *note)
+{
+    struct hub_member *m = hub_roster_find(get_roster(r), note->user_key);
+    bool is_new = !m;
+    if (is_new) {
+        m = hub_roster_add(r->roster, note->user_key, note->user_id_json, note->user_info_json);
+        m->room = r;
+    }
+    m->connections++;
+    list_remove(&m->leaving);
+    if (is_new)
+        tell_added(r, note);
+}
+
+static bool is_full(const struct hub_room *r, const struct hub_note *note)
+{
+    int64_t max = r->tenant->app->max_presence_members;
+    bool is_here = r->roster && hub_roster_find(r->roster, note->user_key);
+    return max > 0 && !is_here && hub_room_users(r) >= (size_t)max;
+}
+
+/* ---- joining and leaving ---- */
+
+static void answer(struct hub_room *r, const struct hub_note *note, bool is_refused,
+                   struct buf *frames)
+{
+    hub_post_answer(r->tenant->hub, note->from,
+                    &(struct hub_answer){
+                        .app = note->app,
+                        .channel = note->channel,
+                        .socket_id = note->socket_id,
+                        .ticket = note->ticket,
+                        .is_refused = is_refused,
+                        .frames = {(const char *)buf_head(frames), buf_len(frames)},
+                    });
+    buf_done(frames);
+}
+
+static void refuse(struct hub_room *r, const struct hub_note *note)
+{
+    struct buf frames;
+    hub_message_init(&frames, note->channel.len);
+    hub_message_subscription_error_frame(&frames, note->channel, STR("LimitReached"),
+                                         STR("The channel has too many members."), 4100);
+    answer(r, note, true, &frames);
+}
+
+static void put_success(struct buf *frames, struct hub_room *r, struct str channel,
+                        bool is_presence)
+{
+    struct buf data;
+    if (!is_presence) {
+        hub_message_internal_frame(frames, "pusher_internal:subscription_succeeded", STR("{}"),
+                                   channel);
+        return;
+    }
+    struct hub_roster *roster = get_roster(r);
+    buf_init(&data, 32 + hub_roster_text_bytes(roster));
+    CHECK(buf_append(&data, "{\"presence\":", 12) == OK);
+    hub_roster_write(roster, &data);
+    CHECK(buf_append(&data, "}", 1) == OK);
+    hub_message_internal_frame(frames, "pusher_internal:subscription_succeeded",
+                               (struct str){(const char *)buf_head(&data), buf_len(&data)},
+                               channel);
+    buf_done(&data);
+}
+
+/* "Subscribed", who is there, and what is cached. */
+static void accept(struct hub_room *r, const struct hub_note *note)
+{
+    struct hub_channel_type type = hub_channel_type_of(note->channel, note->app->is_strict);
+    struct buf frames;
+    size_t roster_bytes = r->roster ? hub_roster_text_bytes(r->roster) : 0;
+    hub_message_init(&frames, 2 * roster_bytes + 3 * note->channel.len + hub_room_cached(r).len);
+    put_success(&frames, r, note->channel, type.is_presence);
+    if (r->cached)
+        CHECK(buf_append(&frames, r->cached->frame, r->cached->frame_len) == OK);
+    else if (type.is_cache)
+        hub_message_cache_miss_frame(&frames, note->channel);
+    answer(r, note, false, &frames);
+}
+
+static void take_join(struct hub *owner, const struct hub_note *note)
+{
+    struct hub_room *r = get_room(hub_tenant_of(owner, note->app), note->channel);
+    bool is_user = note->user_key.len > 0;
+    if (is_user && is_full(r, note)) {
+        refuse(r, note);
+        drop_room_when_idle(r);
+        return;
+    }
+    bool is_same_user = note->is_again && str_eq(note->was_key, note->user_key);
+    if (!note->is_again)
+        r->subscribers++;
+    if (is_user && !is_same_user)
+        join_user(r, note);
+    else if (!is_user && note->channel_data.len > 0)
+        tell_added(r, note); // as Reverb does with one who has no user_id
+    if (note->was_key.len > 0 && !is_same_user)
+        leave_user(r, note->was_key);
+    if (note->is_waiting)
+        accept(r, note);
+}
+
+static void take_leave(struct hub *owner, const struct hub_note *note)
+{
+    struct hub_room *r = hub_room_find(hub_tenant_of(owner, note->app), note->channel);
+    CHECK(r && r->subscribers > 0); // its join came before
+    r->subscribers--;
+    if (note->user_key.len > 0)
+        leave_user(r, note->user_key);
+    drop_room_when_idle(r);
+}
+
+void hub_room_take(struct hub *owner, const struct hub_note *note)
+{
+    if (note->kind == HUB_JOIN)
+        take_join(owner, note);
+    else
+        take_leave(owner, note);
+}
+
+/* ---- the cached event ---- */
+
+static void start_cache_timer(struct hub_tenant *t)
+{
+    if (list_is_empty(&t->cached))
+        return;
+    const struct hub_cached *first = LIST_ENTRY(t->cached.next, struct hub_cached, node);
+    int64_t wait_ms = first->due_ms - io_loop_now_ms(t->hub->loop);
+    io_timer_start(t->hub->loop, &t->cache_timer, wait_ms > 0 ? wait_ms : 0);
+}
+
+static void drop_first_cached(struct hub_tenant *t)
+{
+    struct hub_room *r = LIST_ENTRY(t->cached.next, struct hub_cached, node)->room;
+    drop_cached(r);
+    drop_room_when_idle(r);
+}
+
+static void on_cache_timer(struct io_timer *timer)
+{
+    struct hub_tenant *t = LIST_ENTRY(timer, struct hub_tenant, cache_timer);
+    int64_t now_ms = io_loop_now_ms(t->hub->loop);
+    while (!list_is_empty(&t->cached) &&
+           LIST_ENTRY(t->cached.next, struct hub_cached, node)->due_ms <= now_ms)
+        drop_first_cached(t);
+    start_cache_timer(t);
+}
+
+static void cache(struct hub_tenant *t, const struct hub_publication *p)
+{
+    struct hub_room *r = get_room(t, p->channel);
+    struct hub_cached *cached = mem_zalloc(sizeof(*cached) + p->frame.len);
+    drop_cached(r);
+    r->cached = cached;
+    cached->room = r;
+    cached->due_ms = io_loop_now_ms(t->hub->loop) + t->app->cache_ttl_s * 1000;
+    cached->frame_len = p->frame.len;
+    memcpy(cached->frame, p->frame.at, p->frame.len);
+    t->cached_bytes += p->frame.len;
+    list_append(&t->cached, &cached->node);
+    while (t->cached_bytes > MAX_CACHED_BYTES)
+        drop_first_cached(t);
+    start_cache_timer(t);
+}
+
+/* ---- publishing ---- */
+
+void hub_room_publish(struct hub *owner, struct hub_publication *p)
+{
+    struct hub_tenant *t = hub_tenant_of(owner, p->app);
+    if (p->kind == HUB_EVENT && hub_channel_type_of(p->channel, t->app->is_strict).is_cache)
+        cache(t, p);
+    const struct hub_room *r = hub_room_find(t, p->channel);
+    if (r && r->subscribers > 0)
+        hub_post_to_hubs(owner, p);
+    else
+        hub_post_free(p);
+}
+
+/* ---- tenants ---- */
+
+void hub_room_init_tenant(struct hub_tenant *t)
+{
+    map_init(&t->rooms);
+    list_init(&t->leaving);
+    list_init(&t->cached);
+    io_timer_init(&t->leave_timer, on_leave_timer);
+    io_timer_init(&t->cache_timer, on_cache_timer);
+}
+
+void hub_room_done_tenant(struct hub_tenant *t)
+{
+    size_t cursor = 0;
+    const struct map_entry *e;
+    while ((e = map_next(&t->rooms, &cursor))) {
+        struct hub_room *r = e->value;
+        drop_cached(r);
+        drop_roster(r);
+        mem_free(r);
+    }
+    map_done(&t->rooms);
+}

@@ -1,0 +1,48 @@
+/* hub_room.h -- what a channel is as a whole, kept by the hub that owns it: how many subscribe on
+ * all loops, who is present, which event is cached. For the hub's own files.
+ *
+ *     note  (join, leave)  ---> hub_room_take ----> counts, roster ---> answer, member events
+ *     publication          ---> hub_room_publish -> cache ------------> every hub
+ *
+ * A room exists while somebody subscribes, a member's leave is held back, or an event is cached.
+ * Everything happens on the owner's loop, one thing after the other: that is the channel's order.
+ * Places for more: a log of events goes where the cache is, webhooks go where counts and roster
+ * change.
+ */
+#ifndef HUB_ROOM_H
+#define HUB_ROOM_H
+
+#include "hub/hub_post.h"
+#include "hub/hub_roster.h"
+
+struct hub_room {
+    struct hub_tenant *tenant;
+    uint32_t subscribers; // over all hubs
+    uint32_t name_len;
+    struct hub_roster *roster; // NULL: not asked for yet
+    struct hub_cached *cached; // NULL: nothing
+    char name[];
+};
+
+/* NULL: there is none, or the hub does not own it. */
+struct hub_room *hub_room_find(struct hub_tenant *t, struct str channel);
+struct str hub_room_name(const struct hub_room *r);
+static inline uint32_t hub_room_subscribers(const struct hub_room *r)
+{
+    return r->subscribers;
+}
+/* Members of a presence channel, those who are held back included. */
+size_t hub_room_users(const struct hub_room *r);
+/* The cached event as a whole frame, or empty. */
+struct str hub_room_cached(const struct hub_room *r);
+
+/* Somebody joins or leaves. */
+void hub_room_take(struct hub *owner, const struct hub_note *note);
+/* An event for the channel. Takes p. */
+void hub_room_publish(struct hub *owner, struct hub_publication *p);
+
+/* Of hub_tenant's timers and at the end. */
+void hub_room_init_tenant(struct hub_tenant *t);
+void hub_room_done_tenant(struct hub_tenant *t);
+
+#endif

@@ -1,0 +1,222 @@
+#include "hub/hub_subscribe.h"
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "hub/hub_auth.h"
+
+enum { STATUS_UNAUTHORIZED = 401, STATUS_LIMIT = 4009 };
+
+/* ---- may it? ---- */
+
+static void refuse(struct hub_socket *s, struct str channel, const char *type, const char *why,
+                   int status)
+{
+    struct buf out;
+    hub_socket_init_out(s, &out);
+    hub_message_subscription_error(&out, channel, str_of(type), str_of(why), status);
+    hub_socket_send_out(s, &out);
+    log_debug("at=hub.subscribe app=%.*s socket=%s refused=%s", STR_ARG(s->tenant->app->id), s->id,
+              type);
+}
+
+/* Reverb's clients wait for the error, soketi's and Echo's for the channel's own: they get both. */
+static void refuse_unauthorized(struct hub_socket *s, struct str channel)
+{
+    hub_socket_send_error(s, HUB_ERROR_UNAUTHORIZED, STR("Connection is unauthorized"));
+    refuse(s, channel, "AuthError", "The connection is unauthorized.", STATUS_UNAUTHORIZED);
+}
+
+/* False when it was refused. Nothing is made before this says yes. */
+static bool may_subscribe(struct hub_socket *s, const struct hub_message_subscribe *ask,
+                          struct hub_channel_type type)
+{
+    const struct hub_app *app = s->tenant->app;
+    if (ask->channel.len > app->max_channel_name_bytes) {
+        refuse(s, ask->channel, "LimitReached", "The channel name is too long.", STATUS_LIMIT);
+        return false;
+    }
+    bool is_signed = !type.is_guarded || hub_auth_channel_is_valid(app, str_of(s->id), ask->channel,
+                                                                   ask->channel_data, ask->auth);
+    if (!is_signed || type.is_user) { // nobody is signed in
+        refuse_unauthorized(s, ask->channel);
+        return false;
+    }
+    return true;
+}
+
+/* ---- subscribing ---- */
+
+/* What somebody signed is believed only where a signature was needed. */
+static enum err read_user(const struct hub_message_subscribe *ask, struct hub_channel_type type,
+                          struct arena *a, struct hub_message_user *out)
+{
+    *out = (struct hub_message_user){0};
+    if (!type.is_guarded || ask->channel_data.len == 0)
+        return OK;
+    return hub_message_parse_user(ask->channel_data, a, out);
+}
+
+static struct hub_subscriber *subscriber_new(const struct hub_message_user *user)
+{
+    if (user->key.len == 0)
+        return NULL;
+    struct hub_subscriber *who = mem_zalloc(sizeof(*who) + user->key.len + user->id_json.len);
+    memcpy(who->bytes, user->key.at, user->key.len);
+    memcpy(who->bytes + user->key.len, user->id_json.at, user->id_json.len);
+    who->key = (struct str){who->bytes, user->key.len};
+    who->id_json = (struct str){who->bytes + user->key.len, user->id_json.len};
+    return who;
+}
+
+static struct hub_subscription *subscription_new(struct hub_socket *s, struct str channel)
+{
+    struct hub_subscription *sub = hub_channel_join(s, channel);
+    sub->next = s->subscriptions;
+    s->subscriptions = sub;
+    s->subscription_count++;
+    return sub;
+}
+
+/* Tells the owner; then either it answers, or there is nothing to wait for. */
+static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
+                 struct hub_channel_type type, const struct hub_message_user *user)
+{
+    struct hub_subscription *sub = hub_socket_find_by_name(s, ask->channel);
+    bool is_again = sub != NULL;
+    if (!sub)
+        sub = subscription_new(s, ask->channel);
+    sub->ticket = ++s->last_ticket;
+    struct hub_subscriber *was = sub->subscriber;
+    sub->subscriber = subscriber_new(user);
+
+    bool is_waiting = type.is_presence || type.is_cache;
+    struct hub_note note = {
+        .kind = HUB_JOIN,
+        .app = s->tenant->app,
+        .from = s->hub,
+        .channel = ask->channel,
+        .socket_id = str_of(s->id),
+        .ticket = sub->ticket,
+        .is_waiting = is_waiting,
+        .is_again = is_again,
+    };
+    if (type.is_presence) {
+        note.was_key = was ? was->key : STR("");
+        note.user_key = user->key;
+        note.user_id_json = user->id_json;
+        note.user_info_json = user->info_json;
+        note.channel_data = ask->channel_data;
+    }
+    if (!is_waiting)
+        hub_channel_activate(s, sub);
+    hub_post_note(&note); // sub may be gone now
+    mem_free(was);
+    if (is_waiting)
+        return;
+    struct buf out;
+    hub_socket_init_out(s, &out);
+    hub_message_subscribed(&out, ask->channel);
+    hub_socket_send_out(s, &out);
+}
+
+void hub_subscribe(struct hub_socket *s, const struct hub_message *m, struct arena *a)
+{
+    struct hub_message_subscribe ask;
+    struct hub_message_user user;
+    if (hub_message_parse_subscribe(m, a, &ask) != OK) {
+        hub_socket_send_bad_message(s);
+        return;
+    }
+    struct hub_channel_type type = hub_channel_type_of(ask.channel, s->tenant->app->is_strict);
+    if (!may_subscribe(s, &ask, type))
+        return;
+    if (read_user(&ask, type, a, &user) != OK) {
+        hub_socket_send_bad_message(s);
+        return;
+    }
+    if (s->subscription_count >= s->tenant->app->max_channels &&
+        !hub_socket_find_by_name(s, ask.channel)) {
+        refuse(s, ask.channel, "LimitReached", "The connection has too many channels.",
+               STATUS_LIMIT);
+        return;
+    }
+    join(s, &ask, type, &user);
+}
+
+/* ---- leaving ---- */
+
+/* Unlinks and frees what *link points to. */
+static void drop(struct hub_socket *s, struct hub_subscription **link)
+{
+    struct hub_subscription *sub = *link;
+    *link = sub->next;
+    s->subscription_count--;
+    hub_channel_leave(sub);
+    mem_free(sub->subscriber);
+    mem_free(sub);
+}
+
+static void leave(struct hub_socket *s, struct hub_subscription **link)
+{
+    const struct hub_subscription *sub = *link;
+    struct arena a;
+    arena_init(&a);
+    struct hub_note note = {
+        .kind = HUB_LEAVE,
+        .app = s->tenant->app,
+        .from = s->hub,
+        .channel = arena_str(&a, hub_channel_name(sub->channel)),
+        .socket_id = str_of(s->id),
+        .ticket = sub->ticket,
+    };
+    if (sub->subscriber &&
+        hub_channel_type_of(note.channel, s->tenant->app->is_strict).is_presence) {
+        note.user_key = arena_str(&a, sub->subscriber->key);
+        note.user_id_json = arena_str(&a, sub->subscriber->id_json);
+    }
+    drop(s, link); // before: the leaver hears nothing of its own leave
+    hub_post_note(&note);
+    arena_done(&a);
+}
+
+static struct hub_subscription **link_of(struct hub_socket *s, struct str channel)
+{
+    const struct hub_channel *c = hub_channel_find(s->tenant, channel);
+    struct hub_subscription **link = &s->subscriptions;
+    while (c && *link && (*link)->channel != c)
+        link = &(*link)->next;
+    return c && *link ? link : NULL;
+}
+
+void hub_subscribe_cancel(struct hub_socket *s, const struct hub_message *m, struct arena *a)
+{
+    struct hub_message_subscribe ask;
+    if (hub_message_parse_subscribe(m, a, &ask) != OK) {
+        hub_socket_send_bad_message(s);
+        return;
+    }
+    struct hub_subscription **link = link_of(s, ask.channel);
+    if (link)
+        leave(s, link);
+}
+
+void hub_subscribe_leave_all(struct hub_socket *s)
+{
+    while (s->subscriptions)
+        leave(s, &s->subscriptions);
+}
+
+/* ---- the owner's answer ---- */
+
+void hub_subscribe_answered(struct hub *h, const struct hub_answer *answer)
+{
+    struct hub_socket *s = hub_socket_find(h, answer->socket_id);
+    struct hub_subscription **link = s ? link_of(s, answer->channel) : NULL;
+    if (!link || (*link)->ticket != answer->ticket)
+        return; // it left meanwhile, and said so; or it asked again, and that answer will come
+    if (answer->is_refused)
+        drop(s, link);
+    else
+        hub_channel_activate(s, *link);
+    hub_socket_send_frames(s, answer->frames.at, answer->frames.len);
+}

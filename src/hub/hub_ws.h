@@ -1,0 +1,20 @@
+/* hub_ws.h -- a socket over WebSocket. For the hub's own files. */
+#ifndef HUB_WS_H
+#define HUB_WS_H
+
+#include "hub/hub_socket.h"
+#include "ws/ws_conn.h"
+
+struct hub_ws {
+    struct hub_socket socket;
+    struct ws_conn ws;
+};
+
+/* Serves the upgraded connection, greets it, and handles the early bytes. is_pusher_js: it
+ * understands pusher:ping. */
+struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io, bool is_pusher_js,
+                                 const struct buf *early);
+/* Tells the connection why not, and closes it with the code. */
+void hub_ws_refuse(struct hub *h, struct io_conn *io, int code, struct str why);
+
+#endif
