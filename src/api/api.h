@@ -8,7 +8,9 @@
  *     loop:    reply
  *
  * decode runs for everyone; who is not logged in, or no longer, is then told so first, whatever is
- * wrong with the input.
+ * wrong with the input. So is who writes from a page that was drawn for somebody else (several
+ * people may use one browser): 409 "other-user". Scripts say whose page it is in the field
+ * Viche-User, forms in "user".
  *
  * An endpoint is a table row that names the stages it has; absent stages are skipped without a
  * thread change. A stage that fails skips the rest but finish; api_call.problem says what the
@@ -96,6 +98,7 @@ struct api_call {
     struct arena *arena; // the exchange's
     enum locale_lang lang;
     struct api_viewer viewer;
+    int64_t claimed_id; // whose page sends this, as it says itself; 0: it does not
     struct api_problem problem;
     void *data; // what decode made for the later stages, in the arena
     /* Set by decode when there is a finish stage: does its work when the pool takes no more,

@@ -153,22 +153,31 @@ static void reply(struct run *r)
 }
 
 /* ---- stages ---- */
-/* Who is asking: from the session's row, in the first transaction of the call. */
-static enum err find_viewer(struct store_tx *tx, struct api_call *call)
+static enum err read_viewer(struct store_tx *tx, struct api_call *call)
 {
     struct civic_user user;
-    if (!call->viewer.token_hash.len || call->viewer.is_known)
-        return OK;
     enum err err = civic_session_find(tx, call->viewer.token_hash, call->arena, &user);
     call->viewer.is_known = !err || err == ERR_NOT_FOUND;
-    if (err == ERR_NOT_FOUND) // ended, or never was
-        return call->endpoint->auth == API_USER ? api_refuse(call, 401, "unauthorized") : OK;
-    if (err)
-        return err;
+    if (err) // not found: ended, or never was
+        return err == ERR_NOT_FOUND ? OK : err;
     call->viewer.id = user.id;
     call->viewer.name = user.name;
     call->viewer.email = user.email;
     call->viewer.role = str_of(civic_policy_role_name(user.role));
+    return OK;
+}
+
+/* Who is asking: from the session's row, in the first transaction of the call. */
+static enum err find_viewer(struct store_tx *tx, struct api_call *call)
+{
+    struct api_viewer *viewer = &call->viewer;
+    enum err err = viewer->token_hash.len && !viewer->is_known ? read_viewer(tx, call) : OK;
+    if (err || call->endpoint->auth != API_USER)
+        return err;
+    if (!viewer->id)
+        return api_refuse(call, 401, "unauthorized");
+    if (call->endpoint->write && call->claimed_id && call->claimed_id != viewer->id)
+        return api_refuse(call, 409, "other-user");
     return OK;
 }
 
@@ -213,13 +222,13 @@ static enum err viewer_stage(struct store_tx *tx, void *arg)
     return find_viewer(tx, arg);
 }
 
-/* Notes 401 when nobody does; a foreign page is not told. A store that cannot say leaves the
- * refusal as it is. */
+/* Notes 401 when nobody does, 409 when it is another than the page's; a foreign page is not told. A
+ * store that cannot say leaves the refusal as it is. */
 static void find_refused_viewer(struct api_call *call)
 {
     const struct api_problem problem = call->problem;
     enum err err = store_read(call->api->store, viewer_stage, call);
-    if (err && (call->problem.status != 401 || problem.status == 403))
+    if (err && problem.status == 403)
         call->problem = problem;
 }
 
@@ -358,6 +367,9 @@ static enum err authenticate(struct api_call *call)
     bool is_unsafe = call->endpoint->write && req->method != HTTP_GET && req->method != HTTP_HEAD;
     if (token.len && is_cookie && is_unsafe && !api_is_same_origin(req, call->api))
         return api_refuse(call, 403, "cross-site");
+    struct str claimed = http_field_get(req, STR("viche-user"));
+    if (claimed.at && str_parse_int(claimed, &call->claimed_id))
+        call->claimed_id = -1; // nobody's
     return OK;
 }
 

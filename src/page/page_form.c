@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 
+#include "page/page_draw.h"
+
 enum { MAX_PATH_BYTES = 512 };
 
 enum err page_form_check(struct api_call *call)
@@ -14,7 +16,13 @@ enum err page_form_check(struct api_call *call)
         return api_refuse(call, 403, "cross-site");
     if (req->body.len && !str_eq_nocase(type, STR("application/x-www-form-urlencoded")))
         return api_refuse(call, 415, "unsupported-media-type");
-    return OK;
+    struct str user;
+    enum err err = page_form_text(call, STR("user"), &user);
+    if (!err && user.len && str_parse_int(user, &call->claimed_id))
+        call->claimed_id = -1; // nobody's
+    if (!err)
+        page_draw_typed(call, "user", user);
+    return err;
 }
 
 enum err page_form_text(struct api_call *call, struct str name, struct str *out)

@@ -273,3 +273,31 @@ test('the draft of a proposal survives leaving the page, and goes once it is pub
     assert.equal(await page.inputValue('input[name="title"]'), '');
     await close();
 });
+
+test('a page of one person sends nothing as another who logged in meanwhile, and the text is kept for its writer', async () => {
+    const { page, context, close, proposal } = await open(anna);
+    const mend = await cut(page);
+    await write(page, 'Слова Анни.');
+    await page.waitForSelector(FAILED);
+    await mend();
+    await context.clearCookies();
+    const other = await context.newPage();
+    await logIn(other, borys);
+    await page.click(`${FAILED} [data-retry]`);
+    await shows(page, FAILED, /belongs to another person than the one who is logged in now/);
+    await page.click('form[data-form="support"] button');
+    await shows(page, '[data-support] + .problem', /Somebody else is logged in/);
+    assert.deepEqual(await listOf(proposal), []);
+    assert.equal((await api(server.url, 'GET', `/api/v1${proposal.path}`)).json.support_count, 0);
+    await other.goto(proposal.path);
+    await live(other);
+    assert.equal(await other.locator(FAILED).count(), 0, 'the other does not find it');
+    await context.clearCookies();
+    await logIn(page, anna);
+    await page.goto(proposal.path);
+    await live(page);
+    await page.click(`${FAILED} [data-retry]`);
+    await page.waitForSelector('.comment:not(.is-pending):not(.is-failed) >> text=Слова Анни.');
+    assert.equal((await listOf(proposal))[0].author.id, anna.user.id);
+    await close();
+});

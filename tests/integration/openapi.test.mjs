@@ -233,6 +233,18 @@ test('conflicts are told as documented', async () => {
     assert.equal(deep.json.code, 'too-deep');
 });
 
+test('a write of somebody else’s page is refused as documented', async () => {
+    for (const { id, method, operation } of operations) {
+        if (method === 'GET' || operation.security || !operation.responses[401]) continue;
+        for (const user of [petro.user.id, 'x']) {
+            const at = { who: olena, params: { id: ids.open }, body: bodies[id], headers: { 'Viche-User': String(user) } };
+            assert.equal((await call(id, 409, at)).json.code, 'other-user');
+        }
+    }
+    await call('whoAmI', 200, { who: olena, headers: { 'Viche-User': '1234' } });
+    await call('followProposal', 204, { who: olena, params: { id: ids.open }, headers: { 'Viche-User': String(olena.user.id) } });
+});
+
 test('too much is told as documented', async () => {
     const who = await newUser(server.url, 'Поспішай');
     const p = (await api(server.url, 'POST', '/api/v1/proposals', { token: who.token, body: bodies.createProposal })).json;

@@ -364,6 +364,8 @@ test('a stale page gets a clear message: closed, logged out, gone', async () => 
     assert.equal((await visitor.post(`/proposals/${closed.id}/support`, { _method: 'PUT' })).status, 409);
 
     const path = await openProposal();
+    const user = await newUser(server.url);
+    await visitor.login(user);
     const page = await visitor.get(path);
     const writer = await member();
     visitor.cookies.set('viche_session', 'x'.repeat(43)); // the session ended
@@ -375,7 +377,9 @@ test('a stale page gets a clear message: closed, logged out, gone', async () => 
     assert.equal(form.status, 401);
     assert.match(form.html, />моя довга пропозиція<\/textarea>/);
     assert.match(form.html, /target="_blank" rel="noopener">Log in in a new tab</);
-    await visitor.login(await newUser(server.url)); // in the other tab
+    await visitor.login(await newUser(server.url)); // in the other tab, but somebody else
+    assert.equal((await visitor.submit(ended, `${path}/comments`, { body: 'мій довгий текст' })).status, 409);
+    await visitor.login(user);
     assert.equal((await visitor.submit(ended, `${path}/comments`, { body: 'мій довгий текст' })).status, 303);
     const button = await member();
     button.cookies.set('viche_session', 'x'.repeat(43));
@@ -386,6 +390,36 @@ test('a stale page gets a clear message: closed, logged out, gone', async () => 
     const other = await member();
     assert.equal((await other.post('/proposals/999999/support', { _method: 'PUT' })).status, 404);
     assert.equal((await other.post('/comments/999999/vote', { value: '1' })).status, 404);
+});
+
+test('a page that somebody else opened in this browser writes nothing, and keeps the text', async () => {
+    const path = await openProposal();
+    const anna = await member();
+    const said = await anna.submit(await anna.get(path), `${path}/comments`, { body: 'слово Анни' });
+    const other = await member();
+    const pages = [
+        [path, `${path}/support`, {}],
+        [path, `${path}/follow`, {}],
+        [path, `${path}/comments`, { body: 'текст Бориса' }],
+        [said.location.replace(/#.*/, ''), `/comments/${said.location.match(/#comment-(\d+)/)[1]}/vote`, { value: '1' }],
+        ['/votings/1', '/votings/1/ballot', { option_id: '1' }],
+        ['/notifications', '/notifications/read', {}],
+        ['/proposals/new', '/proposals', { title: 'Назва Бориса', summary: '', body: 'текст' }],
+    ];
+    const opened = [];
+    for (const [at, action, fields] of pages) opened.push([await other.get(at), action, fields]);
+    await other.login(await newUser(server.url, 'Віра Інша'));
+    for (const [page, action, fields] of opened) {
+        const refused = await other.submit(page, action, fields);
+        assert.equal(refused.status, 409, action);
+        assert.match(refused.html, /role="alert"[\s\S]*Somebody else is logged in/, action);
+        assert.ok(refused.html.includes('Віра Інша'), 'the page says who is logged in');
+        for (const text of Object.values(fields).filter((value) => /Бориса/.test(value))) assert.ok(refused.html.includes(text), text);
+    }
+    assert.doesNotMatch((await anna.get(`${path}?sort=new`)).html, /<p>текст Бориса/);
+    const uk = new Visitor('uk');
+    uk.cookies = other.cookies;
+    assert.match((await uk.submit(opened[2][0], `${path}/comments`, { body: 'x' })).html, /Зараз увійшла інша людина/);
 });
 
 test('pages that need an account lead to the log-in and back', async () => {

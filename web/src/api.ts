@@ -39,6 +39,13 @@ async function problemOf(response: Response): Promise<Problem> {
     };
 }
 
+let viewer: number | null = null;
+
+/** Whose page this is. What it writes is refused when somebody else has logged in meanwhile (409 other-user). */
+export function useViewer(userId: number | null): void {
+    viewer = userId;
+}
+
 export interface CallOptions {
     body?: unknown;
     key?: string; // Idempotency-Key: the same key makes the thing once, however often it is sent
@@ -53,6 +60,7 @@ export async function call<T>(method: string, path: string, options: CallOptions
         const headers: Record<string, string> = { Accept: 'application/json' };
         if (options.body !== undefined) headers['Content-Type'] = 'application/json';
         if (options.key) headers['Idempotency-Key'] = options.key;
+        if (viewer && method !== 'GET') headers['Viche-User'] = String(viewer);
         const response = await fetch(`/api/v1${path}`, {
             method,
             headers,

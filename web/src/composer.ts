@@ -5,7 +5,7 @@ import type { Comment } from './data';
 import { forgetOutgoing, keepOutgoing, readDraft, saveDraft, type Outgoing } from './draft';
 import { handleForm } from './forms';
 import { elementFrom } from './patch';
-import { loginUrl, problemText, UNAUTHORIZED } from './problem';
+import { loginUrl, OTHER_USER, problemText, UNAUTHORIZED } from './problem';
 import type { Thread } from './thread';
 import { text } from './words';
 
@@ -204,9 +204,9 @@ export class Composer {
     }
 }
 
-// A refusal holds after a reload; that there was no answer or no session does not.
+// A refusal holds after a reload; that there was no answer, no session or another's does not.
 function reasonAfterReload({ problem }: Outgoing): string {
-    const isOver = !problem || problem.status === 0 || problem.status === UNAUTHORIZED;
+    const isOver = !problem || [0, UNAUTHORIZED].includes(problem.status) || problem.code === OTHER_USER;
     return isOver ? text('form.unconfirmed') : problemText(problem);
 }
 

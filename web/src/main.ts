@@ -6,6 +6,7 @@
 //
 // Each module says what it keeps to; here they are only wired.
 
+import { useViewer } from './api';
 import { Ballot } from './ballot';
 import { Bell } from './bell';
 import { Composer } from './composer';
@@ -17,6 +18,7 @@ import { startPause } from './pause';
 import { Discussion } from './discussion';
 import { settleUnanswered } from './problem';
 import { startProposalDraft } from './proposal_draft';
+import { useReader } from './render';
 import { Rows } from './rows';
 import { setStatus, showStatus, signalArrival } from './status';
 import { Support } from './support';
@@ -90,6 +92,8 @@ function start(): void {
     if (!data) return;
     useLang(data.lang);
     useOwner(data.user?.id ?? null);
+    useViewer(data.user?.id ?? null);
+    useReader(data.user);
     startTimes();
     startProposalDraft();
     const page = document.querySelector<HTMLElement>('main[data-channel]');

@@ -6,6 +6,7 @@ import { render } from './render';
 import { text } from './words';
 
 export const UNAUTHORIZED = 401;
+export const OTHER_USER = 'other-user';
 
 /** A sentence about it in the reader's language. */
 export function problemText(problem: Problem): string {

@@ -10,10 +10,18 @@ import proposalRow from '../templates/proposal_row.mustache';
 import support from '../templates/support.mustache';
 import votingBallot from '../templates/voting_ballot.mustache';
 import votingResults from '../templates/voting_results.mustache';
+import type { User } from './data';
 import { texts } from './words';
 
 const templates = { comment, follow, notification, problem, proposalRow, support, votingBallot, votingResults };
 
+let user: User | null = null;
+
+/** Whose page this is. */
+export function useReader(next: User | null): void {
+    user = next;
+}
+
 export function render(name: keyof typeof templates, view: object): string {
-    return Mustache.render(templates[name], { t: texts(), ...view });
+    return Mustache.render(templates[name], { t: texts(), user, ...view });
 }
