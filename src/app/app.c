@@ -135,8 +135,8 @@ static void build_domain(struct app *a)
         .civic = a->civic,
         .pool = a->pool,
         .passwords = a->passwords,
-        .app_key = a->apps.apps.at[0].key.at,
-        .app_secret = a->apps.apps.at[0].secret.at,
+        .app_key = a->apps.apps->at[0].key.at,
+        .app_secret = a->apps.apps->at[0].secret.at,
         .is_secure = strncmp(a->options->origin, "https://", 8) == 0,
         .origin = a->options->origin[0] ? a->options->origin : NULL,
     };
@@ -146,7 +146,7 @@ static void build_nodes(struct app *a)
 {
     const struct app_parts parts = {
         .options = a->options,
-        .apps = &a->apps.apps,
+        .apps = a->apps.apps,
         .relay = a->relay,
         .api = &a->api,
         .stops = &a->stops,
@@ -175,7 +175,7 @@ static void build_queue(struct app *a)
         .lease_ms = LEASE_MS,
         .backoff_cap_ms = BACKOFF_CAP_MS,
     };
-    a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps.at[0]);
+    a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps->at[0]);
     a->jobs = (struct civic_jobs){.store = a->store, .announcer = app_bridge_announcer(a->bridge)};
     a->handlers = mem_zalloc(civic_jobs_count * sizeof(*a->handlers));
     civic_jobs_bind(&a->jobs, a->handlers);
@@ -243,12 +243,28 @@ static void tear_down(struct app *a)
     app_stops_done(&a->stops);
 }
 
-static int wait_for_signal(const sigset_t *signals)
+static void reload_apps(struct app *a)
+{
+    char why[APP_WHY_BYTES];
+    if (app_apps_reload(a->options->apps, a->options->data, &a->apps, why, sizeof(why)) != OK) {
+        log_error("at=app.reload what=apps why=\"%s\"", why);
+        return;
+    }
+    hub_relay_use_apps(a->relay, a->apps.apps);
+    log_info("at=app.reload what=apps count=%zu", a->apps.apps->count);
+}
+
+/* SIGHUP reloads what can be, for as long as a is not NULL. */
+static int wait_for_signal(struct app *a, const sigset_t *signals)
 {
     for (;;) {
         int signal = 0;
-        if (sigwait(signals, &signal) == 0 && signal != SIGHUP)
+        if (sigwait(signals, &signal) != 0)
+            continue;
+        if (signal != SIGHUP)
             return signal;
+        if (a)
+            reload_apps(a);
     }
 }
 
@@ -256,7 +272,7 @@ static int wait_for_signal(const sigset_t *signals)
  * anyway. */
 static void *watch_for_second_signal(void *arg)
 {
-    wait_for_signal(arg);
+    wait_for_signal(NULL, arg);
     log_warn("at=app.stop why=\"second signal\"");
     _exit(1);
 }
@@ -267,7 +283,7 @@ static void run(struct app *a, const sigset_t *signals)
     log_info("at=app.ready listen=%s port=%d loops=%d workers=%d data=%s",
              log_quote(str_of(a->options->listen), quoted), a->port, a->loops, a->options->workers,
              a->options->data);
-    int signal = wait_for_signal(signals);
+    int signal = wait_for_signal(a, signals);
     log_info("at=app.stop signal=%d", signal);
     pthread_t watcher;
     static sigset_t again; // outlives this call: the watcher is never joined

@@ -6,7 +6,7 @@
  *            loops end -> store closes
  *
  * The calling thread is the operator's: it only waits for signals. SIGTERM and SIGINT stop (a
- * second one stops at once), SIGHUP is ignored (nothing is reloadable yet).
+ * second one stops at once), SIGHUP reloads the apps of the Pusher protocol.
  */
 #ifndef APP_H
 #define APP_H

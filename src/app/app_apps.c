@@ -1,34 +1,116 @@
 #include "app/app_apps.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "app/app_data.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
 
-enum { MAX_FILE_BYTES = 1024 * 1024, MAX_APPS = 1000 };
+enum { MAX_FILE_BYTES = 1024 * 1024, MAX_APPS = 1000, MAX_ORIGINS = 1000 };
 
-/* Numbers of an app that the hub knows: where they go and what they may be. */
+/* ---- the keys of an app: where they go and what they may be ----
+ * Reverb's own where it has one. A key of a table that is absent or null keeps its default. */
+
+#define AT(field) offsetof(struct hub_app, field)
+#define MAX_SIZE (INT64_C(16) << 20)
+
+/* The fields have eight bytes each, whether size_t or int64_t. */
 static const struct number {
     const char *name;
     size_t at;
     int64_t min, max;
+    int64_t factor; // 1,000 for seconds that become milliseconds; 0: whole numbers
 } numbers[] = {
-    {"activity_timeout", offsetof(struct hub_app, activity_timeout_s), 1, 86400},
-    {"ping_interval", offsetof(struct hub_app, ping_interval_s), 1, 86400},
-    {"max_request_size", offsetof(struct hub_app, max_request_bytes), 1, INT64_C(1) << 20},
-    {"max_message_size", offsetof(struct hub_app, max_message_bytes), 1, INT64_C(16) << 20},
+    {"activity_timeout", AT(activity_timeout_s), 1, 86400, 0},
+    {"ping_interval", AT(ping_interval_s), 1, 86400, 0},
+    {"max_connections", AT(max_connections), 0, INT64_C(1) << 40, 0},
+    {"max_connections_per_address", AT(max_connections_per_address), 0, INT64_C(1) << 40, 0},
+    {"authorized_connection_timeout", AT(authorized_timeout_s), 1, 86400, 0},
+    {"max_message_size", AT(max_message_bytes), 1, MAX_SIZE, 0},
+    {"max_client_events_per_second", AT(max_client_events_per_s), 0, 1000000, 0},
+    {"max_client_event_name_length", AT(max_client_event_name_bytes), 0, MAX_SIZE, 0},
+    {"max_client_event_payload_size", AT(max_client_event_payload_bytes), 0, MAX_SIZE, 0},
+    {"max_channel_name_length", AT(max_channel_name_bytes), 1, 4096, 0},
+    {"max_presence_members", AT(max_presence_members), 0, 1000000, 0},
+    {"max_presence_member_size", AT(max_presence_member_bytes), 0, MAX_SIZE, 0},
+    {"presence_leave_delay", AT(presence_leave_delay_ms), 0, 3600, 1000},
+    {"cache_ttl", AT(cache_ttl_s), 1, 86400, 0},
+    {"timestamp_tolerance", AT(max_timestamp_skew_s), 0, INT64_C(1) << 40, 0},
+    {"max_request_size", AT(max_request_bytes), 1, INT64_C(1) << 20, 0},
+    {"max_event_name_length", AT(max_event_name_bytes), 0, MAX_SIZE, 0},
+    {"max_event_payload_size", AT(max_event_payload_bytes), 0, MAX_SIZE, 0},
+    {"max_event_channels", AT(max_event_channels), 0, 1000, 0},
+    {"max_batch_items", AT(max_batch_items), 0, 1000, 0},
 };
 
-/* Restrictions that are not enforced yet: the operator must not believe that they are. */
-static const char *const unsupported[] = {"allowed_origins", "max_connections", "rate_limiting",
-                                          "accept_client_events_from"};
+static const struct flag {
+    const char *name;
+    size_t at;
+    bool is_negated;
+} flags[] = {
+    {"enabled", AT(is_disabled), true},
+    {"strict", AT(is_strict), false},
+    {"require_authorized_connections", AT(requires_authorized), false},
+    {"subscription_count", AT(has_subscription_count), false},
+};
+
+/* Of the object rate_limiting. */
+static const struct number rate_numbers[] = {
+    {"max_attempts", AT(rate.max_attempts), 1, 1000000, 0},
+    {"decay_seconds", AT(rate.decay_s), 1, 86400, 0},
+};
+
+/* Pusher's own numbers, for apps that say strict; what the file says stands above them. */
+static void be_strict(struct hub_app *app)
+{
+    app->max_channel_name_bytes = 164;
+    app->max_presence_members = 100;
+    app->max_presence_member_bytes = 1024;
+    app->max_event_name_bytes = 200;
+    app->max_event_payload_bytes = 10240;
+    app->max_event_channels = 100;
+    app->max_batch_items = 10;
+    app->max_client_event_name_bytes = 200;
+    app->max_client_event_payload_bytes = 10240;
+    app->max_client_events_per_s = 10;
+}
+
+/* ---- reading one ---- */
+
+struct reader {
+    struct arena *arena;
+    struct hub_app *app;
+    char *why;
+    size_t why_cap;
+};
+
+/* NULL: absent or null. */
+static const cJSON *get(const cJSON *item, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(item, name);
+    return cJSON_IsNull(value) ? NULL : value;
+}
+
+static enum err complain(const struct reader *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static enum err complain(const struct reader *r, const char *format, ...)
+{
+    va_list args;
+    int len = snprintf(r->why, r->why_cap, "app %.*s: ", STR_ARG(r->app->id));
+    va_start(args, format);
+    if (len > 0 && (size_t)len < r->why_cap)
+        vsnprintf(r->why + len, r->why_cap - (size_t)len, format, args);
+    va_end(args);
+    return ERR_INVALID;
+}
 
 static bool set_text(const cJSON *item, const char *name, struct arena *a, struct str *out)
 {
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(item, name);
+    const cJSON *value = get(item, name);
     char number[32];
     if (cJSON_IsNumber(value)) { // "app_id": 1001, as people write it
         snprintf(number, sizeof(number), "%.0f", value->valuedouble);
@@ -41,53 +123,182 @@ static bool set_text(const cJSON *item, const char *name, struct arena *a, struc
     return true;
 }
 
-static bool set_number(const cJSON *item, const struct number *row, struct hub_app *app)
+static enum err set_number(const struct reader *r, const cJSON *item, const struct number *row)
 {
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(item, row->name);
-    if (!value || cJSON_IsNull(value))
-        return true;
+    const cJSON *value = get(item, row->name);
+    if (!value)
+        return OK;
     if (!cJSON_IsNumber(value) || value->valuedouble < (double)row->min ||
         value->valuedouble > (double)row->max)
-        return false;
-    // All of these fields have eight bytes, whether size_t or int64_t.
-    *(int64_t *)(void *)((char *)app + row->at) = (int64_t)value->valuedouble;
-    return true;
+        return complain(r, "%s must be a number from %lld to %lld", row->name, (long long)row->min,
+                        (long long)row->max);
+    int64_t number = row->factor > 0 ? (int64_t)(value->valuedouble * (double)row->factor)
+                                     : (int64_t)value->valuedouble;
+    *(int64_t *)(void *)((char *)r->app + row->at) = number;
+    return OK;
 }
 
-static void warn_of_unsupported(const cJSON *item, const struct hub_app *app)
+static enum err set_numbers(const struct reader *r, const cJSON *item, const struct number *rows,
+                            size_t count)
 {
-    for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(item, unsupported[i]);
-        bool is_any = cJSON_GetArraySize(value) == 1 && cJSON_IsString(value->child) &&
-                      strcmp(value->child->valuestring, "*") == 0;
-        char quoted[LOG_QUOTE_BYTES];
-        if (value && !cJSON_IsNull(value) && !is_any)
-            log_warn("at=app.apps app=%s key=%s why=\"not enforced by this version\"",
-                     log_quote(app->id, quoted), unsupported[i]);
+    for (size_t i = 0; i < count; i++) {
+        enum err err = set_number(r, item, &rows[i]);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+static enum err read_flag(const struct reader *r, const cJSON *item, const char *name, bool *out)
+{
+    const cJSON *value = get(item, name);
+    if (value && !cJSON_IsBool(value))
+        return complain(r, "%s must be true or false", name);
+    if (value)
+        *out = cJSON_IsTrue(value);
+    return OK;
+}
+
+static enum err set_flags(const struct reader *r, const cJSON *item)
+{
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        bool *field = (bool *)(void *)((char *)r->app + flags[i].at);
+        bool value = *field != flags[i].is_negated;
+        enum err err = read_flag(r, item, flags[i].name, &value);
+        if (err)
+            return err;
+        *field = value != flags[i].is_negated;
+    }
+    return OK;
+}
+
+static enum err set_rate(const struct reader *r, const cJSON *item)
+{
+    const cJSON *rate = get(item, "rate_limiting");
+    bool is_enabled = false;
+    if (!rate)
+        return OK;
+    if (!cJSON_IsObject(rate))
+        return complain(r, "rate_limiting must be an object");
+    r->app->rate.max_attempts = 60;
+    r->app->rate.decay_s = 60;
+    enum err err =
+        set_numbers(r, rate, rate_numbers, sizeof(rate_numbers) / sizeof(rate_numbers[0]));
+    if (!err)
+        err = read_flag(r, rate, "enabled", &is_enabled);
+    if (!err)
+        err = read_flag(r, rate, "terminate_on_limit", &r->app->rate.terminates);
+    if (!is_enabled)
+        r->app->rate.max_attempts = 0;
+    return err;
+}
+
+/* A list with "*" in it allows any origin, as no list does. */
+static enum err set_origins(const struct reader *r, const cJSON *item)
+{
+    const cJSON *list = get(item, "allowed_origins"), *origin;
+    int count = cJSON_GetArraySize(list);
+    if (!list)
+        return OK;
+    if (!cJSON_IsArray(list) || count < 1 || count > MAX_ORIGINS)
+        return complain(r, "allowed_origins must be a list of 1 to %d hosts", MAX_ORIGINS);
+    struct str *origins = arena_alloc(r->arena, (size_t)count * sizeof(*origins));
+    size_t used = 0;
+    cJSON_ArrayForEach(origin, list)
+    {
+        if (!cJSON_IsString(origin))
+            return complain(r, "allowed_origins must hold strings");
+        if (strcmp(origin->valuestring, "*") == 0)
+            return OK;
+        origins[used++] = arena_str(r->arena, str_of(origin->valuestring));
+    }
+    r->app->allowed_origins = origins;
+    r->app->allowed_origin_count = used;
+    return OK;
+}
+
+static enum err set_client_events(const struct reader *r, const cJSON *item)
+{
+    const cJSON *from = get(item, "accept_client_events_from");
+    if (!from)
+        return OK;
+    if (!cJSON_IsString(from))
+        return complain(r, "accept_client_events_from must be \"members\", \"all\" or \"none\"");
+    r->app->client_events = strcmp(from->valuestring, "members") == 0 ? HUB_CLIENT_EVENTS_MEMBERS
+                            : strcmp(from->valuestring, "all") == 0   ? HUB_CLIENT_EVENTS_ALL
+                                                                      : HUB_CLIENT_EVENTS_NONE;
+    return OK;
+}
+
+/* A misspelt limit must not pass for one. */
+static void warn_of_unknown(const cJSON *item, const struct hub_app *app)
+{
+    static const char *const others[] = {
+        "app_id",   "key",         "secret",          "name",
+        "options",  "capacity",    "rate_limiting",   "webhooks",
+        "recovery", "compression", "allowed_origins", "accept_client_events_from"};
+    const cJSON *value;
+    cJSON_ArrayForEach(value, item)
+    {
+        bool is_known = false;
+        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+            is_known = is_known || strcmp(value->string, numbers[i].name) == 0;
+        for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+            is_known = is_known || strcmp(value->string, flags[i].name) == 0;
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+            is_known = is_known || strcmp(value->string, others[i]) == 0;
+        char id[LOG_QUOTE_BYTES], key[LOG_QUOTE_BYTES];
+        if (!is_known)
+            log_warn("at=app.apps app=%s key=%s why=\"no such setting\"", log_quote(app->id, id),
+                     log_quote(str_of(value->string), key));
     }
 }
 
 static enum err read_app(const cJSON *item, struct arena *a, struct hub_app *app, char *why_out,
                          size_t why_cap)
 {
+    const struct reader r = {a, app, why_out, why_cap};
     *app = hub_app_defaults;
     bool has_all = set_text(item, "app_id", a, &app->id);
     has_all = set_text(item, "key", a, &app->key) && has_all;
     has_all = set_text(item, "secret", a, &app->secret) && has_all;
     if (!has_all || app->key.len > HUB_APP_MAX_KEY_BYTES) {
-        snprintf(why_out, why_cap, "every app needs the strings app_id, key and secret");
+        snprintf(why_out, why_cap,
+                 "every app needs the strings app_id, key (up to %d bytes) and secret",
+                 HUB_APP_MAX_KEY_BYTES);
         return ERR_INVALID;
     }
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        if (set_number(item, &numbers[i], app))
-            continue;
-        snprintf(why_out, why_cap, "app %.*s: %s must be a number from %lld to %lld",
-                 STR_ARG(app->id), numbers[i].name, (long long)numbers[i].min,
-                 (long long)numbers[i].max);
-        return ERR_INVALID;
-    }
-    warn_of_unsupported(item, app);
-    return OK;
+    enum err err = set_flags(&r, item);
+    if (!err && app->is_strict)
+        be_strict(app);
+    if (!err)
+        err = set_numbers(&r, item, numbers, sizeof(numbers) / sizeof(numbers[0]));
+    if (!err)
+        err = set_rate(&r, item);
+    if (!err)
+        err = set_origins(&r, item);
+    if (!err)
+        err = set_client_events(&r, item);
+    warn_of_unknown(item, app);
+    return err;
+}
+
+/* ---- a file of them ---- */
+
+static const struct hub_app *find_twin(const struct hub_app *apps, size_t count)
+{
+    const struct hub_apps before = {apps, count};
+    const struct hub_app *twin = hub_app_find_by_id(&before, apps[count].id);
+    return twin ? twin : hub_app_find_by_key(&before, apps[count].key);
+}
+
+static void set_apps(struct app_apps *out, struct hub_app *apps, size_t count)
+{
+    struct hub_apps *set = ARENA_NEW(&out->arena, struct hub_apps);
+    *set = (struct hub_apps){apps, count};
+    out->apps = set;
+    out->mine = apps;
+    out->slot_count = count;
 }
 
 static enum err read_apps(const cJSON *root, struct app_apps *out, char *why_out, size_t why_cap)
@@ -98,16 +309,22 @@ static enum err read_apps(const cJSON *root, struct app_apps *out, char *why_out
         return ERR_INVALID;
     }
     struct hub_app *apps = arena_alloc(&out->arena, (size_t)count * sizeof(*apps));
-    out->apps.at = apps;
+    size_t used = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, root)
     {
-        struct hub_app *app = &apps[out->apps.count];
+        struct hub_app *app = &apps[used];
         enum err err = read_app(item, &out->arena, app, why_out, why_cap);
         if (err)
             return err;
-        app->slot = out->apps.count++;
+        if (find_twin(apps, used)) {
+            snprintf(why_out, why_cap, "app %.*s: another app has its app_id or its key",
+                     STR_ARG(app->id));
+            return ERR_INVALID;
+        }
+        app->slot = used++;
     }
+    set_apps(out, apps, used);
     return OK;
 }
 
@@ -130,41 +347,95 @@ static enum err load_file(const char *file, struct app_apps *out, char *why_out,
     return err;
 }
 
+/* ---- one app from the environment ---- */
+
+/* Reverb's variables and the keys that they stand for; those of an inner object with a dot. */
+enum kind { TEXT, NUMBER, FLAG };
+static const struct variable {
+    const char *name, *object, *key;
+    enum kind kind;
+} variables[] = {
+    {"REVERB_APP_ID", NULL, "app_id", TEXT},
+    {"REVERB_APP_KEY", NULL, "key", TEXT},
+    {"REVERB_APP_SECRET", NULL, "secret", TEXT},
+    {"REVERB_APP_PING_INTERVAL", NULL, "ping_interval", NUMBER},
+    {"REVERB_APP_ACTIVITY_TIMEOUT", NULL, "activity_timeout", NUMBER},
+    {"REVERB_APP_MAX_CONNECTIONS", NULL, "max_connections", NUMBER},
+    {"REVERB_APP_MAX_MESSAGE_SIZE", NULL, "max_message_size", NUMBER},
+    {"REVERB_MAX_REQUEST_SIZE", NULL, "max_request_size", NUMBER},
+    {"REVERB_APP_ACCEPT_CLIENT_EVENTS_FROM", NULL, "accept_client_events_from", TEXT},
+    {"REVERB_APP_RATE_LIMITING_ENABLED", "rate_limiting", "enabled", FLAG},
+    {"REVERB_APP_RATE_LIMIT_MAX_ATTEMPTS", "rate_limiting", "max_attempts", NUMBER},
+    {"REVERB_APP_RATE_LIMIT_DECAY_SECONDS", "rate_limiting", "decay_seconds", NUMBER},
+    {"REVERB_APP_RATE_LIMIT_TERMINATE", "rate_limiting", "terminate_on_limit", FLAG},
+};
+
+/* The words of Laravel's env(). */
+static cJSON *parse_value(enum kind kind, const char *text)
+{
+    int64_t number;
+    if (kind == NUMBER && str_parse_int(str_of(text), &number) == OK)
+        return cJSON_CreateNumber((double)number);
+    if (kind == FLAG && (!strcmp(text, "true") || !strcmp(text, "(true)") || !strcmp(text, "1")))
+        return cJSON_CreateTrue();
+    if (kind == FLAG && (!strcmp(text, "false") || !strcmp(text, "(false)") || !strcmp(text, "0")))
+        return cJSON_CreateFalse();
+    return strcmp(text, "null") == 0 ? cJSON_CreateNull() : cJSON_CreateString(text);
+}
+
+/* An app as a file would hold it; the caller deletes it. */
+static cJSON *read_environment(void)
+{
+    cJSON *item = cJSON_CreateObject();
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+        const struct variable *v = &variables[i];
+        const char *text = getenv(v->name);
+        if (!text || !*text)
+            continue;
+        cJSON *home = item;
+        if (v->object && !(home = cJSON_GetObjectItemCaseSensitive(item, v->object)))
+            home = cJSON_AddObjectToObject(item, v->object);
+        cJSON_AddItemToObject(home, v->key, parse_value(v->kind, text));
+    }
+    return item;
+}
+
+/* Id, key and secret that were made at the first start. */
+static enum err add_made(cJSON *item, const char *data_dir, char *why_out, size_t why_cap)
+{
+    char *id = NULL, *key = NULL, *secret = NULL;
+    enum err err = app_data_app(data_dir, &id, &key, &secret, why_out, why_cap);
+    if (!err) {
+        cJSON_AddStringToObject(item, "app_id", id);
+        cJSON_AddStringToObject(item, "key", key);
+        cJSON_AddStringToObject(item, "secret", secret);
+    }
+    mem_free(id);
+    mem_free(key);
+    mem_free(secret);
+    return err;
+}
+
 static enum err load_one(const char *data_dir, struct app_apps *out, char *why_out, size_t why_cap)
 {
     struct hub_app *app = ARENA_NEW(&out->arena, struct hub_app);
-    *app = hub_app_defaults;
-    out->apps = (struct hub_apps){.at = app, .count = 1};
-
-    const char *id = getenv("REVERB_APP_ID"), *key = getenv("REVERB_APP_KEY"),
-               *secret = getenv("REVERB_APP_SECRET");
-    if (id && key && secret && *id && *key && *secret) {
-        if (strlen(key) > HUB_APP_MAX_KEY_BYTES) {
-            snprintf(why_out, why_cap, "REVERB_APP_KEY is longer than %d bytes",
-                     HUB_APP_MAX_KEY_BYTES);
-            return ERR_TOO_LARGE;
-        }
-        app->id = arena_str(&out->arena, str_of(id));
-        app->key = arena_str(&out->arena, str_of(key));
-        app->secret = arena_str(&out->arena, str_of(secret));
-        return OK;
-    }
-    if ((id && *id) || (key && *key) || (secret && *secret)) {
+    cJSON *item = read_environment();
+    int given = 0;
+    for (int i = 0; i < 3; i++)
+        given += cJSON_HasObjectItem(item, variables[i].key);
+    enum err err = OK;
+    if (given == 0) {
+        err = add_made(item, data_dir, why_out, why_cap);
+    } else if (given < 3) {
         snprintf(why_out, why_cap,
                  "REVERB_APP_ID, REVERB_APP_KEY and REVERB_APP_SECRET must be set together");
-        return ERR_INVALID;
+        err = ERR_INVALID;
     }
-    char *made_id = NULL, *made_key = NULL, *made_secret = NULL;
-    enum err err = app_data_app(data_dir, &made_id, &made_key, &made_secret, why_out, why_cap);
-    if (err)
-        return err;
-    app->id = arena_str(&out->arena, str_of(made_id));
-    mem_free(made_id);
-    app->key = arena_str(&out->arena, str_of(made_key));
-    mem_free(made_key);
-    app->secret = arena_str(&out->arena, str_of(made_secret));
-    mem_free(made_secret);
-    return OK;
+    if (!err)
+        err = read_app(item, &out->arena, app, why_out, why_cap);
+    cJSON_Delete(item);
+    set_apps(out, app, 1);
+    return err;
 }
 
 enum err app_apps_load(const char *file, const char *data_dir, struct app_apps *out, char *why_out,
@@ -179,8 +450,54 @@ enum err app_apps_load(const char *file, const char *data_dir, struct app_apps *
     return err;
 }
 
+/* ---- again ---- */
+
+/* The app of that id in any set that there was. */
+static const struct hub_app *find_ever(const struct app_apps *a, struct str id)
+{
+    const struct hub_app *found = NULL;
+    for (; a && !found; a = a->older)
+        found = hub_app_find_by_id(a->apps, id);
+    return found;
+}
+
+static bool has_same_keys(const struct hub_app *a, const struct hub_app *b)
+{
+    return str_eq(a->id, b->id) && str_eq(a->key, b->key) && str_eq(a->secret, b->secret);
+}
+
+enum err app_apps_reload(const char *file, const char *data_dir, struct app_apps *a, char *why_out,
+                         size_t why_cap)
+{
+    struct app_apps fresh;
+    enum err err = app_apps_load(file, data_dir, &fresh, why_out, why_cap);
+    if (err)
+        return err;
+    if (!has_same_keys(&fresh.apps->at[0], &a->apps->at[0])) {
+        snprintf(why_out, why_cap, "the first app is that of our own pages: a restart changes it");
+        app_apps_done(&fresh);
+        return ERR_CONFLICT;
+    }
+    fresh.slot_count = a->slot_count;
+    for (size_t i = 0; i < fresh.apps->count; i++) {
+        const struct hub_app *known = find_ever(a, fresh.mine[i].id);
+        fresh.mine[i].slot = known ? known->slot : fresh.slot_count++;
+    }
+    fresh.older = MEM_NEW(struct app_apps);
+    *fresh.older = *a;
+    *a = fresh;
+    return OK;
+}
+
 void app_apps_done(struct app_apps *a)
 {
+    struct app_apps *older = a->older;
     arena_done(&a->arena);
-    a->apps = (struct hub_apps){0};
+    *a = (struct app_apps){0};
+    while (older) {
+        struct app_apps next = *older;
+        arena_done(&next.arena);
+        mem_free(older);
+        older = next.older;
+    }
 }

@@ -11,13 +11,21 @@
 #include "hub/hub_app.h"
 
 struct app_apps {
-    struct hub_apps apps; // apps.at[0] is the app of our own pages
-    struct arena arena;   // holds them
+    const struct hub_apps *apps; // apps->at[0] is the app of our own pages
+    struct hub_app *mine;        // the same; changed only before they are handed out
+    size_t slot_count;           // slots given so far
+    struct arena arena;          // holds them
+    struct app_apps *older;      // what a reload replaced; somebody may still read it
 };
 
 /* file: a path, or "" for the environment and the data directory. why_out: a sentence. */
 MUST_USE enum err app_apps_load(const char *file, const char *data_dir, struct app_apps *out,
                                 char *why_out, size_t why_cap);
+
+/* Loads them anew. An app that keeps its id keeps its slot. ERR_CONFLICT: the first app, whose keys
+ * our own pages use, has other ones; that needs a restart. On failure *a is as it was. */
+MUST_USE enum err app_apps_reload(const char *file, const char *data_dir, struct app_apps *a,
+                                  char *why_out, size_t why_cap);
 void app_apps_done(struct app_apps *a);
 
 #endif

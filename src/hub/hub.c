@@ -34,17 +34,42 @@ static void tenant_free(struct hub_tenant *t)
     mem_free(t);
 }
 
-static void add_tenants(struct hub *h)
+void hub_add_tenants(struct hub *h, const struct hub_apps *apps)
 {
-    for (size_t i = 0; i < h->apps->count; i++)
-        if (h->apps->at[i].slot >= h->tenant_count)
-            h->tenant_count = h->apps->at[i].slot + 1;
-    h->tenants = mem_zalloc(h->tenant_count * sizeof(h->tenants[0]) + 1);
-    for (size_t i = 0; i < h->apps->count; i++) {
-        const struct hub_app *app = &h->apps->at[i];
-        CHECK(!h->tenants[app->slot]);
-        h->tenants[app->slot] = tenant_new(h, app);
+    size_t count = h->tenant_count;
+    for (size_t i = 0; i < apps->count; i++)
+        if (apps->at[i].slot >= count)
+            count = apps->at[i].slot + 1;
+    h->tenants = mem_realloc(h->tenants, (count + 1) * sizeof(struct hub_tenant *));
+    for (; h->tenant_count < count; h->tenant_count++)
+        h->tenants[h->tenant_count] = NULL;
+    for (size_t i = 0; i < apps->count; i++) {
+        const struct hub_app *app = &apps->at[i];
+        if (!h->tenants[app->slot])
+            h->tenants[app->slot] = tenant_new(h, app);
     }
+}
+
+/* Closing is a request: the socket stays in the list for this turn. */
+static void close_unserved(struct hub *h)
+{
+    for (struct list *node = h->sockets.next; node != &h->sockets; node = node->next) {
+        struct hub_socket *s = LIST_ENTRY(node, struct hub_socket, node);
+        if (!s->tenant)
+            continue;
+        if (!hub_app_find_by_id(h->apps, s->tenant->app->id))
+            hub_socket_close(s, HUB_ERROR_NO_APP, STR("Application does not exist"));
+        else if (s->tenant->app->is_disabled)
+            hub_socket_close(s, HUB_ERROR_DISABLED, STR("Application is disabled"));
+    }
+}
+
+void hub_use_apps(struct hub *h, const struct hub_apps *apps)
+{
+    h->apps = apps;
+    for (size_t i = 0; i < apps->count; i++)
+        hub_tenant_of(h, &apps->at[i])->app = &apps->at[i];
+    close_unserved(h);
 }
 
 struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay)
@@ -53,7 +78,7 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     h->loop = l;
     h->apps = apps;
     h->relay = relay;
-    add_tenants(h);
+    hub_add_tenants(h, apps);
     map_init(&h->socket_ids);
     list_init(&h->sockets);
     list_init(&h->stopping);
@@ -114,6 +139,8 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
         hub_ws_refuse(h, io, HUB_ERROR_RECONNECT, STR("Server is shutting down"));
     else if (!app)
         hub_ws_refuse(h, io, HUB_ERROR_NO_APP, STR("Application does not exist"));
+    else if (app->is_disabled)
+        hub_ws_refuse(h, io, HUB_ERROR_DISABLED, STR("Application is disabled"));
     else
         hub_ws_accept(hub_tenant_of(h, app), io, is_js, &early);
     buf_done(&early);

@@ -47,6 +47,10 @@ static inline struct hub_tenant *hub_tenant_of(struct hub *h, const struct hub_a
     return h->tenants[app->slot];
 }
 
+/* Of a change of apps: first all hubs add what is new, then all use it. */
+void hub_add_tenants(struct hub *h, const struct hub_apps *apps);
+void hub_use_apps(struct hub *h, const struct hub_apps *apps);
+
 /* hub_relay.c: before the loops run. Sets h->index. */
 void hub_relay_join(struct hub_relay *r, struct hub *h);
 

@@ -131,6 +131,57 @@ void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *vi
         io_loop_post(r->hubs[i]->loop, &q->asks[i].task);
 }
 
+/* ---- other apps ---- */
+
+struct change {
+    struct io_task task;
+    struct hub *first;
+    const struct hub_apps *apps;
+};
+
+static void prepare(struct hub *h, void *part, const void *ctx)
+{
+    const struct change *change = ctx;
+    (void)part;
+    hub_add_tenants(h, change->apps);
+}
+
+static void use(struct hub *h, void *part, const void *ctx)
+{
+    const struct change *change = ctx;
+    (void)part;
+    hub_use_apps(h, change->apps);
+}
+
+static void on_used(void *const *parts, size_t count, void *ctx)
+{
+    (void)parts;
+    (void)count;
+    mem_free(ctx);
+}
+
+/* Every hub has room for all apps: none can hear from another of an app that it does not know. */
+static void on_prepared(void *const *parts, size_t count, void *ctx)
+{
+    struct change *change = ctx;
+    (void)parts;
+    (void)count;
+    hub_relay_ask(change->first, 0, use, on_used, change);
+}
+
+static void on_change(struct io_task *task)
+{
+    struct change *change = LIST_ENTRY(task, struct change, task);
+    hub_relay_ask(change->first, 0, prepare, on_prepared, change);
+}
+
+void hub_relay_use_apps(struct hub_relay *r, const struct hub_apps *apps)
+{
+    struct change *change = MEM_NEW(struct change);
+    *change = (struct change){.task.run = on_change, .first = r->hubs[0], .apps = apps};
+    io_loop_post(r->hubs[0]->loop, &change->task);
+}
+
 /* ---- counting ---- */
 
 struct counting {

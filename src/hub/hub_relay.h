@@ -35,6 +35,11 @@ struct hub_relay_event {
 void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
                     const struct hub_relay_event *event);
 
+/* From now on these are the apps; they and those before live as long as the hubs. Sockets of an app
+ * that is there no more are closed with 4001, those of a disabled one with 4003; all others stay,
+ * and are under the new limits. Any thread, while the loops run. */
+void hub_relay_use_apps(struct hub_relay *r, const struct hub_apps *apps);
+
 /* Asks all hubs: visit runs on every hub's loop, with a zeroed part of part_bytes of its own; then
  * on_done on the asking hub's loop, with the parts in the order of the hubs, which it must empty of
  * what they own. visits of one question may run at the same time: ctx is read-only for them. The

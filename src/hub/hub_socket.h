@@ -12,6 +12,7 @@ enum { HUB_SOCKET_ID_BYTES = 22 }; // two numbers up to 10^9, a dot and a NUL
 /* Error codes of the protocol that several files send. */
 enum {
     HUB_ERROR_NO_APP = 4001,
+    HUB_ERROR_DISABLED = 4003,
     HUB_ERROR_UNAUTHORIZED = 4009,
     HUB_ERROR_SLOW = 4100, // over capacity: pusher-js comes back after a second
     HUB_ERROR_RECONNECT = 4200,

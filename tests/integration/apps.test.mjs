@@ -1,0 +1,103 @@
+// Apps of the Pusher protocol: their file, Reverb's variables, and a reload while clients are connected.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { runViche, startServer, until } from './lib.mjs';
+import { TEXT, frame, rawSocket } from './ws_client.mjs';
+
+const dir = mkdtempSync(join(tmpdir(), 'viche-apps-'));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+const keys = (n) => ({ app_id: `id${n}`, key: `key${n}`, secret: `secret${n}` });
+let files = 0;
+function fileOf(apps) {
+    const file = join(dir, `apps-${++files}.json`);
+    writeFileSync(file, JSON.stringify(apps));
+    return file;
+}
+
+async function greeting(server, key, headers) {
+    const c = await rawSocket(server.port, `/app/${key}`, { headers });
+    const first = await c.json();
+    return { c, event: first.event, data: JSON.parse(first.data) };
+}
+
+test('an app of a file has its own limits, and wrong ones are refused in one sentence', async () => {
+    for (const [app, why] of [
+        [{ key: 'k', secret: 's' }, /needs the strings app_id, key/],
+        [{ ...keys(1), ping_interval: 0 }, /app id1: ping_interval must be a number from 1 to 86400/],
+        [{ ...keys(1), ping_interval: '5' }, /app id1: ping_interval must be a number/],
+        [{ ...keys(1), strict: 1 }, /app id1: strict must be true or false/],
+        [{ ...keys(1), allowed_origins: 'x' }, /allowed_origins must be a list/],
+        [{ ...keys(1), allowed_origins: [1] }, /allowed_origins must hold strings/],
+        [{ ...keys(1), rate_limiting: [] }, /rate_limiting must be an object/],
+        [{ ...keys(1), rate_limiting: { enabled: true, max_attempts: 0 } }, /max_attempts must be a number/],
+    ]) {
+        const { status, stderr } = runViche(['serve', '--listen', '127.0.0.1:0', '--data', join(dir, 'bad'), '--apps', fileOf([app])]);
+        assert.equal(status, 1);
+        assert.match(stderr, why);
+    }
+    const { stderr } = runViche(['serve', '--listen', '127.0.0.1:0', '--data', join(dir, 'bad'), '--apps', fileOf([keys(1), keys(1)])]);
+    assert.match(stderr, /another app has its app_id or its key/);
+
+    const server = await startServer({ args: ['--apps', fileOf([{ ...keys(1), app_id: 40000, activity_timeout: 7, max_conections: 5 }])] });
+    const { c, data } = await greeting(server, 'key1');
+    assert.equal(data.activity_timeout, 7);
+    await until(() => /app="40000" key="max_conections" why="no such setting"/.test(server.log()));
+    c.destroy();
+    await server.stop();
+});
+
+test('Reverb\'s variables make one app, with its limits', async () => {
+    const server = await startServer({
+        env: {
+            REVERB_APP_ID: '5', REVERB_APP_KEY: 'envkey', REVERB_APP_SECRET: 'envsecret', REVERB_APP_ACTIVITY_TIMEOUT: '11',
+            REVERB_APP_MAX_MESSAGE_SIZE: '30', REVERB_APP_MAX_CONNECTIONS: 'null',
+        },
+    });
+    const { c, data } = await greeting(server, 'envkey');
+    assert.equal(data.activity_timeout, 11);
+    c.send(frame(TEXT, 'x'.repeat(31)));
+    assert.equal(await c.closed(), 1009);
+    await server.stop();
+    const { status, stderr } = runViche(['serve', '--listen', '127.0.0.1:0', '--data', join(dir, 'bad')], {
+        env: { ...process.env, REVERB_APP_ID: '5' },
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /must be set together/);
+});
+
+test('SIGHUP loads the apps anew and drops nobody but those whose app is gone or disabled', async () => {
+    const file = fileOf([keys(1), keys(2), keys(3)]);
+    const server = await startServer({ args: ['--loops', '3', '--apps', file] });
+    const open = async (n) => Promise.all(Array.from({ length: 6 }, async () => (await greeting(server, `key${n}`)).c));
+    const [stay, gone, disabled] = [await open(1), await open(2), await open(3)];
+
+    writeFileSync(file, JSON.stringify([{ ...keys(1), activity_timeout: 99 }, { ...keys(3), enabled: false }, keys(4)]));
+    server.child.kill('SIGHUP');
+    for (const c of gone) assert.equal(await c.closed(), 4001);
+    for (const c of disabled) assert.equal(await c.closed(), 4003);
+    for (const c of stay) {
+        c.send(frame(TEXT, '{"event":"pusher:ping"}'));
+        assert.deepEqual(await c.json(), { event: 'pusher:pong' });
+        c.destroy();
+    }
+    assert.equal((await greeting(server, 'key1')).data.activity_timeout, 99);
+    assert.equal((await greeting(server, 'key4')).event, 'pusher:connection_established');
+    assert.equal((await greeting(server, 'key2')).data.code, 4001);
+    assert.equal((await greeting(server, 'key3')).data.code, 4003);
+
+    writeFileSync(file, '[{');
+    server.child.kill('SIGHUP');
+    await until(() => /at=app.reload what=apps why=/.test(server.log()));
+    assert.equal((await greeting(server, 'key4')).event, 'pusher:connection_established');
+    writeFileSync(file, JSON.stringify([keys(4), keys(1)]));
+    server.child.kill('SIGHUP');
+    await until(() => /the first app is that of our own pages/.test(server.log()));
+    writeFileSync(file, JSON.stringify([keys(1), keys(2)]));
+    server.child.kill('SIGHUP');
+    await until(async () => (await greeting(server, 'key2')).event === 'pusher:connection_established');
+    await server.stop();
+});
