@@ -51,7 +51,7 @@ struct api {
     struct io_pool *passwords; // for the work stages; at most some 50 wait, then 503
     const char *app_key;       // the Pusher app of our own pages
     const char *app_secret;    // for /broadcasting/auth
-    bool is_secure;            // cookies get Secure (behind TLS)
+    bool is_secure;            // cookies get Secure (our origin is https)
     const char *origin;        // own public origin ("https://viche.example"); NULL: Host decides
     struct page *page;         // the HTML pages, set by page_init; NULL: there are none
     /* Told on the writer thread after each commit of a call, before its answer: for caches. */
@@ -130,6 +130,9 @@ enum err api_refuse_field(struct api_call *call, const char *pointer, const char
  * a failure of the system goes through and becomes 500 or 503. */
 enum err api_refuse_civic(struct api_call *call, enum err err, const char *why);
 void api_add_field(struct api_call *call, struct str name, struct str value);
+
+/* "; Secure" when the browser speaks https to us or to our proxy, else "". */
+const char *api_cookie_end(const struct api_call *call);
 
 /* The viewer as civic knows people. */
 struct civic_actor api_actor(const struct api_call *call);

@@ -12,7 +12,7 @@ static void set_cookie(struct api_call *call, const char *token, int64_t age_s)
     api_add_field(call, STR("Set-Cookie"),
                   arena_printf(call->arena,
                                "viche_session=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax%s",
-                               token, (long long)age_s, call->api->is_secure ? "; Secure" : ""));
+                               token, (long long)age_s, api_cookie_end(call)));
 }
 
 struct find_login {

@@ -466,6 +466,11 @@ void api_add_field(struct api_call *call, struct str name, struct str value)
     call->fields[call->field_count++] = (struct http_field){name, value};
 }
 
+const char *api_cookie_end(const struct api_call *call)
+{
+    return call->api->is_secure || call->x->is_https ? "; Secure" : "";
+}
+
 struct civic_actor api_actor(const struct api_call *call)
 {
     return (struct civic_actor){

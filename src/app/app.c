@@ -18,6 +18,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "http/http_proxy.h"
 #include "page/page.h"
 #include "queue/queue.h"
 
@@ -40,6 +41,7 @@ struct app {
     struct civic_jobs jobs;
     struct api api;
     struct app_stops stops;
+    struct http_proxy proxy;
     int fds[MAX_LOOPS];
     struct app_node *nodes;
     int loops;
@@ -79,6 +81,19 @@ static enum err read_roles(struct app *a)
         return OK;
     snprintf(a->why, a->why_cap, "--roles is empty; say some of web,hub,worker");
     return ERR_INVALID;
+}
+
+static enum err read_proxies(struct app *a)
+{
+    struct str bad;
+    enum err err = http_proxy_parse(str_of(a->options->trusted_proxies), &a->proxy, &bad);
+    if (err)
+        snprintf(
+            a->why, a->why_cap,
+            "--trusted-proxies: '%.*s' is no address like 10.0.0.1 or network like 10.0.0.0/8, "
+            "or more than %d are given",
+            STR_ARG(bad), HTTP_PROXY_MAX_NETS);
+    return err;
 }
 
 /* As many descriptors as the system lets us have: each socket is one. */
@@ -150,6 +165,7 @@ static void build_nodes(struct app *a)
         .relay = a->relay,
         .api = &a->api,
         .stops = &a->stops,
+        .proxy = &a->proxy,
         .has_web = a->has_web,
         .has_hub = a->has_hub,
     };
@@ -315,6 +331,8 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
     signal(SIGPIPE, SIG_IGN);
 
     enum err err = read_roles(&a);
+    if (!err)
+        err = read_proxies(&a);
     if (!err)
         err = listen_all(&a);
     if (!err)

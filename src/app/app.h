@@ -18,18 +18,19 @@
 #include "core/err.h"
 
 struct app_options {
-    const char *listen;  // "127.0.0.1:8080"
-    const char *data;    // directory
-    const char *roles;   // "web,hub,worker" or some of them
-    const char *apps;    // JSON file of apps, or ""
-    const char *ws_echo; // path of the echo endpoint, or ""
-    const char *origin;  // "https://viche.example" when behind a proxy, or ""
-    int loops;           // 0: one per core
-    int workers;         // threads that run jobs
-    int readers;         // threads that read the store and draw pages
-    bool is_limited;     // rate limits hold
-    int64_t drain_ms;    // how long requests and jobs may take to finish at the end
-    int64_t spread_ms;   // closing of sockets is spread over so long
+    const char *listen;          // "127.0.0.1:8080"
+    const char *data;            // directory
+    const char *roles;           // "web,hub,worker" or some of them
+    const char *apps;            // JSON file of apps, or ""
+    const char *ws_echo;         // path of the echo endpoint, or ""
+    const char *origin;          // "https://viche.example" when behind a proxy, or ""
+    const char *trusted_proxies; // networks whose X-Forwarded-For and -Proto count, or ""
+    int loops;                   // 0: one per core
+    int workers;                 // threads that run jobs
+    int readers;                 // threads that read the store and draw pages
+    bool is_limited;             // rate limits hold
+    int64_t drain_ms;            // how long requests and jobs may take to finish at the end
+    int64_t spread_ms;           // closing of sockets is spread over so long
 };
 
 enum { APP_WHY_BYTES = 512 };

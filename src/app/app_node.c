@@ -79,6 +79,7 @@ void app_node_init(struct app_node *n, int index, int fd, const struct app_parts
     n->loop = io_loop_new(index);
     n->hub = hub_new(n->loop, parts->apps, parts->relay);
     n->server = http_server_new(n->loop, &http_default_limits);
+    http_server_trust(n->server, parts->proxy);
     add_routes(n, parts);
 }
 

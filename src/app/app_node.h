@@ -32,7 +32,8 @@ struct app_parts {
     struct hub_relay *relay;
     struct api *api;
     struct app_stops *stops;
-    bool has_web, has_hub; // roles
+    const struct http_proxy *proxy; // that are trusted
+    bool has_web, has_hub;          // roles
 };
 
 /* Takes fd. */

@@ -50,6 +50,7 @@ struct http_request {
 };
 
 struct http_conn;
+struct http_proxy;
 struct http_server;
 
 struct http_exchange {
@@ -57,8 +58,9 @@ struct http_exchange {
     struct str params[HTTP_MAX_PARAMS]; // the {x} of the route's path, percent-decoded
     struct arena arena;
     struct io_loop *loop;
-    char peer[46];
-    void *user;                     // the handler's own
+    char peer[46]; // the client's address: behind trusted proxies, if there are any
+    bool is_https; // a trusted proxy says that it was spoken to so
+    void *user;    // the handler's own
     const struct http_route *route; // NULL when none matched
     struct http_conn *conn;         // private; NULL once the client is gone
     struct buf out_fields;          // private: fields added before the reply
@@ -149,6 +151,8 @@ void http_server_add(struct http_server *s, const struct http_route *routes, siz
                      void *ctx);
 void http_server_on_unrouted(struct http_server *s,
                              void (*fn)(struct http_exchange *x, int status, void *ctx), void *ctx);
+/* Proxies whose word on the client is taken (http_proxy.h); borrowed. */
+void http_server_trust(struct http_server *s, const struct http_proxy *proxy);
 /* Serves an accepted descriptor. */
 void http_server_accept(struct http_server *s, int fd);
 size_t http_server_conns(const struct http_server *s);

@@ -16,6 +16,7 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "http/http_internal.h"
+#include "http/http_proxy.h"
 
 enum state { IDLE, READING, ANSWERING, ENDED, HANDED_OVER };
 
@@ -208,6 +209,8 @@ static void on_head(struct http_conn *c)
     struct http_parse *p = &t->parse;
 
     t->has_head = true;
+    if (s->proxy)
+        http_proxy_look_behind(s->proxy, &t->x);
     t->match = http_router_find(s->router, t->x.req.method, t->x.req.path);
     t->x.route = t->match.route;
     for (size_t i = 0; i < t->match.param_count && t->x.route; i++) {

@@ -9,6 +9,7 @@ struct http_server {
     struct io_loop *loop;
     struct http_limits limits;
     struct http_router *router;
+    const struct http_proxy *proxy; // NULL: every peer is a client
     void (*on_unrouted)(struct http_exchange *x, int status, void *ctx); // may be NULL
     void *unrouted_ctx;
     struct list conns;

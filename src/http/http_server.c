@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "http/http_internal.h"
+#include "http/http_proxy.h"
 
 static void on_drain_due(struct io_timer *t)
 {
@@ -49,6 +50,11 @@ void http_server_on_unrouted(struct http_server *s,
 {
     s->on_unrouted = fn;
     s->unrouted_ctx = ctx;
+}
+
+void http_server_trust(struct http_server *s, const struct http_proxy *proxy)
+{
+    s->proxy = proxy->count ? proxy : NULL;
 }
 
 void http_server_accept(struct http_server *s, int fd)

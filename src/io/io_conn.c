@@ -358,10 +358,15 @@ void io_conn_peer(const struct io_conn *c, char out[static 46])
     snprintf(out, 46, "unknown");
     if (getpeername(c->fd, (struct sockaddr *)&peer, &len) != 0)
         return; // the peer is gone already
-    if (peer.ss_family == AF_INET)
+    int family = peer.ss_family;
+    if (family == AF_INET)
         ip = &((struct sockaddr_in *)(void *)&peer)->sin_addr;
-    else if (peer.ss_family == AF_INET6)
+    else if (family == AF_INET6)
         ip = &((struct sockaddr_in6 *)(void *)&peer)->sin6_addr;
-    if (ip && !inet_ntop(peer.ss_family, ip, out, 46))
+    if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)ip)) {
+        ip = (const char *)ip + 12; // the same client by the same name, whatever socket it came to
+        family = AF_INET;
+    }
+    if (ip && !inet_ntop(family, ip, out, 46))
         snprintf(out, 46, "unknown");
 }

@@ -206,7 +206,7 @@ static enum err decode_language(struct api_call *call)
             api_add_field(call, STR("Set-Cookie"),
                           arena_printf(call->arena,
                                        "viche_lang=%s; Path=/; Max-Age=31536000; SameSite=Lax%s",
-                                       code, call->api->is_secure ? "; Secure" : ""));
+                                       code, api_cookie_end(call)));
     }
     return OK;
 }

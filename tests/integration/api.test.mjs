@@ -676,18 +676,20 @@ test('who writes too much waits, others do not', async () => {
     }
 });
 
-/** The status of a login from another address of this machine. */
-function loginFrom(localAddress, url, email, password) {
+/** A log-in whose connection comes from that address of this machine: the response without its body. */
+function tryFrom(localAddress, url, email, password, headers = {}) {
     return new Promise((resolve, reject) => {
-        const request = http.request(`${url}/api/v1/session`, { method: 'POST', localAddress, headers: { 'Content-Type': 'application/json' } });
+        const options = { method: 'POST', localAddress, headers: { 'Content-Type': 'application/json', ...headers } };
+        const request = http.request(`${url}/api/v1/session`, options);
         request.on('response', (response) => {
             response.resume();
-            response.on('end', () => resolve(response.statusCode));
+            response.on('end', () => resolve(response));
         });
         request.on('error', reject);
         request.end(JSON.stringify({ email, password }));
     });
 }
+const loginFrom = async (...all) => (await tryFrom(...all)).statusCode;
 
 test('wrong passwords from one address lock nobody out elsewhere, and a right one costs nothing', async () => {
     const limited = await startServer({});
@@ -701,6 +703,31 @@ test('wrong passwords from one address lock nobody out elsewhere, and a right on
         assert.equal(await loginFrom('127.0.0.1', limited.url, email, password), 201);
     } finally {
         await limited.stop();
+    }
+});
+
+test('behind a trusted proxy each client has its own limits, and nobody else may claim to be another', async () => {
+    const behind = await startServer({ args: ['--trusted-proxies', '127.0.0.2, 10.0.0.0/8'] });
+    const from = (peer, list) => loginFrom(peer, behind.url, email, 'wrong-password', { 'X-Forwarded-For': list });
+    const { email, password } = await newUser(behind.url);
+    try {
+        const some = async (peer, list) => Promise.all(Array.from({ length: 15 }, () => from(peer, list)));
+        const tried = (answers) => answers.filter((status) => status === 401).length;
+        assert.equal(tried(await some('127.0.0.2', '203.0.113.7')), 10);
+        assert.equal(tried(await some('127.0.0.2', '203.0.113.8')), 10, 'another client of the same proxy');
+        assert.equal(await from('127.0.0.2', '198.51.100.1, 203.0.113.7'), 429, 'what the client itself claims does not count');
+        assert.equal(await from('127.0.0.2', '203.0.113.8, 10.1.2.3'), 429, 'behind two proxies');
+        assert.equal(await from('127.0.0.2', '203.0.113.7:1234'), 429);
+        assert.equal(tried(await some('127.0.0.3', '203.0.113.9')), 10, 'who is no proxy');
+        assert.equal(await from('127.0.0.3', '203.0.113.10'), 429, 'is itself, whatever it says');
+        const cookie = async (peer) => {
+            const forwarded = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-For': '203.0.113.11' };
+            return (await tryFrom(peer, behind.url, email, password, forwarded)).headers['set-cookie'][0];
+        };
+        assert.match(await cookie('127.0.0.2'), /; Secure$/);
+        assert.doesNotMatch(await cookie('127.0.0.4'), /; Secure/);
+    } finally {
+        await behind.stop();
     }
 });
 
