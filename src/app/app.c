@@ -241,6 +241,7 @@ static void tear_down(struct app *a)
         store_close(a->store); // finishes what was queued; answers go to loops that still run
     for (int i = 0; a->nodes && i < a->loops; i++)
         app_node_stop(&a->nodes[i]);
+    hub_relay_close(a->relay);
     for (int i = 0; a->nodes && i < a->loops; i++)
         app_node_done(&a->nodes[i]);
     for (int i = 0; i < a->loops; i++)
@@ -248,9 +249,9 @@ static void tear_down(struct app *a)
             close(a->fds[i]);
     app_bridge_free(a->bridge);
     queue_free(a->queue);
-    hub_relay_free(a->relay);
     for (int i = 0; a->nodes && i < a->loops; i++)
         hub_free(a->nodes[i].hub);
+    hub_relay_free(a->relay);
     mem_free(a->nodes);
     mem_free(a->handlers);
     civic_free(a->civic);

@@ -473,6 +473,11 @@ enum err app_apps_reload(const char *file, const char *data_dir, struct app_apps
     enum err err = app_apps_load(file, data_dir, &fresh, why_out, why_cap);
     if (err)
         return err;
+    if (a->slot_count + fresh.apps->count > HUB_APP_MAX_SLOTS) {
+        snprintf(why_out, why_cap, "too many different apps since the start: restart the server");
+        app_apps_done(&fresh);
+        return ERR_TOO_LARGE;
+    }
     if (!has_same_keys(&fresh.apps->at[0], &a->apps->at[0])) {
         snprintf(why_out, why_cap, "the first app is that of our own pages: a restart changes it");
         app_apps_done(&fresh);

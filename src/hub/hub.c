@@ -3,8 +3,10 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_channel.h"
+#include "hub/hub_relay_internal.h"
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
+#include "hub/hub_user.h"
 #include "hub/hub_ws.h"
 #include "ws/ws_handshake.h"
 
@@ -23,12 +25,14 @@ static struct hub_tenant *tenant_new(struct hub *h, const struct hub_app *app)
     t->hub = h;
     t->app = app;
     map_init(&t->channels);
+    map_init(&t->watches);
     hub_room_init_tenant(t);
     return t;
 }
 
 static void tenant_free(struct hub_tenant *t)
 {
+    hub_user_done_tenant(t);
     hub_room_done_tenant(t);
     map_done(&t->channels);
     mem_free(t);
@@ -126,23 +130,40 @@ static bool is_pusher_js(struct http_exchange *x)
            client.len == 0 || str_eq(client, STR("js"));
 }
 
+/* What is known before the upgrade. */
+static struct hub_refusal check_app(const struct hub *h, const struct hub_app *app,
+                                    struct str origin)
+{
+    if (h->is_stopping)
+        return (struct hub_refusal){HUB_ERROR_RECONNECT, STR("Server is shutting down")};
+    if (!app)
+        return (struct hub_refusal){HUB_ERROR_NO_APP, STR("Application does not exist")};
+    if (app->is_disabled)
+        return (struct hub_refusal){HUB_ERROR_DISABLED, STR("Application is disabled")};
+    if (!hub_admission_allows_origin(app, origin))
+        return (struct hub_refusal){HUB_ERROR_UNAUTHORIZED, STR("Origin not allowed")};
+    return (struct hub_refusal){0};
+}
+
 void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
 {
     const struct hub_app *app = hub_app_find_by_key(h->apps, key);
-    bool is_js = is_pusher_js(x);
+    struct hub_hello hello = {.is_pusher_js = is_pusher_js(x)};
+    struct hub_refusal refusal = check_app(h, app, http_field_get(&x->req, STR("Origin")));
+    char address[HUB_ADMISSION_ADDRESS_BYTES];
+    hub_admission_address(x->peer, address);
+
     struct buf early;
     // Tools that watch a Reverb server look for this field.
     struct io_conn *io = ws_handshake_upgrade(x, "X-Powered-By: Laravel Reverb\r\n", &early);
     if (!io)
         return;
-    if (h->is_stopping)
-        hub_ws_refuse(h, io, HUB_ERROR_RECONNECT, STR("Server is shutting down"));
-    else if (!app)
-        hub_ws_refuse(h, io, HUB_ERROR_NO_APP, STR("Application does not exist"));
-    else if (app->is_disabled)
-        hub_ws_refuse(h, io, HUB_ERROR_DISABLED, STR("Application is disabled"));
+    if (!refusal.code)
+        refusal = hub_admission_enter(h->relay->admissions, app, address, &hello.admitted);
+    if (refusal.code)
+        hub_ws_refuse(h, io, refusal.code, refusal.why);
     else
-        hub_ws_accept(hub_tenant_of(h, app), io, is_js, &early);
+        hub_ws_accept(hub_tenant_of(h, app), io, &hello, &early);
     buf_done(&early);
 }
 

@@ -6,7 +6,8 @@
 
 #include "core/str.h"
 
-enum { HUB_APP_MAX_KEY_BYTES = 128 };
+/* Slots: as many different apps as a process sees in its life. */
+enum { HUB_APP_MAX_KEY_BYTES = 128, HUB_APP_MAX_SLOTS = 4096 };
 
 /* Who may send client events. The words are Reverb's: "all", "members"; anything else: nobody. */
 enum hub_client_events { HUB_CLIENT_EVENTS_MEMBERS, HUB_CLIENT_EVENTS_ALL, HUB_CLIENT_EVENTS_NONE };

@@ -1,10 +1,11 @@
 /* hub_auth.c -- what is signed:
  *
  *     subscription   socket_id:channel            with channel_data: socket_id:channel:channel_data
+ *     sign-in        socket_id::user::user_data
  *     REST call      METHOD \n path \n k=v&k=v    sorted by key, values unescaped, body_md5 among
  * them
  *
- * Both in HMAC-SHA256 with the app's secret, hex, lower case.
+ * All in HMAC-SHA256 with the app's secret, hex, lower case.
  */
 #include "hub/hub_auth.h"
 
@@ -34,14 +35,31 @@ void hub_auth_sign_channel(struct str secret, struct str key, struct str socket_
     snprintf(out, HUB_AUTH_BYTES, "%.*s:%s", STR_ARG(key), hex);
 }
 
-bool hub_auth_channel_is_valid(const struct hub_app *app, struct str socket_id, struct str channel,
-                               struct str channel_data, struct str auth)
+/* auth is "key:hex". */
+static bool is_signature(const struct hub_app *app, struct str auth, const char *hex)
 {
     struct str signature;
     struct str key = str_cut(auth, ':', &signature);
+    return crypto_equal(signature, str_of(hex)) && str_eq(key, app->key);
+}
+
+bool hub_auth_channel_is_valid(const struct hub_app *app, struct str socket_id, struct str channel,
+                               struct str channel_data, struct str auth)
+{
     char hex[HEX_SHA256_BYTES];
     sign_channel(app->secret, socket_id, channel, channel_data, hex);
-    return crypto_equal(signature, str_of(hex)) && str_eq(key, app->key);
+    return is_signature(app, auth, hex);
+}
+
+bool hub_auth_user_is_valid(const struct hub_app *app, struct str socket_id, struct str user_data,
+                            struct str auth)
+{
+    struct str parts[] = {socket_id, STR("::user::"), user_data};
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    char hex[HEX_SHA256_BYTES];
+    crypto_hmac_sha256(app->secret, parts, sizeof(parts) / sizeof(parts[0]), digest);
+    crypto_hex(digest, sizeof(digest), hex);
+    return is_signature(app, auth, hex);
 }
 
 static bool is_digits(struct str s)

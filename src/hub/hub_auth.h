@@ -18,6 +18,11 @@ void hub_auth_sign_channel(struct str secret, struct str key, struct str socket_
 bool hub_auth_channel_is_valid(const struct hub_app *app, struct str socket_id, struct str channel,
                                struct str channel_data, struct str auth);
 
+/* Is auth the signature of that socket's sign-in with user_data, key part included? Constant time.
+ */
+bool hub_auth_user_is_valid(const struct hub_app *app, struct str socket_id, struct str user_data,
+                            struct str auth);
+
 /* Two numbers joined by a dot. Sign nothing for anything else: the parts of what is signed are
  * joined by colons, so a forged socket id could make one subscription look like another. */
 bool hub_auth_is_socket_id(struct str s);

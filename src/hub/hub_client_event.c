@@ -25,6 +25,27 @@ static void forward(struct hub_socket *s, const struct hub_message *m, struct st
     buf_done(&frame);
 }
 
+/* NULL: it may be sent. */
+static const char *why_not(struct hub_socket *s, struct str event, struct str data,
+                           struct hub_channel_type type, struct str channel)
+{
+    const struct hub_app *app = s->tenant->app;
+    bool is_encrypted = str_starts(channel, STR("private-encrypted-"));
+    if (app->client_events == HUB_CLIENT_EVENTS_NONE)
+        return "The app does not have client messaging enabled.";
+    if (app->is_strict && (!type.is_guarded || is_encrypted))
+        return "Client events are for private and presence channels.";
+    if (app->max_client_event_name_bytes > 0 && event.len > app->max_client_event_name_bytes)
+        return "The event name is too long.";
+    if (app->max_client_event_payload_bytes > 0 && data.len > app->max_client_event_payload_bytes)
+        return "The event data is too large.";
+    if (app->max_client_events_per_s > 0 &&
+        !hub_limit_take(&hub_socket_limits(s)->client_events, s->active_at_ms,
+                        app->max_client_events_per_s, 1000))
+        return "Rate limit exceeded";
+    return NULL;
+}
+
 void hub_client_event(struct hub_socket *s, const struct hub_message *m, struct arena *a)
 {
     struct str channel;
@@ -38,12 +59,14 @@ void hub_client_event(struct hub_socket *s, const struct hub_message *m, struct 
     }
     if (!str_starts(m->event, STR("client-")))
         return;
-    enum hub_client_events from = s->tenant->app->client_events;
+    const struct hub_app *app = s->tenant->app;
+    const char *why = why_not(s, m->event, m->data ? m->data->text : STR(""),
+                              hub_channel_type_of(channel, app->is_strict), channel);
     const struct hub_subscription *sub = hub_socket_find_by_name(s, channel);
-    if (from == HUB_CLIENT_EVENTS_NONE)
-        hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT,
-                              STR("The app does not have client messaging enabled."));
-    else if (from == HUB_CLIENT_EVENTS_MEMBERS && (!sub || sub->index == HUB_CHANNEL_PENDING))
+    bool is_member = sub && sub->index != HUB_CHANNEL_PENDING;
+    if (why)
+        hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT, str_of(why));
+    else if (!is_member && (app->is_strict || app->client_events == HUB_CLIENT_EVENTS_MEMBERS))
         hub_socket_send_error(s, HUB_ERROR_UNAUTHORIZED,
                               STR("The client is not a member of the specified channel."));
     else

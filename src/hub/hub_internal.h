@@ -11,6 +11,7 @@ struct hub_tenant {
     const struct hub_app *app; // the newest configuration; a reload replaces it
     struct map channels;       // struct hub_channel by name: this hub's subscribers
     struct map rooms;          // struct hub_room by name: the channels that this hub owns
+    struct map watches;        // of hub_user.c: the users whose names this hub owns
 
     /* of hub_room.c */
     struct list leaving; // members that are held back, first due first

@@ -138,6 +138,32 @@ void hub_message_error(struct buf *out, int code, struct str message)
     buf_done(&data);
 }
 
+void hub_message_signed_in(struct buf *out, struct str user_data_json)
+{
+    struct buf data;
+    buf_init(&data, 32 + user_data_json.len);
+    put(&data, STR("{\"user_data\":"));
+    put(&data, user_data_json);
+    put(&data, STR("}"));
+    put_event(out, "pusher:signin_success",
+              (struct str){(const char *)buf_head(&data), buf_len(&data)});
+    put(out, STR("}"));
+    buf_done(&data);
+}
+
+void hub_message_watchlist(struct buf *out, const char *what, struct str user_id)
+{
+    struct buf data;
+    buf_init(&data, 128 + 6 * user_id.len);
+    CHECK(buf_printf(&data, "{\"events\":[{\"name\":\"%s\",\"user_ids\":[", what) == OK);
+    put_string(&data, user_id);
+    put(&data, STR("]}]}"));
+    put_event(out, "pusher_internal:watchlist_events",
+              (struct str){(const char *)buf_head(&data), buf_len(&data)});
+    put(out, STR("}"));
+    buf_done(&data);
+}
+
 void hub_message_subscribed(struct buf *out, struct str channel)
 {
     put_event(out, "pusher_internal:subscription_succeeded", STR("{}"));

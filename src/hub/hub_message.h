@@ -47,6 +47,10 @@ void hub_message_error(struct buf *out, int code, struct str message);
 void hub_message_subscribed(struct buf *out, struct str channel);
 void hub_message_subscription_error(struct buf *out, struct str channel, struct str type,
                                     struct str error, int status);
+/* user_data_json: the JSON string as the client sent it. */
+void hub_message_signed_in(struct buf *out, struct str user_data_json);
+/* A user of the watchlist is "online" or "offline" now. */
+void hub_message_watchlist(struct buf *out, const char *what, struct str user_id);
 extern const struct str hub_message_ping, hub_message_pong;
 
 /* ---- the same as whole WebSocket text frames ---- */

@@ -114,6 +114,10 @@ void hub_post_to_owner(const struct hub_relay *r, struct hub_publication *p)
 void hub_post_to_hubs(struct hub *owner, struct hub_publication *p)
 {
     const struct hub_relay *r = owner->relay;
+    if (r->is_closed) {
+        hub_post_free(p);
+        return;
+    }
     atomic_init(&p->refs, r->hub_count);
     for (size_t i = 0; i < r->hub_count; i++)
         if (r->hubs[i] != owner)
@@ -141,6 +145,8 @@ static void on_note(struct io_task *task)
 void hub_post_note(const struct hub_note *note)
 {
     struct hub *owner = hub_post_owner(note->from->relay, note->app, note->channel);
+    if (note->from->relay->is_closed)
+        return;
     if (owner == note->from) {
         hub_room_take(owner, note);
         return;
@@ -176,6 +182,8 @@ static void on_answer(struct io_task *task)
 
 void hub_post_answer(struct hub *owner, struct hub *to, const struct hub_answer *answer)
 {
+    if (owner->relay->is_closed)
+        return;
     if (to == owner) {
         hub_subscribe_answered(to, answer);
         return;

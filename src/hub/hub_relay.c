@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "hub/hub_admission.h"
 #include "hub/hub_message.h"
 #include "hub/hub_post.h"
 #include "hub/hub_relay_internal.h"
@@ -11,11 +12,21 @@
 
 struct hub_relay *hub_relay_new(void)
 {
-    return MEM_NEW(struct hub_relay);
+    struct hub_relay *r = MEM_NEW(struct hub_relay);
+    r->admissions = hub_admissions_new();
+    return r;
+}
+
+void hub_relay_close(struct hub_relay *r)
+{
+    if (r)
+        r->is_closed = true;
 }
 
 void hub_relay_free(struct hub_relay *r)
 {
+    if (r)
+        hub_admissions_free(r->admissions);
     mem_free(r);
 }
 
@@ -91,13 +102,18 @@ struct question {
     struct ask asks[];
 };
 
+static void question_free(struct question *q)
+{
+    for (size_t i = 0; i < q->count; i++)
+        mem_free(q->parts[i]);
+    mem_free(q);
+}
+
 static void on_answer(struct io_task *task)
 {
     struct question *q = LIST_ENTRY(task, struct question, answer);
     q->on_done(q->parts, q->count, q->ctx);
-    for (size_t i = 0; i < q->count; i++)
-        mem_free(q->parts[i]);
-    mem_free(q);
+    question_free(q);
 }
 
 static void on_ask(struct io_task *task)
@@ -105,7 +121,11 @@ static void on_ask(struct io_task *task)
     struct ask *ask = LIST_ENTRY(task, struct ask, task);
     struct question *q = ask->question;
     q->visit(ask->hub, ask->part, q->ctx);
-    if (atomic_fetch_sub(&q->left, 1) == 1)
+    if (atomic_fetch_sub(&q->left, 1) > 1)
+        return;
+    if (ask->hub->relay->is_closed)
+        question_free(q); // nobody waits for it
+    else
         io_loop_post(q->home, &q->answer);
 }
 

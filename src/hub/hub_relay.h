@@ -17,7 +17,10 @@ struct hub;
 struct hub_relay;
 
 struct hub_relay *hub_relay_new(void);
-/* After all loops and publishers ended, before the hubs are freed. */
+/* When all loops and publishers have ended, before any loop is freed: what still closes then tells
+ * nobody. */
+void hub_relay_close(struct hub_relay *r);
+/* After the hubs are freed. */
 void hub_relay_free(struct hub_relay *r);
 
 /* Sends an event to every subscriber of the channel but except_socket_id (empty: all). event and

@@ -10,6 +10,8 @@ enum { HUB_RELAY_MAX_HUBS = 256 };
 struct hub_relay {
     struct hub *hubs[HUB_RELAY_MAX_HUBS];
     size_t hub_count;
+    bool is_closed; // the loops have stopped: nothing is posted any more
+    struct hub_admissions *admissions;
 };
 
 #endif

@@ -17,7 +17,9 @@
 #include "core/mem.h"
 #include "hub/hub_client_event.h"
 #include "hub/hub_message.h"
+#include "hub/hub_relay_internal.h"
 #include "hub/hub_subscribe.h"
+#include "hub/hub_user.h"
 
 enum { MAX_PONG_WAIT_MS = 30000 };
 
@@ -37,7 +39,7 @@ static void cut_off(struct hub_socket *s)
     log_warn("at=hub.slow_reader app=%.*s socket=%s waiting_bytes=%zu", STR_ARG(app_of(s)->id),
              s->id, waiting);
     s->transport->set_max_waiting(s, waiting + ROOM_FOR_WHY);
-    hub_socket_close(s, HUB_ERROR_SLOW, STR("Connection reads too slowly"));
+    hub_socket_close(s, HUB_ERROR_OVER_CAPACITY, STR("Connection reads too slowly"));
 }
 
 void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len)
@@ -116,6 +118,7 @@ static const struct {
     {"pusher:unsubscribe", hub_subscribe_cancel},
     {"pusher:ping", on_ping},
     {"pusher:pong", on_pong},
+    {"pusher:signin", hub_user_sign_in},
 };
 
 static void on_protocol_event(struct hub_socket *s, const struct hub_message *m, struct arena *a)
@@ -135,12 +138,36 @@ static void note_activity(struct hub_socket *s)
     s->is_pinged = false;
 }
 
+struct hub_limits *hub_socket_limits(struct hub_socket *s)
+{
+    if (!s->limits)
+        s->limits = MEM_NEW(struct hub_limits);
+    return s->limits;
+}
+
+/* False: the message is one too many. */
+static bool may_send(struct hub_socket *s)
+{
+    const struct hub_app *app = app_of(s);
+    if (app->rate.max_attempts <= 0 ||
+        hub_limit_take(&hub_socket_limits(s)->messages, s->active_at_ms, app->rate.max_attempts,
+                       app->rate.decay_s * 1000))
+        return true;
+    if (app->rate.terminates)
+        hub_socket_close(s, HUB_ERROR_CLIENT_EVENT, STR("Rate limit exceeded"));
+    else
+        hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT, STR("Rate limit exceeded"));
+    return false;
+}
+
 void hub_socket_receive(struct hub_socket *s, struct str text)
 {
     struct hub_message m;
     struct arena a;
 
     note_activity(s);
+    if (!may_send(s))
+        return;
     arena_init(&a);
     if (hub_message_parse(text, &a, &m) != OK)
         hub_socket_send_bad_message(s);
@@ -168,19 +195,38 @@ static void ping(struct hub_socket *s)
         cut_off(s);
 }
 
-void hub_socket_on_timer(struct hub_socket *s)
+/* Milliseconds until it must be looked at again; 0: it is over. */
+static int64_t check_alive(struct hub_socket *s, int64_t now_ms)
 {
     int64_t interval_ms = app_of(s)->ping_interval_s * 1000;
-    int64_t silent_ms = io_loop_now_ms(s->hub->loop) - s->active_at_ms;
-    if (silent_ms < interval_ms) {
-        s->transport->start_timer(s, interval_ms - silent_ms);
-    } else if (s->is_pinged) {
-        hub_socket_close(s, HUB_ERROR_NO_PONG, STR("Pong reply not received in time"));
-    } else {
+    int64_t pong_wait_ms = interval_ms < MAX_PONG_WAIT_MS ? interval_ms : MAX_PONG_WAIT_MS;
+    int64_t silent_ms = now_ms - s->active_at_ms;
+    if (silent_ms < interval_ms)
+        return interval_ms - silent_ms;
+    if (!s->is_pinged)
         ping(s);
-        s->transport->start_timer(s,
-                                  interval_ms < MAX_PONG_WAIT_MS ? interval_ms : MAX_PONG_WAIT_MS);
+    else if (silent_ms >= interval_ms + pong_wait_ms)
+        return 0;
+    int64_t left_ms = interval_ms + pong_wait_ms - silent_ms;
+    return left_ms > 0 ? left_ms : pong_wait_ms; // the clock jumped: it has its time to answer
+}
+
+void hub_socket_on_timer(struct hub_socket *s)
+{
+    int64_t now_ms = io_loop_now_ms(s->hub->loop);
+    bool must_authorize = s->authorize_by_ms > 0 && !s->is_authorized;
+    if (must_authorize && now_ms >= s->authorize_by_ms) {
+        hub_socket_close(s, HUB_ERROR_UNAUTHORIZED, STR("Connection not authorized in time"));
+        return;
     }
+    int64_t wait_ms = check_alive(s, now_ms);
+    if (wait_ms == 0) {
+        hub_socket_close(s, HUB_ERROR_NO_PONG, STR("Pong reply not received in time"));
+        return;
+    }
+    if (must_authorize && s->authorize_by_ms - now_ms < wait_ms)
+        wait_ms = s->authorize_by_ms - now_ms;
+    s->transport->start_timer(s, wait_ms);
 }
 
 /* 1 to 10^9, each equally likely. */
@@ -214,24 +260,35 @@ void hub_socket_init(struct hub_socket *s, const struct hub_transport *transport
     note_activity(s);
 }
 
-void hub_socket_open(struct hub_socket *s, bool is_pusher_js)
+void hub_socket_open(struct hub_socket *s, const struct hub_hello *hello)
 {
+    const struct hub_app *app = s->tenant->app;
     struct buf out;
-    s->uses_control_frames = !is_pusher_js;
+    s->uses_control_frames = !hello->is_pusher_js;
+    s->admitted = hello->admitted;
     choose_id(s);
     hub_socket_init_out(s, &out);
-    hub_message_established(&out, str_of(s->id), s->tenant->app->activity_timeout_s);
+    hub_message_established(&out, str_of(s->id), app->activity_timeout_s);
     hub_socket_send_out(s, &out);
-    s->transport->start_timer(s, s->tenant->app->ping_interval_s * 1000);
+    if (app->requires_authorized)
+        s->authorize_by_ms = s->active_at_ms + app->authorized_timeout_s * 1000;
+    int64_t first_s = app->requires_authorized && app->authorized_timeout_s < app->ping_interval_s
+                          ? app->authorized_timeout_s
+                          : app->ping_interval_s;
+    s->transport->start_timer(s, first_s * 1000);
 }
 
 void hub_socket_done(struct hub_socket *s)
 {
     hub_subscribe_leave_all(s);
+    hub_user_leave(s);
+    if (s->tenant)
+        hub_admission_leave(s->hub->relay->admissions, s->tenant->app, &s->admitted);
     if (s->id[0])
         map_remove(&s->hub->socket_ids, str_of(s->id));
     list_remove(&s->node);
     s->hub->socket_count--;
+    mem_free(s->limits);
 }
 
 /* ---- finding ---- */

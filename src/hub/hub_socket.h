@@ -3,8 +3,10 @@
 #define HUB_SOCKET_H
 
 #include "core/buf.h"
+#include "hub/hub_admission.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_internal.h"
+#include "hub/hub_limit.h"
 #include "hub/hub_transport.h"
 
 enum { HUB_SOCKET_ID_BYTES = 22 }; // two numbers up to 10^9, a dot and a NUL
@@ -13,12 +15,21 @@ enum { HUB_SOCKET_ID_BYTES = 22 }; // two numbers up to 10^9, a dot and a NUL
 enum {
     HUB_ERROR_NO_APP = 4001,
     HUB_ERROR_DISABLED = 4003,
+    HUB_ERROR_QUOTA = 4004,
     HUB_ERROR_UNAUTHORIZED = 4009,
-    HUB_ERROR_SLOW = 4100, // over capacity: pusher-js comes back after a second
+    HUB_ERROR_OVER_CAPACITY = 4100, // pusher-js comes back after a second
     HUB_ERROR_RECONNECT = 4200,
     HUB_ERROR_NO_PONG = 4201,
     HUB_ERROR_CLIENT_EVENT = 4301,
+    HUB_ERROR_WATCHLIST = 4302,
 };
+
+/* What it sent within the windows of its app's limits. */
+struct hub_limits {
+    struct hub_limit messages, client_events;
+};
+
+struct hub_user;
 
 struct hub_socket {
     const struct hub_transport *transport;
@@ -30,8 +41,13 @@ struct hub_socket {
     uint32_t last_ticket;
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do
+    bool is_authorized;       // signed in, or on a channel that needs a signature
     char id[HUB_SOCKET_ID_BYTES];
-    int64_t active_at_ms; // when it last said something
+    int64_t active_at_ms;      // when it last said something
+    int64_t authorize_by_ms;   // 0: it need not
+    struct hub_user *user;     // NULL: did not sign in
+    struct hub_limits *limits; // NULL: no message was counted yet
+    struct hub_admitted admitted;
 };
 
 /* ---- of the transports ---- */
@@ -40,8 +56,12 @@ struct hub_socket {
  * send. */
 void hub_socket_init(struct hub_socket *s, const struct hub_transport *transport, struct hub *h,
                      struct hub_tenant *tenant);
-/* Gives it an id and greets it. is_pusher_js: it understands pusher:ping. */
-void hub_socket_open(struct hub_socket *s, bool is_pusher_js);
+/* Gives it an id and greets it. */
+struct hub_hello {
+    bool is_pusher_js; // it understands pusher:ping
+    struct hub_admitted admitted;
+};
+void hub_socket_open(struct hub_socket *s, const struct hub_hello *hello);
 /* A message of the client. */
 void hub_socket_receive(struct hub_socket *s, struct str text);
 /* A ping or pong of the client's WebSocket code. */
@@ -71,6 +91,9 @@ void hub_socket_send_out(struct hub_socket *s, struct buf *out);
 void hub_socket_send_error(struct hub_socket *s, int code, struct str why);
 /* "Invalid message format". */
 void hub_socket_send_bad_message(struct hub_socket *s);
+
+/* Counts of the socket's limits, made when asked for. */
+struct hub_limits *hub_socket_limits(struct hub_socket *s);
 
 /* Sends pusher:error with the code, then closes with it. */
 void hub_socket_close(struct hub_socket *s, int code, struct str why);

@@ -3,8 +3,9 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "hub/hub_auth.h"
+#include "hub/hub_user.h"
 
-enum { STATUS_UNAUTHORIZED = 401, STATUS_LIMIT = 4009 };
+enum { STATUS_UNAUTHORIZED = 401, STATUS_LIMIT = 4009, STATUS_MEMBER_TOO_LARGE = 4301 };
 
 /* ---- may it? ---- */
 
@@ -26,19 +27,48 @@ static void refuse_unauthorized(struct hub_socket *s, struct str channel)
     refuse(s, channel, "AuthError", "The connection is unauthorized.", STATUS_UNAUTHORIZED);
 }
 
+/* Pusher's rule: letters, digits and _ - = @ , . ; -- others only where the protocol has them. */
+static bool is_plain_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_plain && !memchr("_-=@,.;", c, 7))
+            return false;
+    }
+    return true;
+}
+
+static bool may_be_named(struct hub_socket *s, struct str channel, struct hub_channel_type type)
+{
+    const struct hub_app *app = s->tenant->app;
+    if (channel.len > app->max_channel_name_bytes)
+        refuse(s, channel, "LimitReached", "The channel name is too long.", STATUS_LIMIT);
+    else if (app->is_strict && !type.is_user && !is_plain_name(channel))
+        refuse(s, channel, "LimitReached", "The channel name has characters that are not allowed.",
+               STATUS_LIMIT);
+    else
+        return true;
+    return false;
+}
+
 /* False when it was refused. Nothing is made before this says yes. */
 static bool may_subscribe(struct hub_socket *s, const struct hub_message_subscribe *ask,
                           struct hub_channel_type type)
 {
     const struct hub_app *app = s->tenant->app;
-    if (ask->channel.len > app->max_channel_name_bytes) {
-        refuse(s, ask->channel, "LimitReached", "The channel name is too long.", STATUS_LIMIT);
+    if (!may_be_named(s, ask->channel, type))
         return false;
-    }
     bool is_signed = !type.is_guarded || hub_auth_channel_is_valid(app, str_of(s->id), ask->channel,
                                                                    ask->channel_data, ask->auth);
-    if (!is_signed || type.is_user) { // nobody is signed in
+    if (!is_signed || (type.is_user && !hub_user_owns_channel(s, ask->channel))) {
         refuse_unauthorized(s, ask->channel);
+        return false;
+    }
+    if (type.is_presence && app->max_presence_member_bytes > 0 &&
+        ask->channel_data.len > app->max_presence_member_bytes) {
+        refuse(s, ask->channel, "LimitReached", "The member's data is too large.",
+               STATUS_MEMBER_TOO_LARGE);
         return false;
     }
     return true;
@@ -130,6 +160,8 @@ void hub_subscribe(struct hub_socket *s, const struct hub_message *m, struct are
     struct hub_channel_type type = hub_channel_type_of(ask.channel, s->tenant->app->is_strict);
     if (!may_subscribe(s, &ask, type))
         return;
+    if (type.is_presence && ask.channel_data.len == 0)
+        ask.channel_data = hub_user_channel_data(s);
     if (read_user(&ask, type, a, &user) != OK) {
         hub_socket_send_bad_message(s);
         return;
@@ -140,6 +172,7 @@ void hub_subscribe(struct hub_socket *s, const struct hub_message *m, struct are
                STATUS_LIMIT);
         return;
     }
+    s->is_authorized = s->is_authorized || type.is_guarded;
     join(s, &ask, type, &user);
 }
 

@@ -106,11 +106,11 @@ static struct hub_ws *ws_new(struct hub *h, struct hub_tenant *t, struct io_conn
     return w;
 }
 
-struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io, bool is_pusher_js,
-                                 const struct buf *early)
+struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io,
+                                 const struct hub_hello *hello, const struct buf *early)
 {
     struct hub_ws *w = ws_new(t->hub, t, io);
-    hub_socket_open(&w->socket, is_pusher_js);
+    hub_socket_open(&w->socket, hello);
     ws_conn_receive(&w->ws, buf_head(early), buf_len(early));
     return &w->socket;
 }

@@ -10,10 +10,9 @@ struct hub_ws {
     struct ws_conn ws;
 };
 
-/* Serves the upgraded connection, greets it, and handles the early bytes. is_pusher_js: it
- * understands pusher:ping. */
-struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io, bool is_pusher_js,
-                                 const struct buf *early);
+/* Serves the upgraded connection, greets it, and handles the early bytes. */
+struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io,
+                                 const struct hub_hello *hello, const struct buf *early);
 /* Tells the connection why not, and closes it with the code. */
 void hub_ws_refuse(struct hub *h, struct io_conn *io, int code, struct str why);
 

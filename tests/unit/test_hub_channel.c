@@ -44,10 +44,11 @@ static struct rig *rig_new(void)
 
 static void rig_free(struct rig *r)
 {
+    hub_relay_close(r->relay);
     io_loop_free(r->loop);
     EXPECT_EQ(hub_socket_count(r->hub), 0);
-    hub_relay_free(r->relay);
     hub_free(r->hub);
+    hub_relay_free(r->relay);
 }
 
 /* The client's frame of a text, masked with zeros; the caller frees it. */
@@ -73,7 +74,8 @@ static struct hub_socket *open_socket(struct rig *r, const char *message, int *f
         io_conn_new(r->loop, ends[0], &(struct io_conn_handler){0}, NULL, MAX_TEXT);
 
     struct buf early = frame_of(message);
-    struct hub_socket *s = hub_ws_accept(hub_tenant_of(r->hub, &r->app), io, true, &early);
+    struct hub_socket *s = hub_ws_accept(hub_tenant_of(r->hub, &r->app), io,
+                                         &(struct hub_hello){.is_pusher_js = true}, &early);
     buf_done(&early);
     return s;
 }
