@@ -91,7 +91,7 @@ void hub_admission_address(const char *peer, char out[static HUB_ADMISSION_ADDRE
     }
 }
 
-struct hub_admissions *hub_admissions_new(void)
+struct hub_admissions *hub_admission_new(void)
 {
     struct hub_admissions *a = MEM_NEW(struct hub_admissions);
     CHECK(pthread_mutex_init(&a->lock, NULL) == 0);
@@ -99,7 +99,7 @@ struct hub_admissions *hub_admissions_new(void)
     return a;
 }
 
-void hub_admissions_free(struct hub_admissions *a)
+void hub_admission_free(struct hub_admissions *a)
 {
     if (!a)
         return;

@@ -21,8 +21,8 @@ enum { HUB_ADMISSION_ADDRESS_BYTES = 48 };
 void hub_admission_address(const char *peer, char out[static HUB_ADMISSION_ADDRESS_BYTES]);
 
 struct hub_admissions;
-struct hub_admissions *hub_admissions_new(void);
-void hub_admissions_free(struct hub_admissions *a);
+struct hub_admissions *hub_admission_new(void);
+void hub_admission_free(struct hub_admissions *a);
 
 /* A connection that is counted; it stays so until it leaves. */
 struct hub_admitted {

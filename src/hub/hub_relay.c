@@ -13,7 +13,7 @@
 struct hub_relay *hub_relay_new(void)
 {
     struct hub_relay *r = MEM_NEW(struct hub_relay);
-    r->admissions = hub_admissions_new();
+    r->admissions = hub_admission_new();
     return r;
 }
 
@@ -26,7 +26,7 @@ void hub_relay_close(struct hub_relay *r)
 void hub_relay_free(struct hub_relay *r)
 {
     if (r)
-        hub_admissions_free(r->admissions);
+        hub_admission_free(r->admissions);
     mem_free(r);
 }
 
