@@ -44,6 +44,7 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
 	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory V=asan lint' 'unit=build/asan/unit' \
 	    'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'conformance=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'browser=$(MAKE) --no-print-directory -j2 V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'crash=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
@@ -58,6 +59,10 @@ test-all: test                                     ## the same, then TSan, clang
 
 unit: $(OUT)/unit                                  ## unit tests only; T=name runs those that match
 	$(OUT)/unit $T
+
+conformance: ; @tools/deps test                     ## stock Pusher clients and every case of docs/conformance.md
+	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche
+	VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs
 
 bench: ; @tools/deps bench                          ## measure; rows and conditions as in docs/performance.md
 	@$(MAKE) --no-print-directory V=release build/release/viche
@@ -124,4 +129,4 @@ build/layers: src/LAYERS $(wildcard src/*/*.[ch])
 	tools/layers src && touch $@
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all run test test-all unit bench lint tidy format fuzz cover deps clean help
+.PHONY: all run test test-all unit conformance bench lint tidy format fuzz cover deps clean help

@@ -57,11 +57,13 @@ export async function rawSocket(port, path, { headers, early = '', request } = {
     socket.setNoDelay(true);
     const client = { socket, head: '', ended: false };
     let buffer = Buffer.alloc(0);
+    let parts = [], partBytes = 0; // behind buffer, joined when a whole frame is there
     let wake = () => {};
     const changed = () => new Promise((done) => (wake = done));
 
     socket.on('data', (data) => {
-        buffer = buffer.length ? Buffer.concat([buffer, data]) : data;
+        parts.push(data);
+        partBytes += data.length;
         wake();
     });
     const over = () => {
@@ -85,20 +87,28 @@ export async function rawSocket(port, path, { headers, early = '', request } = {
             clearTimeout(timer);
         }
     }
+    function has(bytes) {
+        if (buffer.length >= bytes) return true;
+        if (buffer.length + partBytes < bytes) return false;
+        buffer = Buffer.concat([buffer, ...parts]);
+        parts = [];
+        partBytes = 0;
+        return true;
+    }
     function takeFrame() {
-        if (buffer.length < 2) return undefined;
+        if (!has(2)) return undefined;
         let length = BigInt(buffer[1] & 0x7f), at = 2;
         if (length === 126n) {
-            if (buffer.length < 4) return undefined;
+            if (!has(4)) return undefined;
             length = BigInt(buffer.readUInt16BE(2));
             at = 4;
         } else if (length === 127n) {
-            if (buffer.length < 10) return undefined;
+            if (!has(10)) return undefined;
             length = buffer.readBigUInt64BE(2);
             at = 10;
         }
         const end = at + Number(length);
-        if (buffer.length < end) return undefined;
+        if (!has(end)) return undefined;
         const result = { opcode: buffer[0] & 15, fin: buffer[0] >= 128, payload: buffer.subarray(at, end) };
         buffer = buffer.subarray(end);
         return result;
@@ -133,6 +143,7 @@ export async function rawSocket(port, path, { headers, early = '', request } = {
     };
     socket.write(Buffer.concat([Buffer.from(request ?? handshake(path, headers)), Buffer.from(early)]));
     client.head = await waitFor(() => {
+        has(buffer.length + partBytes);
         const end = buffer.indexOf('\r\n\r\n');
         if (end < 0) return undefined;
         const head = buffer.subarray(0, end).toString('latin1');

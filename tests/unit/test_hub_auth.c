@@ -105,3 +105,23 @@ TEST(hub_auth_checks_a_rest_call)
     app.key = STR("another");
     EXPECT_EQ(check(&app, query, BODY, SIGNED_AT_S), ERR_DENIED);
 }
+
+TEST(hub_auth_checks_the_signature_of_the_node_sdk)
+{
+    struct hub_app app = {.key = STR("f00d"), .secret = STR("tofu"), .max_timestamp_skew_s = 600};
+    struct hub_auth_call call = {
+        .method = STR("GET"),
+        .path = STR("/event"),
+        .query = STR("auth_key=f00d&auth_timestamp=1234567890&auth_version=1.0&foo=bar"
+                     "&baz=123454321&auth_signature="
+                     "d8bdbd31911fb7400a14fbd36fd7de053494725b64400ae5856deafe304b34a9"),
+    };
+    struct arena a;
+    const char *why;
+    crypto_init();
+    arena_init(&a);
+    EXPECT_EQ(hub_auth_check_call(&app, &call, 1234567890, &a, &why), OK);
+    call.method = STR("POST");
+    EXPECT_EQ(hub_auth_check_call(&app, &call, 1234567890, &a, &why), ERR_DENIED);
+    arena_done(&a);
+}
