@@ -286,7 +286,11 @@ static enum err decode_toggle(struct api_call *call, const char *anchor)
 
 static enum err decode_support(struct api_call *call)
 {
-    return decode_toggle(call, "#support");
+    enum err err = decode_toggle(call, "#support");
+    struct page_ask *ask = page_draw_asked(call);
+    if (!err) // a log-in leads back to the button
+        ask->back = arena_printf(call->arena, "%.*s#sign", STR_ARG(ask->path));
+    return err;
 }
 
 static enum err write_support(struct store_tx *tx, struct api_call *call)

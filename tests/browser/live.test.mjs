@@ -296,6 +296,28 @@ test('lists follow the numbers of their proposals', async () => {
     for (const one of [list, home]) await one.close();
 });
 
+test('the votings of the home page follow their tallies', async () => {
+    const voting = await aVoting(server.url);
+    const { page, close } = await reader(browser, server, { lang: 'uk' });
+    await page.goto('/');
+    await live(page);
+    await mark(page);
+    const row = `[data-voting="${voting.id}"]`;
+    const fresh = await newUser(server.url);
+    const { json } = await api(server.url, 'GET', `/api/v1${voting.path}`);
+    const option_id = json.options[0].id;
+    await api(server.url, 'PUT', `/api/v1${voting.path}/ballot`, { token: fresh.token, body: { option_id } });
+    await until(async () => {
+        const text = (await page.locator(row).textContent()).replace(/\D/g, ' ').trim();
+        return text.endsWith(String(json.voters + 1));
+    }, 'the row to count the vote');
+    assert.ok(await isMarked(page));
+    const drawn = await html(page, row);
+    await page.reload();
+    assert.deepEqual(drawn, await html(page, row));
+    await close();
+});
+
 test('a page that follows nothing does not say that it is live', async () => {
     const { page, close } = await reader(browser, server);
     await page.goto('/login');

@@ -42,7 +42,10 @@ test('a visitor is asked to log in to sign, and comes back to the proposal', asy
     await page.fill('input[name="password"]', anna.password);
     await page.click('form[data-form="login"] button');
     await page.waitForURL((url) => url.pathname === proposal.path);
-    await page.click('form[data-form="support"] button');
+    await shows(page, '[data-count="support"]', /^0$/); // a log-in alone signs nothing
+    await page.locator('form[data-form="support"] button:focus').waitFor();
+    assert.ok((await page.locator('[data-count="support"]').first().boundingBox()).y > 0, 'what is signed is in view');
+    await page.keyboard.press('Enter');
     await page.waitForSelector('[data-supported]');
     await shows(page, '[data-count="support"]', /^1$/);
     await page.click('form[data-form="support"] button');

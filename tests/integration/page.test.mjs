@@ -160,17 +160,18 @@ test('someone registers, writes, signs, follows and logs out by forms alone', as
     const visitor = new Visitor();
     const path = await openProposal();
     const page = await visitor.get(path);
-    const toLogin = decode(page.html.match(/href="(\/login\?next=[^"]*%23support)"/)[1]);
+    const toLogin = decode(page.html.match(/href="(\/login\?next=[^"]*%23sign)"/)[1]);
     const login = await visitor.get(toLogin);
     const toRegister = decode(login.html.match(/href="(\/register\?next=[^"]*)"/)[1]);
     const register = await visitor.get(toRegister);
     const account = { name: 'Ганна Тестова', email: `hanna${process.pid}@example.org`, password: 'довга фраза 12' };
     const registered = await visitor.submit(register, '/register', account);
     assert.equal(registered.status, 303);
-    assert.equal(registered.location, `${path}#support`, 'it leads back to where the visitor wanted to sign');
+    assert.equal(registered.location, `${path}#sign`, 'it leads back to the button that the visitor pressed');
     assert.match(registered.headers.get('set-cookie'), /HttpOnly; SameSite=Lax/);
 
     let inside = await visitor.get(path);
+    assert.match(inside.html, /<button [^>]*id="sign">Sign</);
     assert.match(inside.html, /Ганна Тестова/);
     assert.match(inside.headers.get('cache-control'), /private/);
     const before = Number(inside.html.match(/data-count="support">([\d,]+)</)[1].replace(',', ''));

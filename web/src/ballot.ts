@@ -99,8 +99,8 @@ export class Ballot {
     }
 }
 
-// When the voting opens or closes next; null when it is over.
-function turnOf(voting: Voting): string | null {
+/** When the voting opens or closes next; null when it is over. */
+export function turnOf(voting: Voting): string | null {
     if (voting.state === 'closed') return null;
     return voting.state === 'scheduled' ? voting.opens_at : voting.closes_at;
 }

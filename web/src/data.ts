@@ -53,6 +53,7 @@ export interface Voting {
     state: string;
     opens_at: string;
     closes_at: string;
+    channel: string;
     voters: number;
     options: Option[];
     viewer: { option_id: number } | null;

@@ -99,11 +99,16 @@ export function dressVoting(voting: Voting, data: PageData): object {
         pattern: i % PATTERNS,
     }));
     const chosen = voting.options.find((option) => option.id === mine);
+    const isOpen = voting.state === 'open';
     return {
         ...voting,
+        url: `/votings/${voting.id}`,
         options,
         is_anonymous: data.user === null,
-        is_open: voting.state === 'open',
+        is_open: isOpen,
+        state_text: text(`voting.state.${voting.state}`),
+        left_text: isOpen ? left(voting.closes_at) : '',
+        is_urgent: isOpen && isUrgent(voting.closes_at),
         is_scheduled: voting.state === 'scheduled',
         is_closed: voting.state === 'closed',
         voters_text: plural('voting.voters', voting.voters),

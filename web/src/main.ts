@@ -25,6 +25,7 @@ import { Support } from './support';
 import { Thread } from './thread';
 import { startTimes } from './times';
 import { CommentVotes } from './votes';
+import { VotingRows } from './voting_rows';
 import { useLang } from './words';
 
 type StateListener = (state: LiveState) => void;
@@ -77,13 +78,13 @@ function startBell(userId: number, live: Live): void {
     live.follow(`private-user.${userId}`, { 'notification.created': onCreated }, () => bell.refresh());
 }
 
-function follow(data: PageData, page: HTMLElement | null, rows: Rows | null): void {
+function follow(data: PageData, page: HTMLElement | null, lists: (Rows | VotingRows)[]): void {
     startPause(showStatus);
     const listeners: StateListener[] = [setStatus, (state) => state === 'live' && settleUnanswered()];
     const live = new Live(data.pusher.key, (state) => listeners.forEach((listener) => listener(state)));
     if (page?.dataset.page === 'proposal') startProposal(page, data, live, listeners);
     if (page?.dataset.page === 'voting') startVoting(page, data, live);
-    rows?.follow(live);
+    for (const list of lists) list.follow(live);
     if (data.user) startBell(data.user.id, live);
 }
 
@@ -97,10 +98,10 @@ function start(): void {
     startTimes();
     startProposalDraft();
     const page = document.querySelector<HTMLElement>('main[data-channel]');
-    const list = document.querySelector<HTMLElement>('main:is([data-page="home"], [data-page="proposals"])');
-    const rows = list && new Rows(list, data);
+    const home = document.querySelector<HTMLElement>('main:is([data-page="home"], [data-page="proposals"])');
+    const lists = home ? [new Rows(home, data), new VotingRows(home, data)].filter((list) => !list.isEmpty) : [];
     // A page that follows nothing does not say that it is live.
-    if (page || data.user || (rows && !rows.isEmpty)) follow(data, page, rows);
+    if (page || data.user || lists.length > 0) follow(data, page, lists);
     startForms();
     document.addEventListener('submit', (event) => {
         if (event.target instanceof HTMLFormElement && event.target.dataset.form === 'logout') forgetOwn();

@@ -47,7 +47,7 @@ function patchAttributes(old: Element, next: Element): void {
 function isAlike(a: Node, b: Node): boolean {
     if (a.nodeType !== b.nodeType) return false;
     if (!(a instanceof Element) || !(b instanceof Element)) return true;
-    return a.tagName === b.tagName && a.id === b.id;
+    return a.tagName === b.tagName && (a.id === b.id || !a.id || !b.id);
 }
 
 // An element that is not next is looked for further on, so that one that went does not cost those behind

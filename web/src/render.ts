@@ -10,10 +10,11 @@ import proposalRow from '../templates/proposal_row.mustache';
 import support from '../templates/support.mustache';
 import votingBallot from '../templates/voting_ballot.mustache';
 import votingResults from '../templates/voting_results.mustache';
+import votingRow from '../templates/voting_row.mustache';
 import type { User } from './data';
 import { texts } from './words';
 
-const templates = { comment, follow, notification, problem, proposalRow, support, votingBallot, votingResults };
+const templates = { comment, follow, notification, problem, proposalRow, support, votingBallot, votingResults, votingRow };
 
 let user: User | null = null;
 
