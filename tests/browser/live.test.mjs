@@ -392,6 +392,32 @@ test('what the browser draws is what the server draws', async () => {
     await a.close();
 });
 
+test('an open ballot and the front page notice by themselves that the voting closes', async () => {
+    const voting = await aVoting(server.url);
+    const { closes_at } = (await api(server.url, 'GET', `/api/v1${voting.path}`)).json;
+    const one = await reader(browser, server, { user: borys });
+    const home = await reader(browser, server);
+    setTime('voting', 'closes_at_ms', voting.id, Date.now() + 15_000);
+    await one.page.goto(voting.path);
+    await home.page.goto('/');
+    for (const { page } of [one, home]) {
+        await live(page);
+        await mark(page);
+    }
+    await one.page.waitForSelector('form[data-form="ballot"]');
+    await shows(home.page, `[data-voting="${voting.id}"]`, /Open.*left/);
+    await shows(one.page, '[data-ballot]', /The voting is closed/, 40_000);
+    assert.equal(await one.page.locator('form[data-form="ballot"]').count(), 0);
+    await shows(one.page, '[data-results] h2', /^Final results$/);
+    await shows(one.page, '.byline', /^Closed /);
+    await shows(home.page, `[data-voting="${voting.id}"]`, /Closed(?!.*left)/, 30_000);
+    for (const { page, close } of [one, home]) {
+        assert.ok(await isMarked(page), 'without a load');
+        await close();
+    }
+    setTime('voting', 'closes_at_ms', voting.id, Date.parse(closes_at)); // for the tests that follow
+});
+
 test('a vote that comes too late says that it is not counted', async () => {
     const voting = await aVoting(server.url);
     const { page, close } = await reader(browser, server, { user: borys });

@@ -1,5 +1,7 @@
 // Writing is never lost and never disturbed: failures, drafts, twenty events while someone types.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newUser, startServer } from '../integration/lib.mjs';
 import { aProposal, api, launch, live, logIn, reader, shows, until } from './lib.mjs';
@@ -217,6 +219,50 @@ test('announcements to screen readers are summaries, not one for each event', as
     await shows(page, '[data-pill]', /^1 new comment$/);
     await until(() => page.evaluate(() => window.said.length > 0), 'an announcement');
     assert.ok((await page.evaluate(() => window.said.length)) <= 2);
+    await close();
+});
+
+test('what the reader did is told to screen readers at once, not after the news', async () => {
+    const { page, close, proposal } = await open(borys);
+    const said = (pattern, ms) => shows(page, '[data-announcer]', pattern, ms);
+    await page.focus(AREA);
+    await api(server.url, 'POST', `/api/v1${proposal.path}/comments`, { body: { body: 'Слово.' }, token: anna.token });
+    await said(/^1 new comment$/);
+    await api(server.url, 'POST', `/api/v1${proposal.path}/comments`, { body: { body: 'Ще.' }, token: anna.token });
+    await shows(page, '[data-pill]', /^2 new comments$/); // their announcement waits for its turn
+    assert.match(await page.textContent('[data-announcer]'), /^1 new comment$/);
+    await page.click('form[data-form="support"] button');
+    await page.waitForSelector('[data-supported]');
+    await said(/You signed/, 2000);
+    assert.match(await page.textContent('[data-announcer]'), /2 new comments/, 'and what waited is told with it');
+    await close();
+});
+
+test('a text whose discussion has closed can be read and discarded, but not edited', async () => {
+    const { page, close, proposal } = await open(anna);
+    const mend = await cut(page);
+    await write(page, 'Запізнілі слова.');
+    await page.waitForSelector(`${FAILED} [data-edit]:visible`);
+    await mend();
+    const change = `PRAGMA busy_timeout = 5000; UPDATE proposal SET deadline_at_ms = 1 WHERE id = ${proposal.id}`;
+    assert.equal(spawnSync('sqlite3', [join(server.dataDir, 'viche.db'), change]).status, 0);
+    await page.reload();
+    await shows(page, FAILED, /Запізнілі слова\./);
+    assert.equal(await page.locator(`${FAILED} [data-edit]`).isVisible(), false, 'there is no composer to go back to');
+    await page.click(`${FAILED} [data-retry]`);
+    await shows(page, FAILED, /time is over/);
+    assert.equal(await page.locator(`${FAILED} [data-edit]`).isVisible(), false);
+    await page.click(`${FAILED} [data-discard]`);
+    assert.equal(await page.locator(FAILED).count(), 0);
+    await close();
+});
+
+test('a comment of another has nothing to edit or to send again', async () => {
+    const { page, close, proposal } = await open(anna);
+    await api(server.url, 'POST', `/api/v1${proposal.path}/comments`, { body: { body: 'Чуже.' }, token: borys.token });
+    await page.reload();
+    await page.waitForSelector('.comment >> text=Чуже.');
+    assert.equal(await page.locator('.comment :is([data-edit], [data-retry], [data-discard])').count(), 0);
     await close();
 });
 
