@@ -79,7 +79,7 @@ static void release_all(struct store *s)
 enum err store_open(const struct store_options *options, struct store **out, char *why_out,
                     size_t why_cap)
 {
-    struct store_conn *conn = NULL;
+    struct store_conn *conn = NULL, *checkpointer = NULL;
     struct store *s = MEM_NEW(struct store);
 
     s->lock_fd = -1;
@@ -90,13 +90,17 @@ enum err store_open(const struct store_options *options, struct store **out, cha
     if (!err)
         err = driver->open(options, false, &conn, why_out, why_cap);
     if (!err)
+        err = driver->open(options, true, &checkpointer, why_out, why_cap);
+    if (!err)
         err = open_readers(s, options, why_out, why_cap);
     if (!err) {
-        err = store_writer_start(&s->writer, conn, options->is_server);
+        err = store_writer_start(&s->writer, conn, checkpointer, options->is_server);
         if (err)
             snprintf(why_out, why_cap, "cannot start a thread");
     }
     if (err) {
+        if (checkpointer)
+            driver->close(checkpointer);
         if (conn)
             driver->close(conn);
         release_all(s);

@@ -50,8 +50,12 @@ struct store_driver {
     /* The last failure was one of fsync: what is on disk is unknown. */
     bool (*is_sync_lost)(const struct store_conn *c);
 
-    /* Work that may wait, after a group: is_idle says that nobody waits. True: something was done.
-     */
+    /* True: the log is long enough for a checkpoint beside the writer, which the caller begins. */
+    bool (*must_checkpoint)(struct store_conn *c);
+    /* Copies the log into the database, on a connection that reads, beside the writer's. */
+    void (*checkpoint)(struct store_conn *reader);
+    /* Work that may wait, after a group, while no such checkpoint runs: is_idle says that nobody
+     * waits. True: something was done. */
     bool (*tidy)(struct store_conn *c, bool is_idle);
     bool (*is_tidy)(const struct store_conn *c); // tidy has nothing to do
     /* Another process has written since the last call. */
@@ -82,6 +86,15 @@ struct store_lane {
 
 enum { STORE_NOW, STORE_LATER, STORE_LANES };
 
+struct store_checkpointer {
+    pthread_t thread;
+    pthread_mutex_t mutex; // guards what follows, up to the blank line
+    pthread_cond_t wake;
+    bool is_busy, is_closing;
+
+    struct store_conn *conn; // the thread's own
+};
+
 struct store_writer {
     pthread_t thread;
     pthread_mutex_t mutex; // guards what follows, up to the blank line
@@ -94,6 +107,7 @@ struct store_writer {
     bool is_server;
     void (*on_commit)(void *ctx);
     void *on_commit_ctx;
+    struct store_checkpointer checkpointer;
 };
 
 struct store {
@@ -105,12 +119,23 @@ struct store {
     int readers_count, readers_free;
 };
 
-/* Starts the thread on conn, which is then the writer's to close. */
+/* Starts the thread on conn, and the checkpointer on reader; both are then the writer's to close.
+ */
 MUST_USE enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
-                                     bool is_server);
-/* Finishes what is queued, closes conn. */
+                                     struct store_conn *reader, bool is_server);
+/* Finishes what is queued, closes the connections. */
 void store_writer_stop(struct store_writer *w);
 MUST_USE enum err store_writer_submit(struct store_writer *w, int lane, struct store_write *write);
+/* Ends the process when a sync failed: see store.h. */
+void store_writer_end_if_sync_lost(struct store_conn *c);
+
+/* Starts the thread on a connection that reads, which stays the caller's. */
+MUST_USE enum err store_checkpointer_start(struct store_checkpointer *s, struct store_conn *conn);
+/* Waits for the checkpoint that runs. */
+void store_checkpointer_stop(struct store_checkpointer *s);
+/* Begins a checkpoint; only while none runs. */
+void store_checkpointer_wake(struct store_checkpointer *s);
+bool store_checkpointer_is_busy(struct store_checkpointer *s);
 
 /* store_schema_number: it is the migrations' table. */
 MUST_USE enum err store_migrate_number(struct store *s, int *out);

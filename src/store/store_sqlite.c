@@ -5,14 +5,15 @@
  * a pointer hash instead of a text hash, on the hot path of every request. SQLite prepares them
  * anew by itself when the schema changed.
  *
- * The WAL. SQLite's own checkpoint (every 1,000 pages, inside somebody's COMMIT) is off; the writer
- * calls tidy after the answers of a group have left:
+ * The WAL. SQLite's own checkpoint (every 1,000 pages, inside somebody's COMMIT) is off:
  *
- *     idle                  PASSIVE: the next write starts the WAL at its beginning again, so the
- * file is overwritten in place, which syncs faster than a file that grows over CHECKPOINT_PAGES
- * PASSIVE every so many pages: short, so that no answer waits long over RESTART_PAGES    readers
- * have held it back: wait for them, a little over TRUNCATE_PAGES   the same, and give the space
- * back
+ * - every CHECKPOINT_PAGES the checkpointer copies them into the database, beside the writer;
+ * - over LAP_PAGES the writer itself copies the rest that came meanwhile, once it is short: what
+ *   finds nothing left in the WAL writes it again from its beginning, in place, which syncs faster
+ *   than a file that grows, and bounds it;
+ * - when nobody writes the writer copies all;
+ * - over RESTART_PAGES readers have held it back: the writer waits for them, a little; over
+ *   TRUNCATE_PAGES it gives the space back as well.
  *
  * No mmap: an i/o error shall be an error code and not a SIGBUS.
  */
@@ -34,7 +35,9 @@
 
 enum {
     PAGE_BYTES = 4096,
-    CHECKPOINT_PAGES = 2000,
+    CHECKPOINT_PAGES = 4000,
+    LAP_PAGES = 12000,
+    REST_PAGES = 500, // so few that the answers hardly feel it
     RESTART_PAGES = (64 << 20) / PAGE_BYTES,
     TRUNCATE_PAGES = (256 << 20) / PAGE_BYTES,
     RESTART_WAIT_MS = 100,
@@ -56,6 +59,7 @@ struct sqlite_conn {
     size_t cache_cap, cache_count;
     int wal_pages;      // after the last commit
     int tidied_pages;   // of them, not worth a checkpoint before they grow
+    int lap_pages;      // so many: time to begin the WAL anew
     bool has_committed; // set by the WAL hook
     int64_t data_version;
 };
@@ -407,14 +411,28 @@ static bool is_sync_lost(const struct store_conn *base)
 
 /* ---- the WAL ---- */
 
+static int64_t read_int(struct sqlite_conn *c, const char *sql)
+{
+    struct store_stmt *st;
+    int64_t value = 0;
+    if (prepare(&c->base, sql, &st))
+        return 0;
+    if (!step(st))
+        value = column_int(st, 0);
+    reset(st);
+    return value;
+}
+
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 {
     (void)db, (void)name;
     struct sqlite_conn *c = arg;
     c->has_committed = true;
+    if (pages < c->wal_pages) { // it began anew
+        c->tidied_pages = 0;
+        c->lap_pages = LAP_PAGES;
+    }
     c->wal_pages = pages;
-    if (pages < c->tidied_pages)
-        c->tidied_pages = 0; // it began anew
     return SQLITE_OK;
 }
 
@@ -431,11 +449,41 @@ static int checkpoint_mode(const struct sqlite_conn *c)
     return c->wal_pages > RESTART_PAGES ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
 }
 
+static bool is_lap(const struct sqlite_conn *c)
+{
+    return c->wal_pages >= c->lap_pages;
+}
+
+/* The writer's own checkpoint, for which answers wait. */
+static bool is_rest_due(const struct sqlite_conn *c, int fresh)
+{
+    return is_lap(c) && (fresh < REST_PAGES || c->wal_pages > RESTART_PAGES);
+}
+
+static bool must_checkpoint(struct store_conn *base)
+{
+    struct sqlite_conn *c = conn_of(base);
+    int fresh = c->wal_pages - c->tidied_pages;
+    if (fresh < (is_lap(c) ? REST_PAGES : CHECKPOINT_PAGES))
+        return false;
+    c->tidied_pages = c->wal_pages;
+    return true;
+}
+
+static void checkpoint(struct store_conn *base)
+{
+    struct sqlite_conn *c = conn_of(base);
+    (void)read_int(c, "PRAGMA user_version"); // a connection that never read has no WAL open
+    int code = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (code != SQLITE_OK && code != SQLITE_BUSY && code != SQLITE_LOCKED)
+        (void)fail(c, "checkpoint", code); // nothing is lost by it: the WAL keeps everything
+}
+
 static bool tidy(struct store_conn *base, bool is_idle)
 {
     struct sqlite_conn *c = conn_of(base);
     int fresh = c->wal_pages - c->tidied_pages, pages = 0, done = 0;
-    if (fresh <= 0 || (!is_idle && fresh < CHECKPOINT_PAGES))
+    if (fresh <= 0 || (!is_idle && !is_rest_due(c, fresh)))
         return false;
 
     int mode = checkpoint_mode(c);
@@ -447,23 +495,13 @@ static bool tidy(struct store_conn *base, bool is_idle)
         (void)fail(c, "checkpoint", code); // nothing is lost by it: the WAL keeps everything
 
     c->tidied_pages = c->wal_pages;
-    if (code == SQLITE_OK && mode == SQLITE_CHECKPOINT_TRUNCATE)
+    c->lap_pages = c->wal_pages + STARVED_STEP_PAGES; // unless the next write begins the WAL anew
+    if (code == SQLITE_OK && mode == SQLITE_CHECKPOINT_TRUNCATE) {
         c->wal_pages = c->tidied_pages = 0;
-    else if (done < pages)
+        c->lap_pages = LAP_PAGES;
+    } else if (done < pages)
         c->tidied_pages += STARVED_STEP_PAGES - CHECKPOINT_PAGES; // sooner than usual
     return true;
-}
-
-static int64_t read_int(struct sqlite_conn *c, const char *sql)
-{
-    struct store_stmt *st;
-    int64_t value = 0;
-    if (prepare(&c->base, sql, &st))
-        return 0;
-    if (!step(st))
-        value = column_int(st, 0);
-    reset(st);
-    return value;
 }
 
 static bool is_changed_elsewhere(struct store_conn *base)
@@ -566,6 +604,7 @@ static enum err set_up(struct sqlite_conn *c, char *why_out, size_t why_cap)
     if (!c->is_reader) {
         sqlite3_wal_hook(c->db, on_wal, c);
         c->data_version = read_int(c, "PRAGMA data_version");
+        c->lap_pages = LAP_PAGES;
     }
     return OK;
 }
@@ -640,6 +679,8 @@ const struct store_driver store_sqlite_driver = {
     .lost = lost,
     .total_changes = total_changes,
     .is_sync_lost = is_sync_lost,
+    .must_checkpoint = must_checkpoint,
+    .checkpoint = checkpoint,
     .tidy = tidy,
     .is_tidy = is_tidy,
     .is_changed_elsewhere = is_changed_elsewhere,

@@ -167,7 +167,7 @@ static void tell(struct store_lane *group)
     }
 }
 
-static void end_if_sync_lost(struct store_conn *c)
+void store_writer_end_if_sync_lost(struct store_conn *c)
 {
     if (!c->driver->is_sync_lost(c))
         return;
@@ -195,7 +195,7 @@ static void commit_group(struct store_writer *w, struct store_lane *group)
     if (is_changed && w->on_commit)
         w->on_commit(w->on_commit_ctx);
     tell(group);
-    end_if_sync_lost(w->conn);
+    store_writer_end_if_sync_lost(w->conn);
 }
 
 /* With the mutex held, waits for a write or for max_ms (0: for ever). */
@@ -217,12 +217,26 @@ static void wait_for_work(struct store_writer *w, int64_t max_ms)
     w->is_waiting = false;
 }
 
+/* True: one was finished. */
+static bool checkpoint(struct store_writer *w, bool is_idle)
+{
+    struct store_conn *c = w->conn;
+    if (store_checkpointer_is_busy(&w->checkpointer))
+        return false;
+    bool is_done = c->driver->tidy(c, is_idle);
+    store_writer_end_if_sync_lost(c);
+    if (c->driver->must_checkpoint(c)) {
+        store_checkpointer_wake(&w->checkpointer);
+        return true;
+    }
+    return is_done;
+}
+
 /* Work between the groups: checkpoint, and a look at what other processes did. */
 static void tidy(struct store_writer *w, bool is_idle)
 {
     struct store_conn *c = w->conn;
-    bool is_done = c->driver->tidy(c, is_idle);
-    end_if_sync_lost(c);
+    bool is_done = checkpoint(w, is_idle);
     if (is_idle && w->is_server && c->driver->is_changed_elsewhere(c) && w->on_commit)
         w->on_commit(w->on_commit_ctx);
     pthread_mutex_lock(&w->mutex);
@@ -257,12 +271,15 @@ static void *run(void *arg)
     }
 }
 
-enum err store_writer_start(struct store_writer *w, struct store_conn *conn, bool is_server)
+enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
+                            struct store_conn *reader, bool is_server)
 {
     pthread_condattr_t attr;
     sigset_t all, old;
 
     *w = (struct store_writer){.conn = conn, .is_server = is_server};
+    if (store_checkpointer_start(&w->checkpointer, reader))
+        return ERR_IO;
     for (int i = 0; i < STORE_LANES; i++)
         w->lanes[i].last = &w->lanes[i].first;
     pthread_mutex_init(&w->mutex, NULL);
@@ -278,6 +295,7 @@ enum err store_writer_start(struct store_writer *w, struct store_conn *conn, boo
     if (code == 0)
         return OK;
     log_error("at=store_writer.start errno=%d", code);
+    store_checkpointer_stop(&w->checkpointer);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->mutex);
     return ERR_IO;
@@ -291,6 +309,8 @@ void store_writer_stop(struct store_writer *w)
     pthread_mutex_unlock(&w->mutex);
     pthread_join(w->thread, NULL);
     CHECK(is_empty(w));
+    store_checkpointer_stop(&w->checkpointer);
+    w->checkpointer.conn->driver->close(w->checkpointer.conn);
     w->conn->driver->close(w->conn);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->mutex);

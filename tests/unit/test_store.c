@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -576,5 +577,59 @@ TEST(store_checkpoints_when_nobody_writes)
         store_get_stats(t.store, &stats);
     }
     EXPECT(stats.checkpoints > 0);
+    test_store_end(&t);
+}
+
+static enum err fill_notes(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    struct store_stmt *st;
+    enum err err = store_prepare(tx,
+                                 "INSERT INTO note (id, text) VALUES (1, randomblob(1000000))"
+                                 " ON CONFLICT (id) DO UPDATE SET text = excluded.text",
+                                 &st);
+    return err ? err : store_run(st, NULL);
+}
+
+/* Keeps the writer busy: each write that is done is submitted again. */
+struct stream {
+    struct store *store;
+    int left;
+    sem_t ended;
+};
+
+static void on_filled(struct store_write *write, enum err err)
+{
+    struct stream *stream = write->arg;
+    EXPECT_EQ(err, OK);
+    if (--stream->left == 0)
+        sem_post(&stream->ended);
+    else
+        EXPECT_EQ(store_write(stream->store, write), OK);
+}
+
+TEST(store_begins_its_log_anew_while_writers_never_rest)
+{
+    enum { WRITES = 200, MAX_LOG_BYTES = 100 << 20 }; // 1 MB each
+    struct test_store t;
+    struct store_stats stats;
+    struct stat log;
+    char name[120];
+    open_with_notes(&t);
+    struct stream stream = {t.store, WRITES, {{0}}};
+    struct store_write write = {.fn = fill_notes, .arg = &stream, .on_done = on_filled};
+    sem_init(&stream.ended, 0, 0);
+    EXPECT_EQ(store_write(t.store, &write), OK);
+    while (sem_wait(&stream.ended))
+        continue;
+    snprintf(name, sizeof(name), "%s-wal", t.path);
+    EXPECT_EQ(stat(name, &log), 0);
+    EXPECT(log.st_size < MAX_LOG_BYTES);
+    store_get_stats(t.store, &stats);
+    EXPECT(stats.checkpoints > 0);
+    EXPECT_EQ(test_store_int(t.store, "SELECT length(text) FROM note WHERE id = 1"), 1000000);
+    sem_destroy(&stream.ended);
+    char why[200] = "";
+    EXPECT_EQ(store_check(t.store, why, sizeof(why)), OK);
     test_store_end(&t);
 }
