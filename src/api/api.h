@@ -5,7 +5,7 @@
  *     pool:    read  (a snapshot of the store)
  *     writer:  write (the transaction; grouped with others; durable when it returns)
  *     pool:    finish (e.g. draw a page again after a refused form)
- *     loop:    reply
+ *     loop:    render (what needs no store; no blocking), reply
  *
  * decode runs for everyone; who is not logged in, or no longer, is then told so first, whatever is
  * wrong with the input. So is who writes from a page that was drawn for somebody else (several
@@ -87,6 +87,7 @@ struct api_endpoint {
     enum err (*read)(struct store_tx *tx, struct api_call *call);
     enum err (*write)(struct store_tx *tx, struct api_call *call);
     enum err (*finish)(struct api_call *call); // after failures too: call->problem.status
+    enum err (*render)(struct api_call *call); // not after failures
     enum api_subject changes;                  // of a write; id: the first parameter of the path
     const void *extra;                         // the row of page/
 };

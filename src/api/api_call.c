@@ -1,7 +1,7 @@
 /* api_call.c -- one request on its way through the stages.
  *
  *     PREPARE -- (pool) work, read --> WRITE -- (writer) write --> FINISH -- (pool) finish -->
- * REPLY
+ * REPLY -- (loop) render
  *
  * Every change of threads starts and ends on the loop, in proceed(); stages that an endpoint lacks
  * or that a failure skips are passed without one.
@@ -331,6 +331,8 @@ static void proceed(struct run *r)
         to_writer(r);
         break;
     case REPLY:
+        if (endpoint->render && !r->has_failed)
+            note_unfinished(r, endpoint->render(&r->call));
         reply(r);
         break;
     }

@@ -63,6 +63,7 @@ struct creation {
     struct civic_comment_new comment;
     struct str body_html; // rendered on the loop: the writer is the one thread that is never idle
     struct api_once once;
+    struct civic_comment made;
 };
 
 static enum err decode_create(struct api_call *call)
@@ -88,24 +89,30 @@ static enum err decode_create(struct api_call *call)
     return OK;
 }
 
-static enum err create(struct store_tx *tx, struct api_call *call, const struct creation *c)
+static enum err write_answer(struct api_call *call, const struct creation *c)
+{
+    return civic_view_write_comment(&c->made, c->body_html, &call->body);
+}
+
+static enum err create(struct store_tx *tx, struct api_call *call, struct creation *c)
 {
     struct civic_actor actor = api_actor(call);
-    struct civic_comment made;
     const char *why = NULL;
-    enum err err = civic_comment_create(tx, &actor, &c->comment, &made, &why);
+    enum err err = civic_comment_create(tx, &actor, &c->comment, &c->made, &why);
     if (err)
         return api_refuse_civic(call, err, why);
-    struct str location = arena_printf(call->arena, "/api/v1/comments/%lld", (long long)made.id);
+    struct str location = arena_printf(call->arena, "/api/v1/comments/%lld", (long long)c->made.id);
     api_add_field(call, STR("Location"), location);
     call->status = 201;
-    err = civic_view_write_comment(&made, c->body_html, &call->body);
+    if (!c->once.key.len)
+        return OK; // render_create does the rest
+    err = write_answer(call, c);
     return err ? err : api_once_keep(tx, call, &c->once, location);
 }
 
 static enum err write_create(struct store_tx *tx, struct api_call *call)
 {
-    const struct creation *c = call->data;
+    struct creation *c = call->data;
     bool is_replay = false;
     enum err err = api_once_replay(tx, call, &c->once, &is_replay);
     if (err || is_replay)
@@ -115,8 +122,18 @@ static enum err write_create(struct store_tx *tx, struct api_call *call)
     return wait_ms ? api_refuse_rate(call, wait_ms) : create(tx, call, c);
 }
 
-const struct api_endpoint api_comment_create = {
-    .auth = API_USER, .decode = decode_create, .write = write_create, .changes = API_PROPOSAL};
+/* An answer that is kept was written with the comment. */
+static enum err render_create(struct api_call *call)
+{
+    const struct creation *c = call->data;
+    return c->once.key.len ? OK : write_answer(call, c);
+}
+
+const struct api_endpoint api_comment_create = {.auth = API_USER,
+                                                .decode = decode_create,
+                                                .write = write_create,
+                                                .render = render_create,
+                                                .changes = API_PROPOSAL};
 
 /* ---- PUT /api/v1/comments/{id}/vote ---- */
 struct vote {
