@@ -153,9 +153,9 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
     char address[HUB_ADMISSION_ADDRESS_BYTES];
     hub_admission_address(x->peer, address);
 
-    struct buf early;
+    struct ws_upgrade up;
     // Tools that watch a Reverb server look for this field.
-    struct io_conn *io = ws_handshake_upgrade(x, "X-Powered-By: Laravel Reverb\r\n", &early);
+    struct io_conn *io = ws_handshake_upgrade(x, "X-Powered-By: Laravel Reverb\r\n", false, &up);
     if (!io)
         return;
     if (!refusal.code)
@@ -163,8 +163,8 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
     if (refusal.code)
         hub_ws_refuse(h, io, refusal.code, refusal.why);
     else
-        hub_ws_accept(hub_tenant_of(h, app), io, &hello, &early);
-    buf_done(&early);
+        hub_ws_accept(hub_tenant_of(h, app), io, &hello, &up.early);
+    buf_done(&up.early);
 }
 
 /* ---- stopping ---- */

@@ -127,6 +127,26 @@ void io_loop_stop(struct io_loop *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* ---- locals ---- */
+
+void *io_loop_get_local(struct io_loop *l, const struct io_loop_local *kind)
+{
+    int i = 0;
+    while (l->locals[i].kind && l->locals[i].kind != kind)
+        CHECK(++i < IO_LOOP_MAX_LOCALS);
+    if (!l->locals[i].kind) {
+        l->locals[i].kind = kind;
+        l->locals[i].at = kind->make();
+    }
+    return l->locals[i].at;
+}
+
+static void free_locals(struct io_loop *l)
+{
+    for (int i = 0; i < IO_LOOP_MAX_LOCALS && l->locals[i].kind; i++)
+        l->locals[i].kind->free(l->locals[i].at);
+}
+
 /* ---- life ---- */
 
 struct io_loop *io_loop_new(int index)
@@ -174,6 +194,7 @@ void io_loop_free(struct io_loop *l)
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT); // the close callbacks
     io_wheel_clear(&l->wheel);
+    free_locals(l);
     CHECK(uv_loop_close(&l->uv) == 0);
     pthread_mutex_destroy(&l->lock);
     mem_free(l);

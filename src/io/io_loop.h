@@ -52,6 +52,15 @@ struct io_hook {
 };
 void io_loop_add_hook(struct io_loop *l, struct io_hook *hook);
 
+/* ---- what a higher module keeps once a loop ----
+ * The loop's own one of that kind: made when it is first asked for, freed after the loop's
+ * connections were. */
+struct io_loop_local {
+    void *(*make)(void);
+    void (*free)(void *local);
+};
+void *io_loop_get_local(struct io_loop *l, const struct io_loop_local *kind);
+
 /* ---- timers: a wheel; start and stop are O(1) ----
  * One-shot. Granularity IO_TIMER_TICK_MS: fires 0 to 2 ticks late, never early. 40 bytes. */
 enum { IO_TIMER_TICK_MS = 50 };

@@ -8,6 +8,8 @@
 
 #include "io/io_wheel.h"
 
+enum { IO_LOOP_MAX_LOCALS = 4 }; // kinds in the whole program
+
 struct io_loop {
     uv_loop_t uv;
     uv_async_t wake;      // posted tasks, stop
@@ -25,6 +27,11 @@ struct io_loop {
     struct list listeners;
     struct list hooks;
     bool hooks_again; // a callback ran after the hooks
+
+    struct {
+        const struct io_loop_local *kind; // NULL: free from here on
+        void *at;
+    } locals[IO_LOOP_MAX_LOCALS];
 
     pthread_mutex_t lock; // of the rest
     struct io_task *tasks, **tasks_end;

@@ -7,8 +7,9 @@
  * In ENDED all that is left is to send what waits, our FIN first (io_conn_end), and to hear from io
  * that the connection is gone.
  *
- * In:   io_conn -> on_bytes -> ws_message_next -> on_data / on_control -> handler
- * Out:  ws_conn_send -> io_conn_write
+ * In:   io_conn -> on_bytes -> ws_message_next -> on_data_piece / on_control -> handler
+ *                                             \-> on_compressed_piece -> ws_inflate_next -/
+ * Out:  ws_conn_send (-> ws_deflate) -> io_conn_write
  *
  * Backpressure: when more than PAUSE_BYTES (or the handler's number) wait for the peer after we
  * handled its bytes, we stop reading until they are gone. A peer that sends pings and never reads
@@ -21,6 +22,8 @@
 
 #include "core/check.h"
 #include "core/mem.h"
+#include "ws/ws_deflate.h"
+#include "ws/ws_inflate.h"
 
 enum {
     CLOSE_WAIT_MS = 3000,
@@ -38,7 +41,7 @@ static struct ws_partial *get_partial(struct ws_conn *c)
 {
     if (!c->partial) {
         c->partial = MEM_NEW(struct ws_partial);
-        buf_init(&c->partial->message, (size_t)c->in.max_bytes);
+        buf_init(&c->partial->message, (size_t)ws_message_max_compressed_bytes(c->in.max_bytes));
     }
     return c->partial;
 }
@@ -100,9 +103,50 @@ static enum err write_frame(struct ws_conn *c, const struct ws_frame *frame, con
     return err;
 }
 
+/* A message in one frame. */
+static enum err send_message(struct ws_conn *c, const struct ws_frame *frame, struct str message)
+{
+    struct buf out;
+    buf_init(&out, WS_FRAME_MAX_HEADER_BYTES + message.len);
+    struct ws_deflate *deflate = ws_deflate_of(io_conn_loop(c->io));
+    bool is_smaller = ws_deflate_message(deflate, c->window_bits, frame->opcode, message, &out);
+    enum err err = is_smaller ? io_conn_write(c->io, buf_head(&out), buf_len(&out))
+                              : write_frame(c, frame, message.at);
+    buf_done(&out);
+    return err;
+}
+
+/* A part of a message. The first decides whether all are compressed. */
+static enum err send_fragment(struct ws_conn *c, const struct ws_frame *frame, struct str part)
+{
+    bool is_first = frame->opcode != WS_CONTINUATION;
+    if (is_first)
+        c->is_deflating = part.len >= WS_DEFLATE_MIN_BYTES;
+    if (!c->is_deflating)
+        return write_frame(c, frame, part.at);
+
+    struct buf out;
+    struct ws_deflate *deflate = ws_deflate_of(io_conn_loop(c->io));
+    buf_init(&out, (size_t)ws_message_max_compressed_bytes(part.len));
+    CHECK(ws_deflate_payload(deflate, c->window_bits, part, frame->fin, &out) == OK);
+    struct ws_frame compressed = {.opcode = frame->opcode,
+                                  .fin = frame->fin,
+                                  .compressed = is_first,
+                                  .size_bytes = buf_len(&out)};
+    enum err err = write_frame(c, &compressed, buf_head(&out));
+    buf_done(&out);
+    return err;
+}
+
 enum err ws_conn_send(struct ws_conn *c, const struct ws_frame *frame, const void *payload)
 {
-    return ws_conn_is_open(c) ? write_frame(c, frame, payload) : OK;
+    if (!ws_conn_is_open(c))
+        return OK;
+    if (c->window_bits == 0 || ws_opcode_is_control(frame->opcode))
+        return write_frame(c, frame, payload);
+    struct str bytes = {payload, (size_t)frame->size_bytes};
+    bool is_whole = frame->fin && frame->opcode != WS_CONTINUATION;
+    return is_whole ? send_message(c, frame, bytes) : send_fragment(c, frame, bytes);
 }
 
 enum err ws_conn_send_shared(struct ws_conn *c, const void *frames, size_t len)
@@ -159,7 +203,7 @@ static void fail(struct ws_conn *c, enum err err)
 {
     static const struct ws_close why[ERR_COUNT] = {
         [ERR_PROTOCOL] = {WS_CLOSE_PROTOCOL, {"Protocol error", 14}},
-        [ERR_INVALID] = {WS_CLOSE_INVALID, {"Not valid UTF-8", 15}},
+        [ERR_INVALID] = {WS_CLOSE_INVALID, {"Invalid payload data", 20}},
         [ERR_TOO_LARGE] = {WS_CLOSE_TOO_LARGE, {"Maximum message size exceeded", 29}},
     };
     CHECK(why[err].code != 0);
@@ -221,6 +265,24 @@ static void on_control_piece(struct ws_conn *c, const struct ws_piece *piece)
     on_control(c, piece->opcode, (struct str){(const char *)control, len});
 }
 
+static void collect(struct ws_conn *c, const struct ws_piece *piece)
+{
+    if (piece->len > 0) // ws_message or ws_inflate counted: it fits
+        CHECK(buf_append(&get_partial(c)->message, piece->bytes, piece->len) == OK);
+}
+
+/* What was collected; the caller frees it. */
+static struct buf take_partial_message(struct ws_conn *c)
+{
+    struct buf message = {0};
+    if (c->partial) {
+        message = c->partial->message;
+        buf_init(&c->partial->message, message.max);
+        drop_partial_when_empty(c);
+    }
+    return message;
+}
+
 static void on_data_piece(struct ws_conn *c, const struct ws_piece *piece)
 {
     if (!ws_conn_is_open(c))
@@ -234,20 +296,48 @@ static void on_data_piece(struct ws_conn *c, const struct ws_piece *piece)
                                (struct str){(const char *)piece->bytes, piece->len});
         return;
     }
-    if (piece->len > 0) // ws_message counted: it fits
-        CHECK(buf_append(&get_partial(c)->message, piece->bytes, piece->len) == OK);
+    collect(c, piece);
     if (!piece->is_last)
         return;
 
-    struct buf message = {0};
-    if (c->partial) {
-        message = c->partial->message;
-        buf_init(&c->partial->message, message.max);
-        drop_partial_when_empty(c);
-    }
+    struct buf message = take_partial_message(c);
     c->handler->on_message(c, piece->opcode,
                            (struct str){(const char *)buf_head(&message), buf_len(&message)});
     buf_done(&message);
+}
+
+static void inflate_message(struct ws_conn *c, enum ws_opcode type, struct str payload)
+{
+    uint8_t scratch[SCRATCH_BYTES] __attribute__((uninitialized));
+    struct ws_inflate *inflate = ws_inflate_of(io_conn_loop(c->io));
+    struct ws_piece piece = {0};
+    ws_inflate_start(inflate, type, payload, c->in.max_bytes);
+    while (ws_conn_is_open(c) && io_conn_is_open(c->io) && !piece.is_last) {
+        enum err err = ws_inflate_next(inflate, scratch, sizeof(scratch), &piece);
+        if (err) {
+            fail(c, err);
+            return;
+        }
+        on_data_piece(c, &piece);
+    }
+}
+
+static void on_compressed_piece(struct ws_conn *c, const struct ws_piece *piece)
+{
+    if (!ws_conn_is_open(c))
+        return;
+    if (piece->is_first && piece->is_last) {
+        inflate_message(c, piece->opcode, (struct str){(const char *)piece->bytes, piece->len});
+        return;
+    }
+    collect(c, piece);
+    if (!piece->is_last)
+        return;
+
+    struct buf payload = take_partial_message(c);
+    inflate_message(c, piece->opcode,
+                    (struct str){(const char *)buf_head(&payload), buf_len(&payload)});
+    buf_done(&payload);
 }
 
 /* False when the connection is over. */
@@ -263,6 +353,8 @@ static bool take_piece(struct ws_conn *c, struct ws_input *in, uint8_t *scratch)
     }
     if (ws_opcode_is_control(piece.opcode))
         on_control_piece(c, &piece);
+    else if (piece.is_compressed)
+        on_compressed_piece(c, &piece);
     else
         on_data_piece(c, &piece);
     return true;
@@ -327,4 +419,10 @@ void ws_conn_init(struct ws_conn *c, struct io_conn *io, const struct ws_conn_ha
     io_timer_init(&c->timer, on_due);
     io_conn_set_max_out(io, max_out_bytes);
     io_conn_set_handler(io, &io_handler, c);
+}
+
+void ws_conn_use_deflate(struct ws_conn *c, int window_bits)
+{
+    c->window_bits = (uint8_t)window_bits;
+    c->in.may_compress = true;
 }

@@ -1,8 +1,9 @@
 /* ws_conn.h -- one WebSocket connection after its handshake (RFC 6455, sections 5 to 7).
  *
  * Embedded in its owner; it owns the io_conn and, while a message is only partly there, a buffer.
- * An idle one owns no buffer. Everything is for the loop's thread; every callback may send and
- * close.
+ * An idle one owns no buffer. With permessage-deflate (RFC 7692) it owns none either: the loop has
+ * one deflater and one inflater for all. Everything is for the loop's thread; every callback may
+ * send and close.
  */
 #ifndef WS_CONN_H
 #define WS_CONN_H
@@ -19,7 +20,8 @@ struct ws_partial;
 struct ws_conn_handler {
     /* A whole message, borrowed for the call. A text is valid UTF-8. */
     void (*on_message)(struct ws_conn *c, enum ws_opcode type, struct str message);
-    /* Instead of on_message, when not NULL: payload as it comes, never collected. */
+    /* Instead of on_message, when not NULL: payload as it comes, never collected. A compressed
+     * message comes when its end is there. */
     void (*on_piece)(struct ws_conn *c, const struct ws_piece *piece);
     /* A ping (already answered) or pong came. May be NULL. */
     void (*on_control)(struct ws_conn *c);
@@ -41,12 +43,17 @@ struct ws_conn {
     struct io_timer timer; // the owner's while open, the close handshake's afterwards
     uint8_t state;         // enum ws_conn_state
     bool is_paused;        // too much waits for the peer, so we do not read
+    uint8_t window_bits;   // of permessage-deflate in what we send; 0: not negotiated
+    bool is_deflating;     // the fragments of the message being sent
 };
 
 /* Takes the connection over; nothing is read before the loop's next turn. Messages may have
  * max_message_bytes, and max_out_bytes may wait for the peer. */
 void ws_conn_init(struct ws_conn *c, struct io_conn *io, const struct ws_conn_handler *handler,
                   size_t max_message_bytes, size_t max_out_bytes);
+
+/* permessage-deflate was negotiated; window_bits (8 to 15) as in ws_offer. Before anything came. */
+void ws_conn_use_deflate(struct ws_conn *c, int window_bits);
 
 /* Handles bytes of the peer that somebody else read: those behind the handshake. */
 void ws_conn_receive(struct ws_conn *c, const uint8_t *bytes, size_t len);
@@ -56,8 +63,9 @@ static inline bool ws_conn_is_open(const struct ws_conn *c)
     return c->state == WS_CONN_OPEN;
 }
 
-/* Queues one frame; it leaves at the end of the turn. ERR_TOO_LARGE: max_out_bytes would be passed,
- * nothing was queued. OK and ignored when not open. */
+/* Queues one frame; it leaves at the end of the turn. When deflate is in use, it is compressed if
+ * that pays. ERR_TOO_LARGE: max_out_bytes would be passed, nothing was queued. OK and ignored when
+ * not open. */
 MUST_USE enum err ws_conn_send(struct ws_conn *c, const struct ws_frame *frame,
                                const void *payload);
 /* Sends whole frames that stand ready, at once and without a copy when nothing waits. Errors as

@@ -54,15 +54,17 @@ void ws_echo_handle(struct http_exchange *x, void *ctx)
 {
     static const struct ws_conn_handler handler = {
         .on_piece = on_piece, .on_closed = on_closed, .pause_bytes = PAUSE_AT_BYTES};
-    struct buf early;
+    struct ws_upgrade up;
     (void)ctx;
 
-    struct io_conn *io = ws_handshake_upgrade(x, "", &early);
+    struct io_conn *io = ws_handshake_upgrade(x, "", true, &up);
     if (!io)
         return;
     struct ws_echo *e = MEM_NEW(struct ws_echo);
     buf_init(&e->chunk, CHUNK_BYTES);
     ws_conn_init(&e->ws, io, &handler, WS_ECHO_MAX_MESSAGE_BYTES, MAX_OUT_BYTES);
-    ws_conn_receive(&e->ws, buf_head(&early), buf_len(&early));
-    buf_done(&early);
+    if (up.window_bits > 0)
+        ws_conn_use_deflate(&e->ws, up.window_bits);
+    ws_conn_receive(&e->ws, buf_head(&up.early), buf_len(&up.early));
+    buf_done(&up.early);
 }

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/crypto.h"
+#include "ws/ws_offer.h"
 
 enum { KEY_BYTES = 16, UPGRADE_REQUIRED = 426, BAD_REQUEST = 400 };
 
@@ -48,6 +49,9 @@ int ws_handshake_check(const struct http_request *req)
     if (count_fields(req, STR("Sec-WebSocket-Version")) != 1 ||
         !str_eq(http_field_get(req, STR("Sec-WebSocket-Version")), STR("13")))
         return UPGRADE_REQUIRED;
+    struct ws_offer offer;
+    if (ws_offer_choose(req, &offer) == ERR_INVALID)
+        return BAD_REQUEST;
     return key_is_valid(req) ? 0 : BAD_REQUEST;
 }
 
@@ -73,22 +77,27 @@ static void refuse(struct http_exchange *x, int status)
                                           : STR("The WebSocket handshake is not valid.\n"));
 }
 
-struct io_conn *ws_handshake_upgrade(struct http_exchange *x, const char *fields, struct buf *early)
+struct io_conn *ws_handshake_upgrade(struct http_exchange *x, const char *fields, bool may_compress,
+                                     struct ws_upgrade *out)
 {
     int status = ws_handshake_check(&x->req);
     if (status != 0) {
         refuse(x, status);
         return NULL;
     }
-    char accept[WS_HANDSHAKE_ACCEPT_BYTES], head[512];
+    struct ws_offer offer = {0};
+    char accept[WS_HANDSHAKE_ACCEPT_BYTES], extensions[WS_OFFER_ANSWER_BYTES] = "", head[512];
+    if (may_compress && ws_offer_choose(&x->req, &offer) == OK)
+        ws_offer_answer(&offer, extensions);
     ws_handshake_accept_value(http_field_get(&x->req, STR("Sec-WebSocket-Key")), accept);
     int len = snprintf(head, sizeof(head),
                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n",
-                       accept, fields);
+                       "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s\r\n",
+                       accept, extensions, fields);
     CHECK(len > 0 && (size_t)len < sizeof(head));
 
-    struct io_conn *io = http_upgrade(x, early);
+    *out = (struct ws_upgrade){.window_bits = offer.window_bits};
+    struct io_conn *io = http_upgrade(x, &out->early);
     if (io && io_conn_write(io, head, (size_t)len) != OK) {
         // Only a client that pipelined requests and never reads can get here.
         io_conn_close(io);

@@ -7,6 +7,11 @@ void ws_message_init(struct ws_message *m, uint64_t max_bytes)
     *m = (struct ws_message){.max_bytes = max_bytes};
 }
 
+uint64_t ws_message_max_compressed_bytes(uint64_t max_bytes)
+{
+    return max_bytes + max_bytes / 8 + max_bytes / 64 + 64;
+}
+
 static void take(struct ws_input *in, size_t len)
 {
     in->at += len;
@@ -20,13 +25,18 @@ static enum err open_data_frame(struct ws_message *m, const struct ws_frame *f)
     bool is_continuation = f->opcode == WS_CONTINUATION;
     if (is_continuation != (m->type != 0))
         return ERR_PROTOCOL;
+    if (f->compressed && (is_continuation || !m->may_compress)) // RFC 7692 §6.1
+        return ERR_PROTOCOL;
     if (!is_continuation) {
         m->type = (uint8_t)f->opcode;
         m->size_bytes = 0;
         m->is_started = false;
+        m->is_compressed = f->compressed;
         m->utf8 = (struct utf8){0};
     }
-    if (f->size_bytes > m->max_bytes - m->size_bytes)
+    uint64_t max_bytes =
+        m->is_compressed ? ws_message_max_compressed_bytes(m->max_bytes) : m->max_bytes;
+    if (f->size_bytes > max_bytes - m->size_bytes)
         return ERR_TOO_LARGE;
     m->size_bytes += f->size_bytes;
     m->is_final = f->fin;
@@ -35,7 +45,7 @@ static enum err open_data_frame(struct ws_message *m, const struct ws_frame *f)
 
 static enum err open_frame(struct ws_message *m, const struct ws_frame *f)
 {
-    if (!f->masked || f->compressed) // no extension was negotiated
+    if (!f->masked)
         return ERR_PROTOCOL;
     m->opcode = (uint8_t)f->opcode;
     m->frame_left = f->size_bytes;
@@ -76,10 +86,12 @@ static enum err give_data(struct ws_message *m, struct ws_piece *piece)
     piece->opcode = (enum ws_opcode)m->type;
     piece->is_first = !m->is_started;
     piece->is_last = m->frame_left == 0 && m->is_final;
+    piece->is_compressed = m->is_compressed;
     m->is_started = true;
-    if (m->type == WS_TEXT && !utf8_feed(&m->utf8, piece->bytes, piece->len))
+    bool is_text = m->type == WS_TEXT && !m->is_compressed;
+    if (is_text && !utf8_feed(&m->utf8, piece->bytes, piece->len))
         return ERR_INVALID;
-    if (m->type == WS_TEXT && piece->is_last && !utf8_is_whole(&m->utf8))
+    if (is_text && piece->is_last && !utf8_is_whole(&m->utf8))
         return ERR_INVALID;
     if (piece->is_last)
         m->type = 0;

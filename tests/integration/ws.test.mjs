@@ -39,9 +39,9 @@ test('the handshake of the RFC gets its accept value', async () => {
     c.destroy();
 });
 
-test('no extension and no subprotocol is agreed to', async () => {
+test('no unknown extension and no subprotocol is agreed to', async () => {
     const c = await open({
-        headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate', 'Sec-WebSocket-Protocol': 'foo' },
+        headers: { 'Sec-WebSocket-Extensions': 'x-webkit-deflate-frame', 'Sec-WebSocket-Protocol': 'foo' },
     });
     assert.equal(c.status, 101);
     assert.doesNotMatch(c.head, /Sec-WebSocket-(Extensions|Protocol)/i);

@@ -50,7 +50,7 @@ export function handshake(path, headers = {}) {
 /**
  * Opens a socket and sends the handshake and, in the same write, early.
  * Gives {head, next(), send(bytes), socket, ended, destroy()}; next() resolves with
- * {opcode, fin, payload}, or null when the server ended the connection.
+ * {opcode, fin, compressed, payload}, or null when the server ended the connection.
  */
 export async function rawSocket(port, path, { headers, early = '', request } = {}) {
     const socket = connect(port, '127.0.0.1');
@@ -109,7 +109,12 @@ export async function rawSocket(port, path, { headers, early = '', request } = {
         }
         const end = at + Number(length);
         if (!has(end)) return undefined;
-        const result = { opcode: buffer[0] & 15, fin: buffer[0] >= 128, payload: buffer.subarray(at, end) };
+        const result = {
+            opcode: buffer[0] & 15,
+            fin: buffer[0] >= 128,
+            compressed: (buffer[0] & 0x40) !== 0,
+            payload: buffer.subarray(at, end),
+        };
         buffer = buffer.subarray(end);
         return result;
     }
@@ -123,7 +128,7 @@ export async function rawSocket(port, path, { headers, early = '', request } = {
             if (!f || f.opcode >= CLOSE) return f;
             first ??= f;
             parts.push(f.payload);
-            if (f.fin) return { opcode: first.opcode, payload: Buffer.concat(parts) };
+            if (f.fin) return { opcode: first.opcode, compressed: first.compressed, payload: Buffer.concat(parts) };
         }
     };
     client.json = async (ms) => {

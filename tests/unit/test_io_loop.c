@@ -277,3 +277,32 @@ TEST(io_pool_refuses_more_than_its_limit)
     io_pool_limit(limited, 50);
     fill_pool(limited, 50);
 }
+
+/* ---- locals ---- */
+
+static int made, freed;
+
+static void *make_local(void)
+{
+    made++;
+    return &made;
+}
+
+static void free_local(void *local)
+{
+    EXPECT(local == &made);
+    freed++;
+}
+
+TEST(io_loop_makes_a_local_once_and_frees_it_with_the_loop)
+{
+    static const struct io_loop_local kinds[2] = {{make_local, free_local},
+                                                  {make_local, free_local}};
+    struct io_loop *l = io_loop_new(0);
+    for (int i = 0; i < 4; i++)
+        EXPECT(io_loop_get_local(l, &kinds[i % 2]) == &made);
+    EXPECT_EQ(made, 2);
+    EXPECT_EQ(freed, 0);
+    io_loop_free(l);
+    EXPECT_EQ(freed, 2);
+}

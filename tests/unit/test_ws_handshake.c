@@ -8,6 +8,7 @@ static const struct http_field GOOD[] = {
     {{"Connection", 10}, {"keep-alive, Upgrade", 19}},
     {{"Sec-WebSocket-Version", 21}, {"13", 2}},
     {{"Sec-WebSocket-Key", 17}, {"dGhlIHNhbXBsZSBub25jZQ==", 24}},
+    {{"Sec-WebSocket-Extensions", 24}, {"permessage-deflate", 18}},
 };
 
 /* A good request with one field changed; value NULL: without it. */
@@ -40,6 +41,8 @@ TEST(ws_handshake_accepts_a_good_request)
     EXPECT_EQ(check_with(0, "example.org"), 0);
     EXPECT_EQ(check_with(1, "h2c, websocket"), 0);
     EXPECT_EQ(check_with(2, "UPGRADE"), 0);
+    EXPECT_EQ(check_with(5, NULL), 0);
+    EXPECT_EQ(check_with(5, "unknown; of=\"any\", kind"), 0);
 }
 
 TEST(ws_handshake_refuses_a_bad_one)
@@ -53,4 +56,5 @@ TEST(ws_handshake_refuses_a_bad_one)
     EXPECT_EQ(check_with(4, NULL), 400);
     EXPECT_EQ(check_with(4, "short"), 400);
     EXPECT_EQ(check_with(4, "dGhlIHNhbXBsZSBub25jZXM="), 400);
+    EXPECT_EQ(check_with(5, "permessage-deflate;"), 400);
 }

@@ -16,7 +16,8 @@ static void add(struct buf *out, uint8_t first, const char *payload, size_t len)
     EXPECT_EQ(buf_append(out, masked, len), OK);
 }
 
-/* What came out: data payloads joined, "|" behind each message, controls in brackets. */
+/* What came out: data payloads joined, "|" ("~" when compressed) behind each message, controls in
+ * brackets. */
 struct result {
     char text[4 * MAX];
     size_t len;
@@ -29,11 +30,14 @@ static void note(struct result *r, const char *bytes, size_t len)
     r->len += len;
 }
 
+static bool may_compress;
+
 static struct result run(const struct buf *in, size_t step, size_t out_cap)
 {
     struct ws_message m;
     struct result r = {.err = OK};
     ws_message_init(&m, MAX);
+    m.may_compress = may_compress;
     for (size_t at = 0; at < buf_len(in) && r.err != ERR_PROTOCOL; at += step) {
         size_t len = buf_len(in) - at < step ? buf_len(in) - at : step;
         struct ws_input input = {buf_head(in) + at, len};
@@ -46,7 +50,7 @@ static struct result run(const struct buf *in, size_t step, size_t out_cap)
             if (ws_opcode_is_control(p.opcode))
                 note(&r, "]", 1);
             else if (p.is_last)
-                note(&r, "|", 1);
+                note(&r, p.is_compressed ? "~" : "|", 1);
         }
         if (r.err != ERR_AGAIN)
             break;
@@ -152,6 +156,50 @@ TEST(ws_message_refuses_by_the_announced_size)
 
     add(&in, 0x02, payload, MAX);
     add(&in, 0x89, payload, 125); // a ping does not count
+    add(&in, 0x80, payload, 1);
+    EXPECT_EQ(verdict(&in), ERR_TOO_LARGE);
+    buf_done(&in);
+}
+
+TEST(ws_message_marks_compressed_messages_and_leaves_their_utf8_alone)
+{
+    struct buf in;
+    buf_init(&in, 10 * MAX);
+    may_compress = true;
+    add(&in, 0x41, "\xff", 1);
+    add(&in, 0x89, "p", 1);
+    add(&in, 0x80, "\xfe", 1);
+    add(&in, 0x81, "plain", 5);
+    add(&in, 0xc2, "x", 1);
+    for (size_t step = 1; step < buf_len(&in); step++)
+        expect_text(&in, step, "\xff[p]\xfe~plain|x~");
+    buf_done(&in);
+}
+
+TEST(ws_message_refuses_the_mark_of_compression_elsewhere_than_in_front)
+{
+    struct buf in;
+    buf_init(&in, MAX);
+    may_compress = true;
+    add(&in, 0x41, "a", 1);
+    add(&in, 0xc0, "b", 1);
+    EXPECT_EQ(verdict(&in), ERR_PROTOCOL);
+    buf_done(&in);
+    add(&in, 0xc9, "ping", 4);
+    EXPECT_EQ(verdict(&in), ERR_PROTOCOL);
+    buf_done(&in);
+}
+
+TEST(ws_message_bounds_compressed_messages)
+{
+    static char payload[2 * MAX];
+    size_t max = (size_t)ws_message_max_compressed_bytes(MAX);
+    struct buf in;
+    buf_init(&in, 10 * MAX);
+    may_compress = true;
+    add(&in, 0xc2, payload, max);
+    EXPECT_EQ(verdict(&in), ERR_AGAIN);
+    add(&in, 0x42, payload, max);
     add(&in, 0x80, payload, 1);
     EXPECT_EQ(verdict(&in), ERR_TOO_LARGE);
     buf_done(&in);
