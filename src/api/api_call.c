@@ -128,6 +128,29 @@ static void answer_problem(struct api_call *call)
 }
 
 /* ---- the answer ---- */
+/* What anyone may read: kept by caches, which ask each time whether it is still the same. */
+static bool is_public(const struct api_call *call)
+{
+    enum http_method method = call->x->req.method;
+    return (method == HTTP_GET || method == HTTP_HEAD) && !call->viewer.token_hash.len;
+}
+
+/* Names the bytes of a public answer; who has them already gets 304 without them. */
+static void tag_answer(struct api_call *call)
+{
+    enum { TAG_BYTES = 8 };
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    char hex[2 * TAG_BYTES + 1];
+    crypto_sha256((struct str){(const char *)buf_head(&call->body), buf_len(&call->body)}, digest);
+    crypto_hex(digest, TAG_BYTES, hex);
+    struct str etag = arena_printf(call->arena, "\"%s\"", hex);
+    api_add_field(call, STR("ETag"), etag);
+    if (!http_has_etag(&call->x->req, etag))
+        return;
+    call->status = 304;
+    buf_consume(&call->body, buf_len(&call->body));
+}
+
 static void reply(struct run *r)
 {
     struct api_call *call = &r->call;
@@ -138,8 +161,8 @@ static void reply(struct run *r)
     for (size_t i = 0; i < call->field_count; i++)
         http_reply_field(x, call->fields[i].name, call->fields[i].value);
     if (!call->type) {
-        bool is_public = x->req.method == HTTP_GET && !call->viewer.token_hash.len && !is_problem;
-        http_reply_field(x, STR("Cache-Control"), is_public ? STR("no-cache") : STR("no-store"));
+        bool is_kept = is_public(call) && !is_problem;
+        http_reply_field(x, STR("Cache-Control"), is_kept ? STR("no-cache") : STR("no-store"));
         http_reply_field(x, STR("Vary"), STR("Accept-Language, Authorization, Cookie"));
     }
     if (is_problem) {
@@ -242,6 +265,8 @@ static void on_pool(struct io_job *job)
             note_failure(r, endpoint->work(call));
         if (endpoint->read && !r->has_failed)
             note_failure(r, store_read(call->api->store, read_stage, call));
+        if (!r->has_failed && !endpoint->finish && is_public(call) && buf_len(&call->body))
+            tag_answer(call);
         if (is_viewer_unknown(r))
             find_refused_viewer(call);
         r->next = endpoint->write && !r->has_failed ? WRITE : FINISH;

@@ -158,6 +158,19 @@ bool http_accepts_coding(const struct http_request *req, struct str coding)
     return accepts;
 }
 
+bool http_has_etag(const struct http_request *req, struct str etag)
+{
+    struct str list = http_field_get(req, STR("if-none-match"));
+    while (list.len > 0) {
+        struct str tag = str_trim(str_cut(list, ',', &list));
+        if (str_starts(tag, STR("W/")))
+            tag = (struct str){tag.at + 2, tag.len - 2};
+        if (str_eq(tag, etag) || str_eq(tag, STR("*")))
+            return true;
+    }
+    return false;
+}
+
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')

@@ -79,6 +79,8 @@ MUST_USE enum err http_form_get(struct str encoded, struct str name, struct aren
 MUST_USE enum err http_decode(struct str text, struct arena *a, struct str *out);
 /* Does Accept-Encoding list coding with q > 0? */
 bool http_accepts_coding(const struct http_request *req, struct str coding);
+/* Does If-None-Match name this tag, quotes included? Weak comparison (RFC 9110 §13.1.2). */
+bool http_has_etag(const struct http_request *req, struct str etag);
 
 /* ---- replies: exactly one per exchange; the exchange is gone afterwards ---- */
 /* Adds a response field before the reply. name and value hold no CR, LF or NUL (CHECKed for name,

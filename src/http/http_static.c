@@ -29,19 +29,6 @@ const struct http_static_file *http_static_find_logical(struct str logical)
     return NULL;
 }
 
-/* Does If-None-Match name this tag? Weak comparison (RFC 9110 §13.1.2). */
-static bool is_known_tag(struct str list, struct str etag)
-{
-    while (list.len > 0) {
-        struct str tag = str_trim(str_cut(list, ',', &list));
-        if (str_starts(tag, STR("W/")))
-            tag = (struct str){tag.at + 2, tag.len - 2};
-        if (str_eq(tag, etag) || str_eq(tag, STR("*")))
-            return true;
-    }
-    return false;
-}
-
 /* One form of a file: its bytes, and what names the form in Content-Encoding and in the tag. */
 struct form {
     struct str body;
@@ -64,7 +51,7 @@ static void serve_file(struct http_exchange *x, const struct http_static_file *f
     struct str quoted = str_of(f->etag);
     struct str etag =
         arena_printf(&x->arena, "%.*s%s\"", (int)quoted.len - 1, quoted.at, form.suffix);
-    bool is_known = is_known_tag(http_field_get(&x->req, STR("If-None-Match")), etag);
+    bool is_known = http_has_etag(&x->req, etag);
 
     http_reply_field(x, STR("ETag"), etag);
     http_reply_field(x, STR("Cache-Control"),

@@ -149,6 +149,23 @@ test('reading answers as documented', async () => {
     for (const id of ['getProposal', 'listComments', 'getComment', 'getVoting']) await call(id, 404, { params: { id: 999999 } });
 });
 
+test('what a visitor has already is not sent again', async () => {
+    const subjects = { listProposals: {}, getProposal: { id: ids.open }, listComments: { id: ids.long }, getComment: { id: ids.comment }, getVoting: { id: 2 } };
+    for (const [id, params] of Object.entries(subjects)) {
+        const etag = (await call(id, 200, { params })).headers.get('etag');
+        assert.match(etag, /^"[0-9a-f]{16}"$/);
+        const same = await call(id, 304, { params, headers: { 'If-None-Match': `"x", W/${etag}` } });
+        assert.deepEqual([same.text, same.headers.get('etag'), same.headers.get('cache-control')], ['', etag, 'no-cache']);
+        await call(id, 200, { params, headers: { 'If-None-Match': '"0123456789abcdef"' } });
+        const own = await call(id, 200, { who: olena, params, headers: { 'If-None-Match': etag } });
+        assert.equal(own.headers.get('etag'), null, 'an answer to a person is kept by no cache');
+    }
+    const params = { id: ids.long };
+    const before = (await call('listComments', 200, { params })).headers.get('etag');
+    await call('createComment', 201, { who: olena, params, body: { body: 'нове' } });
+    await call('listComments', 200, { params, headers: { 'If-None-Match': before } });
+});
+
 test('writing answers as documented', async () => {
     const who = await newUser(server.url, 'Писар');
     const p = (await call('createProposal', 201, { who, body: { title: 'т', body: 'б' } })).json;
