@@ -15,6 +15,7 @@
 #include "core/json.h"
 #include "hub/hub.h"
 #include "hub/hub_auth.h"
+#include "hub/hub_xhr.h"
 
 enum {
     MAX_BODY_BYTES = 1024 * 1024, // of any app; each app's own limit is lower
@@ -414,6 +415,27 @@ static void on_socket(struct http_exchange *x, void *ctx)
     hub_accept(ctx, x, x->params[0]);
 }
 
+static void on_xhr_streaming(struct http_exchange *x, void *ctx)
+{
+    hub_xhr_receive(ctx, x, false);
+}
+
+static void on_xhr(struct http_exchange *x, void *ctx)
+{
+    hub_xhr_receive(ctx, x, true);
+}
+
+static void on_xhr_send(struct http_exchange *x, void *ctx)
+{
+    hub_xhr_send(ctx, x);
+}
+
+static void on_xhr_options(struct http_exchange *x, void *ctx)
+{
+    (void)ctx;
+    hub_xhr_preflight(x);
+}
+
 static void on_up(struct http_exchange *x, void *ctx)
 {
     (void)ctx;
@@ -424,6 +446,10 @@ const struct http_route api_hub_routes[] = {
     {HTTP_GET, "/app/{key}", on_socket, NULL, 0},
     {HTTP_POST, "/apps/{id}/events", on_events, NULL, MAX_BODY_BYTES},
     {HTTP_POST, "/apps/{id}/batch_events", on_batch, NULL, MAX_BODY_BYTES},
+    {HTTP_POST, "/pusher/app/{key}/{n}/{session}/xhr_streaming", on_xhr_streaming, NULL, 0},
+    {HTTP_POST, "/pusher/app/{key}/{n}/{session}/xhr", on_xhr, NULL, 0},
+    {HTTP_POST, "/pusher/app/{key}/{n}/{session}/xhr_send", on_xhr_send, NULL, 0},
+    {HTTP_OPTIONS, "/pusher/app/{key}/{n}/{session}/{transport}", on_xhr_options, NULL, 0},
     {HTTP_GET, "/up", on_up, NULL, 0},
 };
 const size_t api_hub_route_count = sizeof(api_hub_routes) / sizeof(api_hub_routes[0]);

@@ -8,6 +8,7 @@
 #include "hub/hub_socket.h"
 #include "hub/hub_user.h"
 #include "hub/hub_ws.h"
+#include "hub/hub_xhr.h"
 #include "ws/ws_handshake.h"
 
 enum { STOP_GRACE_MS = 5000 };
@@ -86,6 +87,8 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     map_init(&h->socket_ids);
     list_init(&h->sockets);
     list_init(&h->stopping);
+    map_init(&h->sessions);
+    list_init(&h->carriers);
     list_init(&h->turns);
     io_timer_init(&h->stop_timer, on_stop_timer);
     h->hook.run = on_turn_end;
@@ -98,6 +101,7 @@ void hub_free(struct hub *h)
 {
     if (!h)
         return;
+    hub_xhr_done(h);
     CHECK(h->socket_count == 0);
     for (size_t i = 0; i < h->tenant_count; i++)
         if (h->tenants[i])
@@ -130,9 +134,7 @@ static bool is_pusher_js(struct http_exchange *x)
            client.len == 0 || str_eq(client, STR("js"));
 }
 
-/* What is known before the upgrade. */
-static struct hub_refusal check_app(const struct hub *h, const struct hub_app *app,
-                                    struct str origin)
+struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app, struct str origin)
 {
     if (h->is_stopping)
         return (struct hub_refusal){HUB_ERROR_RECONNECT, STR("Server is shutting down")};
@@ -149,7 +151,7 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
 {
     const struct hub_app *app = hub_app_find_by_key(h->apps, key);
     struct hub_hello hello = {.is_pusher_js = is_pusher_js(x)};
-    struct hub_refusal refusal = check_app(h, app, http_field_get(&x->req, STR("Origin")));
+    struct hub_refusal refusal = hub_check_app(h, app, http_field_get(&x->req, STR("Origin")));
     char address[HUB_ADMISSION_ADDRESS_BYTES];
     hub_admission_address(x->peer, address);
 

@@ -31,6 +31,8 @@ struct hub {
     struct map socket_ids; // accepted sockets by id
     struct list sockets;   // all, the refused too, until they are gone
     size_t socket_count;   // in sockets
+    struct map sessions;   // of hub_xhr.c: sockets over HTTP, by name
+    struct list carriers;  // of hub_xhr.c: answers that carry them
     struct list turns;     // channels with frames of this turn
     struct io_hook hook;   // sends them
 
@@ -47,6 +49,11 @@ static inline struct hub_tenant *hub_tenant_of(struct hub *h, const struct hub_a
 {
     return h->tenants[app->slot];
 }
+
+struct hub_refusal;
+/* May a client with that Origin field (at NULL: absent) connect to the app (NULL: unknown)? Without
+ * the counts of hub_admission. */
+struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app, struct str origin);
 
 /* Of a change of apps: first all hubs add what is new, then all use it. */
 void hub_add_tenants(struct hub *h, const struct hub_apps *apps);

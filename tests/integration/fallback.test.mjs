@@ -1,0 +1,115 @@
+// The transports of pusher-js for networks that break WebSocket: HTTP streaming and polling.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, before, test } from 'node:test';
+import PusherClientModule from 'pusher-js';
+import PusherServer from 'pusher';
+import { app, startServer, until } from './lib.mjs';
+
+const PusherClient = PusherClientModule.default ?? PusherClientModule;
+let server, backend;
+before(async () => {
+    server = await startServer({ args: ['--loops', '3'] });
+    backend = new PusherServer({ appId: app.id, key: app.key, secret: app.secret, host: '127.0.0.1', port: String(server.port), useTLS: false });
+});
+after(() => server.stop());
+
+const client = (transport) =>
+    new PusherClient(app.key, {
+        cluster: '', wsHost: '127.0.0.1', wsPort: server.port, httpHost: '127.0.0.1', httpPort: server.port, forceTLS: false,
+        enabledTransports: [transport], disableStats: true,
+        channelAuthorization: {
+            customHandler: ({ socketId, channelName }, done) =>
+                done(null, backend.authorizeChannel(socketId, channelName, { user_id: socketId, user_info: {} })),
+        },
+    });
+
+const base = (session) => `${server.url}/pusher/app/${app.key}/7/${session}`;
+/** One request of a session; the answer's lines. */
+async function post(session, what, body) {
+    const r = await fetch(`${base(session)}/${what}?protocol=7&client=js`, { method: 'POST', body, headers: { Origin: 'http://elsewhere.test' } });
+    return { status: r.status, headers: r.headers, lines: (await r.text()).split('\n').filter(Boolean) };
+}
+const texts = (lines) => lines.filter((l) => l[0] === 'a').flatMap((l) => JSON.parse(l.slice(1))).map((t) => JSON.parse(t));
+
+for (const transport of ['xhr_streaming', 'xhr_polling']) {
+    test(`stock pusher-js subscribes, hears, whispers and is seen over ${transport}`, async () => {
+        const [a, b] = [client(transport), client(transport)];
+        const heard = [], whispers = [];
+        const rooms = [a, b].map((p) => p.subscribe(`presence-${transport}`));
+        rooms[0].bind('news', (data) => heard.push(data.n));
+        rooms[1].bind('client-hi', (data) => whispers.push(data.n));
+        await until(() => rooms.every((r) => r.members.count === 2));
+        for (let n = 0; n < 30; n++) await backend.trigger(`presence-${transport}`, 'news', { n, text: 'Привіт "світе"\n' });
+        await until(() => heard.length === 30);
+        assert.deepEqual(heard, Array.from({ length: 30 }, (_, n) => n));
+        rooms[0].trigger('client-hi', { n: 1 });
+        await until(() => whispers.length === 1);
+        const left = until(() => rooms[0].members.count === 1, 'the leave', 30000);
+        b.disconnect();
+        await left;
+        a.disconnect();
+    });
+}
+
+test('what is published between two polls waits for the next', async () => {
+    const first = await post('between', 'xhr');
+    assert.equal(first.status, 200);
+    assert.equal(first.headers.get('access-control-allow-origin'), 'http://elsewhere.test');
+    assert.equal(first.lines[0], 'o');
+    assert.equal(texts(first.lines)[0].event, 'pusher:connection_established');
+    const sent = await post('between', 'xhr_send', JSON.stringify([JSON.stringify({ event: 'pusher:subscribe', data: { channel: 'c' } })]));
+    assert.equal(sent.status, 204);
+    for (const n of [1, 2, 3]) await backend.trigger('c', 'e', { n });
+    const seen = [];
+    while (seen.length < 4) seen.push(...texts((await post('between', 'xhr')).lines));
+    assert.deepEqual(seen.map((m) => m.event), ['pusher_internal:subscription_succeeded', 'e', 'e', 'e']);
+});
+
+test('rubbish is refused and costs nothing: unknown sessions, bad bodies, long names, unknown apps, refused origins', async () => {
+    assert.equal((await post('nobody', 'xhr_send', '[]')).status, 404);
+    await post('rubbish', 'xhr');
+    for (const body of ['', '{', '{}', '[1]', '["a', 'null', `[${'"",'.repeat(300)}""]`])
+        assert.equal((await post('rubbish', 'xhr_send', body)).status, 400, body);
+    assert.equal((await post('rubbish', 'xhr_send', '["Hi"]')).status, 204);
+    assert.equal(texts((await post('rubbish', 'xhr')).lines)[0].event, 'pusher:error');
+    assert.equal((await post('rubbish', 'xhr_send', JSON.stringify(['x'.repeat(10001)]))).status, 204);
+    const over = await post('rubbish', 'xhr');
+    assert.equal(over.lines.at(-1), 'c[1009,"Maximum message size exceeded"]');
+    assert.equal((await post('rubbish', 'xhr_send', '[]')).status, 404);
+    assert.equal((await post('n'.repeat(65), 'xhr')).status, 404);
+    const unknown = await fetch(`${server.url}/pusher/app/nokey/1/s/xhr`, { method: 'POST' });
+    assert.match(await unknown.text(), /^o\na\[.*4001.*\]\nc\[4001,"Application does not exist"\]\n$/);
+    const preflight = await fetch(`${base('x')}/xhr_send`, { method: 'OPTIONS', headers: { Origin: 'http://elsewhere.test' } });
+    assert.equal(preflight.status, 204);
+    assert.equal(preflight.headers.get('access-control-allow-headers'), 'Content-Type');
+});
+
+test('a server that stops tells clients of both transports to come back', async () => {
+    const own = await startServer({ args: ['--loops', '1'] });
+    const session = (what) => fetch(`${own.url}/pusher/app/${app.key}/1/${what}/${what}`, { method: 'POST' });
+    const streaming = await session('xhr_streaming');
+    const reader = streaming.body.getReader();
+    let text = '';
+    const more = async () => {
+        const { done, value } = await reader.read();
+        text += done ? '' : Buffer.from(value).toString();
+        return !done;
+    };
+    while (!text.includes('connection_established')) assert.ok(await more());
+    assert.equal((await (await session('xhr')).text()).slice(0, 2), 'o\n');
+    const polling = connect(own.port, '127.0.0.1');
+    let answer = '';
+    polling.on('data', (data) => (answer += data));
+    polling.write(`POST /pusher/app/${app.key}/1/xhr/xhr HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`);
+    await once(polling, 'ready');
+    for (let i = 0; i < 2; i++) await fetch(`${own.url}/up`); // one loop: the poll was read before these
+    const started = Date.now();
+    await own.stop();
+    while (await more());
+    assert.match(text, /c\[4200,"Server is shutting down"\]\n$/);
+    assert.match(answer, /^HTTP\/1.1 200 OK/);
+    assert.ok(Date.now() - started < 7000, 'long polls must not hold the server');
+    polling.destroy();
+});
