@@ -14,6 +14,8 @@
  * they come after the commit. A process that dies under a job is no error of the job: it is counted
  * apart (QUEUE_MAX_CRASHES), so that a job that kills its process does not do it for ever.
  *
+ * A claim is not synced (store_write.is_soft): a loss of power gives the job back.
+ *
  * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on
  * the writer, with the acknowledgement), done (after the commit is durable: announce).
  *

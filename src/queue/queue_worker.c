@@ -354,7 +354,9 @@ static void maybe_claim(struct queue *q)
         return;
     if (q->ready_count > batch / 2 || q->hand_count > (HAND_BATCHES - 1) * batch)
         return;
-    q->claim = (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed};
+    // A claim that a loss of power takes back was nobody's: soft, so that a job waits for no sync.
+    q->claim =
+        (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed, .is_soft = true};
     q->may_be_ready = false;
     q->is_claiming = true;
     if (store_write_later(q->store, &q->claim)) {

@@ -72,6 +72,9 @@ struct store_write {
     /* Runs on the writer thread right after the commit (or failure): only hand the result on
      * (io_loop_post, signal). err is what fn returned, or the failure of the commit. */
     void (*on_done)(struct store_write *w, enum err err);
+    /* Need not be durable when it is done (a loss of power may take it back, kill -9 may not), but
+     * is before any write that comes after it. A group of such writes alone is not synced. */
+    bool is_soft;
     struct store_write *next; // private
     enum err result;          // private
 };

@@ -35,6 +35,8 @@ struct store_driver {
     enum err (*begin)(struct store_conn *c, bool is_write);
     /* changed_out (may be NULL): something was written. A failure leaves no transaction. */
     enum err (*commit)(struct store_conn *c, bool *changed_out);
+    /* The same, but a loss of power may take it; what is committed later makes it durable. */
+    enum err (*commit_soft)(struct store_conn *c, bool *changed_out);
     void (*rollback)(struct store_conn *c);
     enum err (*save)(struct store_conn *c); // opens the savepoint of one write
     enum err (*release)(struct store_conn *c);

@@ -353,6 +353,13 @@ static void rollback(struct store_conn *base)
         (void)run(c, "ROLLBACK"); // logged; what it leaves, the next BEGIN refuses
 }
 
+static void set_soft(struct sqlite_conn *c, bool is_soft)
+{
+    sqlite3_file *log = NULL;
+    if (!sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) && log)
+        store_wal_set_soft(log, is_soft);
+}
+
 static enum err commit(struct store_conn *base, bool *changed_out)
 {
     struct sqlite_conn *c = conn_of(base);
@@ -366,6 +373,15 @@ static enum err commit(struct store_conn *base, bool *changed_out)
     if (changed_out)
         *changed_out = c->has_committed;
     return OK;
+}
+
+static enum err commit_soft(struct store_conn *base, bool *changed_out)
+{
+    struct sqlite_conn *c = conn_of(base);
+    set_soft(c, true);
+    enum err err = commit(base, changed_out);
+    set_soft(c, false);
+    return err;
 }
 
 static enum err save(struct store_conn *base)
@@ -574,6 +590,7 @@ static void configure_library(void)
 static const char writer_setup[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
+    "PRAGMA checkpoint_fullfsync = ON;" // tells the syncs of commits from others: store_wal.h
     "PRAGMA foreign_keys = ON;"
     "PRAGMA temp_store = MEMORY;"
     "PRAGMA cache_size = -65536;" // taken as it fills: the hot pages of a busy town
@@ -671,6 +688,7 @@ const struct store_driver store_sqlite_driver = {
     .close = close_conn,
     .begin = begin,
     .commit = commit,
+    .commit_soft = commit_soft,
     .rollback = rollback,
     .save = save,
     .release = release,

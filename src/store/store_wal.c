@@ -8,13 +8,14 @@
 
 #include "core/mem.h"
 
-enum { MAX_BYTES = 1024 * 1024, FIRST_BYTES = 64 * 1024, CALL_BYTES = 64 * 1024 };
+enum { MAX_BYTES = 1024 * 1024, FIRST_BYTES = 64 * 1024, CALL_BYTES = 64 * 1024, SYNC_KIND = 0x0f };
 
 struct wal {
     sqlite3_file base; // first: SQLite knows no more of us
     uint8_t *bytes;    // waiting for the system; NULL until the first write
     size_t len, cap;
     sqlite3_int64 at; // where in the file they belong
+    bool is_soft;     // the commit that runs need not last
     sqlite3_file *real;
 };
 
@@ -80,7 +81,9 @@ static int on_sync(sqlite3_file *f, int flags)
 {
     struct wal *w = wal_of(f);
     int code = flush(w);
-    return code == SQLITE_OK ? w->real->pMethods->xSync(w->real, flags) : code;
+    if (code != SQLITE_OK || (w->is_soft && (flags & SYNC_KIND) == SQLITE_SYNC_NORMAL))
+        return code;
+    return w->real->pMethods->xSync(w->real, flags);
 }
 
 static int on_truncate(sqlite3_file *f, sqlite3_int64 size)
@@ -157,6 +160,12 @@ static const sqlite3_io_methods methods = {
     .xSectorSize = on_sector_size,
     .xDeviceCharacteristics = on_characteristics,
 };
+
+void store_wal_set_soft(sqlite3_file *log, bool is_soft)
+{
+    if (log->pMethods == &methods)
+        wal_of(log)->is_soft = is_soft;
+}
 
 /* Only the log is ours; any other file is opened in the same memory as if we were not there. */
 static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *flags_out)

@@ -10,8 +10,17 @@
 #ifndef STORE_WAL_H
 #define STORE_WAL_H
 
+#include <stdbool.h>
+
+struct sqlite3_file;
+
 /* The name of the VFS to open the writing connection with; registered at the first call. NULL:
  * SQLite has no memory, or no VFS at all: open with the default. Any thread. */
 const char *store_wal_vfs(void);
+
+/* While is_soft, a commit to the log is written and not synced. SQLite's other syncs of the log
+ * keep its order and are done: they are SQLITE_SYNC_FULL by PRAGMA checkpoint_fullfsync, which the
+ * connection must have set. A file of another VFS stays as it is. */
+void store_wal_set_soft(struct sqlite3_file *log, bool is_soft);
 
 #endif

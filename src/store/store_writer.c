@@ -141,6 +141,14 @@ static enum err run_writes(struct store_conn *c, const struct store_lane *group)
     return driver->lost(c);
 }
 
+static bool is_soft(const struct store_lane *group)
+{
+    for (const struct store_write *write = group->first; write; write = write->next)
+        if (!write->is_soft)
+            return false;
+    return true;
+}
+
 /* Runs the writes of a group in one transaction and leaves in each its result. True: the database
  * changed. */
 static bool run_group(struct store_conn *c, const struct store_lane *group)
@@ -153,7 +161,7 @@ static bool run_group(struct store_conn *c, const struct store_lane *group)
         fail_all(group, err);
         return false;
     }
-    err = driver->commit(c, &is_changed);
+    err = is_soft(group) ? driver->commit_soft(c, &is_changed) : driver->commit(c, &is_changed);
     if (err)
         fail_all(group, err);
     return !err && is_changed;

@@ -490,8 +490,8 @@ TEST(store_gives_work_that_may_wait_a_small_part_beside_answers)
     open_with_notes(&t);
     gate_close(&gate, t.store);
     for (int i = 0; i < 18; i++) {
-        writes[i] =
-            (struct ordered){{note_order, &writes[i], on_gate_done, NULL, OK}, i < 8 ? 'l' : 'n'};
+        writes[i] = (struct ordered){{.fn = note_order, .arg = &writes[i], .on_done = on_gate_done},
+                                     i < 8 ? 'l' : 'n'};
         enum err err = i < 8 ? store_write_later(t.store, &writes[i].write)
                              : store_write(t.store, &writes[i].write);
         EXPECT_EQ(err, OK);

@@ -2,6 +2,7 @@
  * write or sync returns an error. The wrapper becomes the default before the store opens its first
  * file. */
 #include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -297,6 +298,49 @@ TEST(store_keeps_all_or_nothing_when_any_one_write_fails)
     store_close(t.store);
     EXPECT_EQ(test_store_open(&t, true), OK);
     EXPECT_EQ(count_pairs(t.store), kept);
+    end_whole(&t);
+}
+
+/* Three writes, each submitted when the last is done, so that the writer never rests between. */
+enum { CHAIN = 3, MANY_SYNCS = 1000 };
+struct chain {
+    struct store_write write; // first: on_done casts back
+    struct store *store;
+    int64_t id;
+    int syncs[CHAIN]; // still to come, when the write was done
+    sem_t ended;
+};
+
+static void on_link(struct store_write *write, enum err err)
+{
+    struct chain *chain = (struct chain *)(void *)write;
+    EXPECT_EQ(err, OK);
+    chain->syncs[chain->id] = atomic_load(&fault.syncs_left);
+    chain->id++;
+    write->is_soft = chain->id == 1;
+    if (chain->id == CHAIN)
+        sem_post(&chain->ended);
+    else
+        EXPECT_EQ(store_write(chain->store, write), OK);
+}
+
+TEST(store_syncs_no_group_of_soft_writes)
+{
+    struct test_store t;
+    begin(&t);
+    atomic_store(&fault.syncs_left, MANY_SYNCS);
+    struct chain chain = {.store = t.store};
+    chain.write = (struct store_write){.fn = insert_pair, .arg = &chain.id, .on_done = on_link};
+    sem_init(&chain.ended, 0, 0);
+    EXPECT_EQ(store_write(t.store, &chain.write), OK);
+    while (sem_wait(&chain.ended))
+        continue;
+    EXPECT(chain.syncs[0] < MANY_SYNCS);
+    EXPECT_EQ(chain.syncs[1], chain.syncs[0]); // the soft one
+    EXPECT_EQ(chain.syncs[2], chain.syncs[1] - 1);
+    disarm();
+    EXPECT_EQ(count_pairs(t.store), CHAIN);
+    sem_destroy(&chain.ended);
     end_whole(&t);
 }
 
