@@ -221,6 +221,7 @@ void hub_socket_on_timer(struct hub_socket *s)
     }
     int64_t wait_ms = check_alive(s, now_ms);
     if (wait_ms == 0) {
+        hub_subscribe_leave_all(s); // the others need not wait for an answer to the close
         hub_socket_close(s, HUB_ERROR_NO_PONG, STR("Pong reply not received in time"));
         return;
     }

@@ -29,9 +29,9 @@ conform('C157', 'MUST', 'one that does not answer gets 4201, leaves its channels
     await c.join('abandoned');
     await c.expect(PING_EVENT);
     await c.expect(NO_PONG);
-    await c.expectClose(4201);
     const counted = await hub.publish('e', 'abandoned', 'x', { app: brief, info: 'subscription_count' });
     assert.deepEqual(counted.json, { channels: { abandoned: { subscription_count: 0 } } });
+    await c.expectClose(4201);
 });
 
 conform('C158', 'MUST', 'a client of pusher-js that used no control frame is sent none', async () => {
