@@ -13,6 +13,7 @@
 #include "app/app_data.h"
 #include "app/app_node.h"
 #include "app/app_texts.h"
+#include "app/app_webhook.h"
 #include "civic/civic.h"
 #include "civic/civic_jobs.h"
 #include "core/check.h"
@@ -22,7 +23,7 @@
 #include "page/page.h"
 #include "queue/queue.h"
 
-enum { MAX_LOOPS = 64, LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000 };
+enum { MAX_LOOPS = 64, LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 
 /* Argon2 takes a core and 19 MiB for a thirtieth of a second: who waits behind fifty has waited
  * long enough to be told so. */
@@ -38,6 +39,8 @@ struct app {
     struct app_bridge *bridge;
     struct queue_handler *handlers;
     struct queue *queue;
+    struct app_webhook *webhook;
+    struct hub_hook_sink webhook_sink;
     struct civic_jobs jobs;
     struct api api;
     struct app_stops stops;
@@ -157,6 +160,22 @@ static void build_domain(struct app *a)
     };
 }
 
+static enum err build_webhooks(struct app *a)
+{
+    const struct app_webhook_options options = {
+        .allows_private = a->options->allows_private,
+        .retry_ms = a->options->retry_ms,
+        .has_worker = a->has_worker,
+    };
+    a->webhook = app_webhook_new(a->store, a->apps.apps, &options);
+    if (!a->webhook) {
+        snprintf(a->why, a->why_cap, "cannot start the thread of the webhooks");
+        return ERR_IO;
+    }
+    a->webhook_sink = app_webhook_sink(a->webhook);
+    return OK;
+}
+
 static void build_nodes(struct app *a)
 {
     const struct app_parts parts = {
@@ -164,6 +183,7 @@ static void build_nodes(struct app *a)
         .apps = a->apps.apps,
         .relay = a->relay,
         .api = &a->api,
+        .webhooks = &a->webhook_sink,
         .stops = &a->stops,
         .proxy = &a->proxy,
         .has_web = a->has_web,
@@ -205,6 +225,8 @@ static enum err start(struct app *a)
     enum err err = civic_jobs_start(a->store);
     if (!err)
         err = queue_start(a->queue);
+    if (!err)
+        err = app_webhook_start(a->webhook);
     for (int i = 0; i < a->loops && !err; i++)
         err = app_node_start(&a->nodes[i]);
     if (err)
@@ -226,11 +248,19 @@ static void drain(struct app *a)
         app_node_close_sockets(&a->nodes[i]);
     if (!app_stops_wait(&a->stops, a->options->spread_ms + 6000))
         log_warn("at=app.stop why=\"sockets did not close in time\"");
+    for (int i = 0; i < a->loops; i++)
+        app_node_flush_webhooks(&a->nodes[i]);
+    if (!app_stops_wait(&a->stops, FLUSH_MS))
+        log_warn("at=app.stop why=\"a loop does not answer\"");
+    if (!app_webhook_stop(a->webhook, a->options->drain_ms))
+        log_warn("at=app.stop why=\"posts of webhooks did not end in time\"");
 }
 
 static void tear_down(struct app *a)
 {
-    if (a->queue && !queue_stop(a->queue, 0)) { // again is harmless
+    bool is_idle = !a->queue || queue_stop(a->queue, 0); // again is harmless
+    is_idle = (!a->webhook || app_webhook_stop(a->webhook, 0)) && is_idle;
+    if (!is_idle) {
         log_warn(
             "at=app.stop why=\"a job did not finish in time; it runs again at the next start\"");
         _exit(1); // it still uses what we would free
@@ -249,6 +279,7 @@ static void tear_down(struct app *a)
             close(a->fds[i]);
     app_bridge_free(a->bridge);
     queue_free(a->queue);
+    app_webhook_free(a->webhook);
     for (int i = 0; a->nodes && i < a->loops; i++)
         hub_free(a->nodes[i].hub);
     hub_relay_free(a->relay);
@@ -268,6 +299,7 @@ static void reload_apps(struct app *a)
         return;
     }
     hub_relay_use_apps(a->relay, a->apps.apps);
+    app_webhook_use_apps(a->webhook, a->apps.apps);
     log_info("at=app.reload what=apps count=%zu", a->apps.apps->count);
 }
 
@@ -344,6 +376,8 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
         build_domain(&a);
         err = page_init(&a.api, a.loops, why_out, why_cap);
     }
+    if (!err)
+        err = build_webhooks(&a);
     if (!err) {
         build_nodes(&a);
         build_queue(&a);

@@ -3,7 +3,7 @@
  *     start: listeners -> store, migrations -> texts, pages -> loops with their hub and HTTP server
  *            -> pool, workers -> threads -> "ready"
  *     stop:  no new connections, requests finish -> workers finish -> sockets close with 4200 ->
- *            loops end -> store closes
+ *            webhooks are gathered, posts end -> store closes -> loops end
  *
  * The calling thread is the operator's: it only waits for signals. SIGTERM and SIGINT stop (a
  * second one stops at once), SIGHUP reloads the apps of the Pusher protocol.
@@ -29,6 +29,8 @@ struct app_options {
     int workers;                 // threads that run jobs
     int readers;                 // threads that read the store and draw pages
     bool is_limited;             // rate limits hold
+    bool allows_private;         // webhooks may go to addresses of private networks
+    int64_t retry_ms;            // how long a failing webhook is tried again
     int64_t drain_ms;            // how long requests and jobs may take to finish at the end
     int64_t spread_ms;           // closing of sockets is spread over so long
 };

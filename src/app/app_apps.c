@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app_data.h"
+#include "app/app_hooks.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -230,6 +231,13 @@ static enum err set_client_events(const struct reader *r, const cJSON *item)
     return OK;
 }
 
+static enum err set_webhooks(const struct reader *r, const cJSON *item)
+{
+    char why[200] = "";
+    enum err err = app_hooks_read(get(item, "webhooks"), r->arena, r->app, why, sizeof(why));
+    return err ? complain(r, "%s", why) : OK;
+}
+
 /* A misspelt limit must not pass for one. */
 static void warn_of_unknown(const cJSON *item, const struct hub_app *app)
 {
@@ -279,6 +287,8 @@ static enum err read_app(const cJSON *item, struct arena *a, struct hub_app *app
         err = set_origins(&r, item);
     if (!err)
         err = set_client_events(&r, item);
+    if (!err)
+        err = set_webhooks(&r, item);
     warn_of_unknown(item, app);
     return err;
 }

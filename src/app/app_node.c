@@ -42,6 +42,13 @@ static void close_sockets(struct io_task *task)
     hub_stop(n->hub, n->options->spread_ms, app_stops_happen, n->stops);
 }
 
+static void flush_webhooks(struct io_task *task)
+{
+    struct app_node *n = LIST_ENTRY(task, struct app_node, flush_task);
+    hub_flush_webhooks(n->hub);
+    app_stops_happen(n->stops);
+}
+
 static void *run(void *arg)
 {
     struct app_node *n = arg;
@@ -76,8 +83,10 @@ void app_node_init(struct app_node *n, int index, int fd, const struct app_parts
     n->start_task.run = start_listening;
     n->drain_task.run = drain;
     n->close_task.run = close_sockets;
+    n->flush_task.run = flush_webhooks;
     n->loop = io_loop_new(index);
     n->hub = hub_new(n->loop, parts->apps, parts->relay);
+    hub_send_webhooks(n->hub, parts->webhooks);
     n->server = http_server_new(n->loop, &http_default_limits);
     http_server_trust(n->server, parts->proxy);
     add_routes(n, parts);
@@ -109,6 +118,14 @@ void app_node_close_sockets(struct app_node *n)
         return;
     app_stops_expect(n->stops);
     io_loop_post(n->loop, &n->close_task);
+}
+
+void app_node_flush_webhooks(struct app_node *n)
+{
+    if (!n->has_thread)
+        return;
+    app_stops_expect(n->stops);
+    io_loop_post(n->loop, &n->flush_task);
 }
 
 void app_node_stop(struct app_node *n)

@@ -21,7 +21,7 @@ struct app_node {
 
     const struct app_options *options;
     struct app_stops *stops;
-    struct io_task start_task, drain_task, close_task;
+    struct io_task start_task, drain_task, close_task, flush_task;
     struct http_route echo_route;
 };
 
@@ -31,6 +31,7 @@ struct app_parts {
     const struct hub_apps *apps;
     struct hub_relay *relay;
     struct api *api;
+    const struct hub_hook_sink *webhooks;
     struct app_stops *stops;
     const struct http_proxy *proxy; // that are trusted
     bool has_web, has_hub;          // roles
@@ -45,6 +46,9 @@ MUST_USE enum err app_node_start(struct app_node *n);
 void app_node_drain(struct app_node *n);
 /* From the operator's thread: sockets close within spread_ms and a little, then one of stops. */
 void app_node_close_sockets(struct app_node *n);
+/* From the operator's thread, when all nodes' sockets are closed: the hub's last webhooks go to the
+ * sink, then one of stops. */
+void app_node_flush_webhooks(struct app_node *n);
 /* Ends the loop and joins its thread. */
 void app_node_stop(struct app_node *n);
 void app_node_done(struct app_node *n);

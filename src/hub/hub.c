@@ -107,8 +107,20 @@ void hub_free(struct hub *h)
         if (h->tenants[i])
             tenant_free(h->tenants[i]);
     mem_free(h->tenants);
+    hub_hook_free(h->webhooks);
     map_done(&h->socket_ids);
     mem_free(h);
+}
+
+void hub_send_webhooks(struct hub *h, const struct hub_hook_sink *sink)
+{
+    CHECK(!h->webhooks);
+    h->webhooks = hub_hook_new(h->loop, sink);
+}
+
+void hub_flush_webhooks(struct hub *h)
+{
+    hub_hook_flush(h->webhooks);
 }
 
 const struct hub_apps *hub_apps_of(const struct hub *h)

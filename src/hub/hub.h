@@ -14,6 +14,7 @@
  *     hub_auth      signatures of subscriptions and REST calls
  *     hub_message   protocol events to and from JSON
  *     hub_relay     publishing and asking, from outside
+ *     hub_hook      what apps are told by webhooks
  *
  * The way of an event: it is encoded once, as a whole WebSocket frame, by whoever publishes; it
  * goes to the channel's owner, and from there the counted bytes to every loop; each hub appends
@@ -34,6 +35,7 @@
 
 #include "http/http.h"
 #include "hub/hub_app.h"
+#include "hub/hub_hook.h"
 #include "hub/hub_relay.h"
 #include "io/io_loop.h"
 
@@ -43,6 +45,12 @@ struct hub;
 struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay);
 /* After its loop was freed, which closes what sockets are left. */
 void hub_free(struct hub *h);
+
+/* Bodies of webhooks go there, from the hub's loop; without it there are none. Before the loops
+ * run. */
+void hub_send_webhooks(struct hub *h, const struct hub_hook_sink *sink);
+/* After all hubs have stopped: what is gathered or held back goes to the sink now. */
+void hub_flush_webhooks(struct hub *h);
 
 const struct hub_apps *hub_apps_of(const struct hub *h);
 struct hub_relay *hub_relay_of(const struct hub *h);

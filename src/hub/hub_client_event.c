@@ -23,6 +23,15 @@ static void forward(struct hub_socket *s, const struct hub_message *m, struct st
                                         .except_socket_id = str_of(s->id),
                                     }));
     buf_done(&frame);
+    hub_hook_add(s->hub->webhooks, s->tenant->app,
+                 &(struct hub_hook_event){
+                     .kind = HUB_HOOK_CLIENT_EVENT,
+                     .channel = channel,
+                     .event = m->event,
+                     .data_json = data,
+                     .socket_id = str_of(s->id),
+                     .user_id = sub && sub->subscriber ? sub->subscriber->key : STR(""),
+                 });
 }
 
 /* NULL: it may be sent. */

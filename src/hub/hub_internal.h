@@ -4,6 +4,7 @@
 
 #include "core/map.h"
 #include "hub/hub.h"
+#include "hub/hub_hook.h"
 
 /* What one hub holds of one app. */
 struct hub_tenant {
@@ -25,6 +26,7 @@ struct hub {
     struct io_loop *loop;
     const struct hub_apps *apps;
     struct hub_relay *relay;
+    struct hub_hook *webhooks;   // NULL: nobody takes them
     size_t index;                // in the relay
     struct hub_tenant **tenants; // by hub_app.slot
     size_t tenant_count;

@@ -90,6 +90,28 @@ static void drop_room_when_idle(struct hub_room *r)
     mem_free(r);
 }
 
+/* ---- what apps are told ---- */
+
+static void tell_app(const struct hub_room *r, enum hub_hook_kind kind, struct str user_id)
+{
+    const struct hub_tenant *t = r->tenant;
+    hub_hook_add(t->hub->webhooks, t->app,
+                 &(struct hub_hook_event){
+                     .kind = kind,
+                     .channel = hub_room_name(r),
+                     .user_id = user_id,
+                     .count = r->subscribers,
+                 });
+}
+
+/* After the number of subscribers has changed. */
+static void tell_app_count(const struct hub_room *r)
+{
+    if (r->tenant->app->webhook_count > 0 &&
+        !hub_channel_type_of(hub_room_name(r), r->tenant->app->is_strict).is_presence)
+        tell_app(r, HUB_HOOK_SUBSCRIPTION_COUNT, STR(""));
+}
+
 /* ---- events of the room's own ---- */
 
 /* Members are told what happened; the event is neither cached nor a client's. */
@@ -129,6 +151,7 @@ static void tell_removed(struct hub_room *r, const struct hub_member *m)
 static void remove_member(struct hub_room *r, struct hub_member *m)
 {
     tell_removed(r, m);
+    tell_app(r, HUB_HOOK_MEMBER_REMOVED, m->key);
     hub_roster_remove(r->roster, m);
 }
 
@@ -188,8 +211,10 @@ static void join_user(struct hub_room *r, const struct hub_note *note)
     }
     m->connections++;
     list_remove(&m->leaving);
-    if (is_new)
-        tell_added(r, note);
+    if (!is_new)
+        return;
+    tell_added(r, note);
+    tell_app(r, HUB_HOOK_MEMBER_ADDED, m->key);
 }
 
 static bool is_full(const struct hub_room *r, const struct hub_note *note)
@@ -253,10 +278,12 @@ static void accept(struct hub_room *r, const struct hub_note *note)
     size_t roster_bytes = r->roster ? hub_roster_text_bytes(r->roster) : 0;
     hub_message_init(&frames, 2 * roster_bytes + 3 * note->channel.len + hub_room_cached(r).len);
     put_success(&frames, r, note->channel, type.is_presence);
-    if (r->cached)
+    if (r->cached) {
         CHECK(buf_append(&frames, r->cached->frame, r->cached->frame_len) == OK);
-    else if (type.is_cache)
+    } else if (type.is_cache) {
         hub_message_cache_miss_frame(&frames, note->channel);
+        tell_app(r, HUB_HOOK_CACHE_MISS, STR(""));
+    }
     answer(r, note, false, &frames);
 }
 
@@ -270,8 +297,11 @@ static void take_join(struct hub *owner, const struct hub_note *note)
         return;
     }
     bool is_same_user = note->is_again && str_eq(note->was_key, note->user_key);
-    if (!note->is_again)
-        r->subscribers++;
+    if (!note->is_again) {
+        if (r->subscribers++ == 0)
+            tell_app(r, HUB_HOOK_CHANNEL_OCCUPIED, STR(""));
+        tell_app_count(r);
+    }
     if (is_user && !is_same_user)
         join_user(r, note);
     else if (!is_user && note->channel_data.len > 0)
@@ -287,8 +317,11 @@ static void take_leave(struct hub *owner, const struct hub_note *note)
     struct hub_room *r = hub_room_find(hub_tenant_of(owner, note->app), note->channel);
     CHECK(r && r->subscribers > 0); // its join came before
     r->subscribers--;
+    tell_app_count(r);
     if (note->user_key.len > 0)
         leave_user(r, note->user_key);
+    if (r->subscribers == 0)
+        tell_app(r, HUB_HOOK_CHANNEL_VACATED, STR(""));
     drop_room_when_idle(r);
 }
 

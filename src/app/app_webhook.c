@@ -1,0 +1,174 @@
+#include "app/app_webhook.h"
+
+#include <stdatomic.h>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "webhook/webhook.h"
+
+/* For the store, at most: seconds of a busy hub while the disk is slow. */
+enum { MAX_WAITING_BYTES = 32 * 1024 * 1024, LEASE_MS = 30000 };
+
+_Static_assert((int)HUB_HOOK_MAX_BODY_BYTES <= (int)WEBHOOK_MAX_BODY_BYTES,
+               "what a hub makes can be sent");
+
+struct app_webhook {
+    struct store *store;
+    _Atomic(const struct hub_apps *) apps;
+    struct webhook *webhook;
+    struct queue_handler handler;
+    struct queue *queue;
+    atomic_size_t waiting_bytes;
+};
+
+/* One body on its way to the store. */
+struct parcel {
+    struct store_write write; // first: on_done casts back
+    struct app_webhook *owner;
+    struct webhook_new hook;
+    size_t size;
+    char bytes[];
+};
+
+/* ---- from the hubs to the queue ---- */
+
+static void lose(const struct parcel *p, const char *why)
+{
+    char app[LOG_QUOTE_BYTES];
+    log_error("at=app_webhook.lost app=%s bytes=%zu why=\"%s\"", log_quote(p->hook.app_id, app),
+              p->hook.body.len, why);
+}
+
+static enum err write_parcel(struct store_tx *tx, void *arg)
+{
+    const struct parcel *p = arg;
+    return webhook_enqueue(tx, &p->hook);
+}
+
+static void parcel_free(struct parcel *p)
+{
+    atomic_fetch_sub(&p->owner->waiting_bytes, p->size);
+    mem_free(p);
+}
+
+static void on_written(struct store_write *write, enum err err)
+{
+    struct parcel *p = (struct parcel *)(void *)write;
+    if (err)
+        lose(p, err_text(err));
+    else
+        queue_wake(p->owner->queue);
+    parcel_free(p);
+}
+
+static struct str keep(char **at, struct str s)
+{
+    struct str kept = {*at, s.len};
+    if (s.len > 0)
+        memcpy(*at, s.at, s.len);
+    *at += s.len;
+    return kept;
+}
+
+static void send(void *ctx, const struct hub_app *app, const struct hub_webhook *webhook,
+                 struct str body)
+{
+    struct app_webhook *w = ctx;
+    size_t size = app->id.len + webhook->url.len + body.len;
+    struct parcel *p = mem_zalloc(sizeof(*p) + size);
+    char *at = p->bytes;
+    p->write = (struct store_write){.fn = write_parcel, .arg = p, .on_done = on_written};
+    p->owner = w;
+    p->size = size;
+    p->hook.app_id = keep(&at, app->id);
+    p->hook.url = keep(&at, webhook->url);
+    p->hook.body = keep(&at, body);
+    bool has_room = atomic_fetch_add(&w->waiting_bytes, size) + size <= MAX_WAITING_BYTES;
+    if (has_room && store_write_later(w->store, &p->write) == OK)
+        return;
+    lose(p, "the store is behind");
+    parcel_free(p);
+}
+
+struct hub_hook_sink app_webhook_sink(struct app_webhook *w)
+{
+    return (struct hub_hook_sink){.send = send, .ctx = w};
+}
+
+/* ---- from the queue to the sender ---- */
+
+static enum err find_target(void *ctx, struct str app_id, struct str url, struct arena *a,
+                            struct webhook_target *out)
+{
+    struct app_webhook *w = ctx;
+    const struct hub_app *app = hub_app_find_by_id(atomic_load(&w->apps), app_id);
+    (void)a; // apps live as long as the process
+    for (size_t i = 0; app && i < app->webhook_count; i++) {
+        const struct hub_webhook *webhook = &app->webhooks[i];
+        if (!str_eq(webhook->url, url))
+            continue;
+        *out = (struct webhook_target){
+            .key = app->key,
+            .secret = app->secret,
+            .headers = webhook->headers,
+            .header_count = webhook->header_count,
+        };
+        return OK;
+    }
+    return ERR_NOT_FOUND;
+}
+
+/* ---- life ---- */
+
+struct app_webhook *app_webhook_new(struct store *store, const struct hub_apps *apps,
+                                    const struct app_webhook_options *options)
+{
+    struct app_webhook *w = MEM_NEW(struct app_webhook);
+    w->store = store;
+    atomic_init(&w->apps, apps);
+    w->webhook = webhook_new(&(struct webhook_options){
+        .find = find_target,
+        .find_ctx = w,
+        .allows_private = options->allows_private,
+        .retry_ms = options->retry_ms,
+    });
+    if (!w->webhook) {
+        mem_free(w);
+        return NULL;
+    }
+    w->handler = webhook_handler(w->webhook);
+    const struct queue_options queue = {
+        .name = WEBHOOK_QUEUE,
+        .workers = options->has_worker ? 1 : 0, // it only hands jobs over
+        .lease_ms = LEASE_MS,
+    };
+    w->queue = queue_new(store, &queue, &w->handler, 1);
+    return w;
+}
+
+void app_webhook_use_apps(struct app_webhook *w, const struct hub_apps *apps)
+{
+    atomic_store(&w->apps, apps);
+}
+
+enum err app_webhook_start(struct app_webhook *w)
+{
+    return queue_start(w->queue);
+}
+
+bool app_webhook_stop(struct app_webhook *w, int64_t wait_ms)
+{
+    enum { TO_WRITE_MS = 2000 };
+    webhook_stop(w->webhook, wait_ms);
+    return queue_stop(w->queue, wait_ms + TO_WRITE_MS);
+}
+
+void app_webhook_free(struct app_webhook *w)
+{
+    if (!w)
+        return;
+    queue_free(w->queue);
+    webhook_free(w->webhook);
+    mem_free(w);
+}

@@ -1,0 +1,152 @@
+#include "webhook/webhook.h"
+
+#include <curl/curl.h>
+
+#include "core/buf.h"
+#include "core/crypto.h"
+#include "core/json.h"
+#include "core/mem.h"
+#include "webhook/webhook_sender.h"
+
+enum { DEFAULT_RETRY_MS = 5 * 60 * 1000 };
+
+struct webhook {
+    struct webhook_options options;
+    struct webhook_sender *sender;
+};
+
+void webhook_sign(struct str secret, struct str body, char out[static WEBHOOK_SIGNATURE_BYTES])
+{
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    crypto_hmac_sha256(secret, &body, 1, digest);
+    crypto_hex(digest, sizeof(digest), out);
+}
+
+bool webhook_url_is_valid(struct str url)
+{
+    bool is_valid = url.len > 0 && url.len <= WEBHOOK_MAX_URL_BYTES;
+    for (size_t i = 0; is_valid && i < url.len; i++)
+        is_valid = url.at[i] > ' ' && url.at[i] < 0x7f && url.at[i] != '"' && url.at[i] != '\\';
+    if (!is_valid)
+        return false;
+    char text[WEBHOOK_MAX_URL_BYTES + 1], *scheme = NULL;
+    memcpy(text, url.at, url.len);
+    text[url.len] = '\0';
+    CURLU *parts = curl_url();
+    is_valid = curl_url_set(parts, CURLUPART_URL, text, 0) == CURLUE_OK &&
+               curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+               (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    curl_free(scheme);
+    curl_url_cleanup(parts);
+    return is_valid;
+}
+
+/* ---- the row: {"app_id":"1001","url":"https://...","body":{...}} ---- */
+
+enum err webhook_enqueue(struct store_tx *tx, const struct webhook_new *hook)
+{
+    struct buf row;
+    if (hook->body.len > WEBHOOK_MAX_BODY_BYTES)
+        return ERR_TOO_LARGE;
+    buf_init(&row, QUEUE_MAX_PAYLOAD_BYTES);
+    enum err err = buf_printf(&row, "{\"app_id\":");
+    if (!err)
+        err = json_write_string(&row, hook->app_id);
+    if (!err)
+        err = buf_printf(&row, ",\"url\":");
+    if (!err)
+        err = json_write_string(&row, hook->url);
+    if (!err) // as it stands: these very bytes are signed
+        err = buf_printf(&row, ",\"body\":%.*s}", STR_ARG(hook->body));
+    if (!err) {
+        const struct queue_new job = {
+            .kind = STR("webhook.deliver"),
+            .payload = {(const char *)buf_head(&row), buf_len(&row)},
+            .queue = STR(WEBHOOK_QUEUE),
+        };
+        err = queue_enqueue(tx, &job, NULL);
+    }
+    buf_done(&row);
+    return err;
+}
+
+static enum err read_text(const struct json_field *fields, size_t count, const char *name,
+                          struct arena *a, struct str *out)
+{
+    const struct json_slice *slice = json_field_find(fields, count, str_of(name));
+    return slice ? json_unescape(slice, a, out) : ERR_INVALID;
+}
+
+static enum err read_row(struct str row, struct arena *a, struct webhook_delivery *d)
+{
+    struct json_field fields[4];
+    size_t count = 0;
+    enum err err = json_scan_object(row, fields, 4, &count);
+    if (!err)
+        err = read_text(fields, count, "app_id", a, &d->app_id);
+    if (!err)
+        err = read_text(fields, count, "url", a, &d->post.url);
+    const struct json_slice *body = err ? NULL : json_field_find(fields, count, STR("body"));
+    if (!body)
+        return ERR_INVALID;
+    d->post.body = body->text;
+    return OK;
+}
+
+/* ---- the job ---- */
+
+static enum err run(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct webhook *w = ctx;
+    struct webhook_delivery *d = ARENA_NEW(&job->arena, struct webhook_delivery);
+    d->job = job;
+    enum err err = read_row(job->payload, &job->arena, d);
+    if (err) {
+        *why_out = STR("bad payload");
+        return err;
+    }
+    err =
+        w->options.find(w->options.find_ctx, d->app_id, d->post.url, &job->arena, &d->post.target);
+    if (err)
+        queue_finish(job, &(struct queue_end){
+                              .verdict = QUEUE_BURY,
+                              .why = STR("the app has no such webhook any more"),
+                          });
+    else
+        webhook_sender_add(w->sender, d);
+    return OK;
+}
+
+struct queue_handler webhook_handler(struct webhook *w)
+{
+    return (struct queue_handler){
+        .kind = "webhook.deliver", .run = run, .ctx = w, .is_async = true};
+}
+
+/* ---- new, stop, free ---- */
+
+struct webhook *webhook_new(const struct webhook_options *options)
+{
+    struct webhook *w = MEM_NEW(struct webhook);
+    w->options = *options;
+    if (w->options.retry_ms <= 0)
+        w->options.retry_ms = DEFAULT_RETRY_MS;
+    w->sender = webhook_sender_new(w->options.allows_private, w->options.retry_ms);
+    if (w->sender)
+        return w;
+    mem_free(w);
+    return NULL;
+}
+
+void webhook_stop(struct webhook *w, int64_t wait_ms)
+{
+    webhook_sender_stop(w->sender, wait_ms);
+}
+
+void webhook_free(struct webhook *w)
+{
+    if (!w)
+        return;
+    webhook_sender_free(w->sender);
+    mem_free(w);
+}
