@@ -165,7 +165,6 @@ static enum err build_webhooks(struct app *a)
     const struct app_webhook_options options = {
         .allows_private = a->options->allows_private,
         .retry_ms = a->options->retry_ms,
-        .has_worker = a->has_worker,
     };
     a->webhook = app_webhook_new(a->store, a->apps.apps, &options);
     if (!a->webhook) {

@@ -140,7 +140,7 @@ struct app_webhook *app_webhook_new(struct store *store, const struct hub_apps *
     w->handler = webhook_handler(w->webhook);
     const struct queue_options queue = {
         .name = WEBHOOK_QUEUE,
-        .workers = options->has_worker ? 1 : 0, // it only hands jobs over
+        .workers = 1, // it only hands jobs over; in every role, as no other process can
         .lease_ms = LEASE_MS,
     };
     w->queue = queue_new(store, &queue, &w->handler, 1);

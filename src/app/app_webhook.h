@@ -16,7 +16,6 @@ struct app_webhook;
 struct app_webhook_options {
     bool allows_private;
     int64_t retry_ms;
-    bool has_worker; // deliver here; else only enqueue
 };
 
 /* store and apps are borrowed, apps for ever. NULL: the system refuses a thread (logged). */
