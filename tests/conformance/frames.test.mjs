@@ -8,11 +8,12 @@ import {
 
 const lively = appWith('lively', { ping_interval: 1 });
 const large = appWith('large', { max_request_size: 1048576 });
+const vanishing = appWith('vanishing');
 
 let hub;
 before(async () => {
     hub = await startHub({
-        apps: [app1, { ...app2, max_connections: null }, app3, lively, large],
+        apps: [app1, { ...app2, max_connections: null }, app3, lively, large, vanishing],
         env: { ASAN_OPTIONS: 'exitcode=99:detect_leaks=1:quarantine_size_mb=1' }, // memory is measured here
     });
 });
@@ -115,7 +116,7 @@ conform('C049', 'IMPROVE', 'a subscriber that stops reading is cut off and holds
 
 conform('C092', 'MUST', 'clients that vanish without a close frame leave no channel and no memory behind', async () => {
     const wave = async () => {
-        const clients = await Promise.all(Array.from({ length: 50 }, () => hub.connect(large)));
+        const clients = await Promise.all(Array.from({ length: 50 }, () => hub.connect(vanishing)));
         for (const c of clients) {
             await c.join('gone-public');
             await c.join('private-gone');
@@ -124,7 +125,7 @@ conform('C092', 'MUST', 'clients that vanish without a close frame leave no chan
         }
         for (const c of clients) c.socket.resetAndDestroy();
         await until(async () => {
-            const { json } = await hub.get('channels', { app: large });
+            const { json } = await hub.get('channels', { app: vanishing });
             return Object.keys(json.channels).length === 0;
         }, 'the channels to vanish');
     };

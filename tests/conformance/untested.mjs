@@ -42,14 +42,8 @@ export const notYet = {
 export const untested = [
     ['C081', 'MUST', 'the signature of Pusher\'s documentation for private-foobar is accepted', 'tests/unit/test_hub_auth.c: a client cannot choose the socket id 1234.1234'],
     ['C166', 'MUST', 'the signature of the Node SDK\'s own tests is accepted', 'tests/unit/test_hub_auth.c: its path is none of ours'],
-    ['C229', 'IMPROVE', 'the signature of Pusher\'s documentation for a user is accepted', 'not yet: sign-in is not there'],
+    ['C229', 'IMPROVE', 'the signature of Pusher\'s documentation for a user is accepted', 'tests/unit/test_hub_auth.c: a client cannot choose the socket id 1234.1234'],
     ['C242', 'IMPROVE', 'a foreign subscriber or a dead node on the bus delays no answer', 'no bus: the loops of one process share the work'],
     ['C244', 'IMPROVE', 'rubbish on the bus is logged and harms nobody', 'no bus'],
     ['C246', 'MUST', 'a lost bus is connected to again and what waited for it is sent', 'no bus'],
-    ['C256', 'IMPROVE', 'a webhook is signed as Pusher signs it', 'not yet: webhooks are not there'],
-    ['C257', 'IMPROVE', 'a client that is back within 3 s causes no channel_vacated and no member_removed', 'not yet: webhooks are not there'],
-    ['C258', 'IMPROVE', 'only the channels of the filter are posted', 'not yet: webhooks are not there'],
-    ['C260', 'IMPROVE', 'cache_miss is posted', 'not yet: webhooks are not there'],
-    ['C261', 'IMPROVE', 'a receiver that fails is tried again, later and later', 'not yet: webhooks are not there'],
-    ['C262', 'IMPROVE', 'channel_vacated is posted when the last subscriber of all loops left', 'not yet: webhooks are not there'],
 ];

@@ -125,3 +125,15 @@ TEST(hub_auth_checks_the_signature_of_the_node_sdk)
     EXPECT_EQ(hub_auth_check_call(&app, &call, 1234567890, &a, &why), ERR_DENIED);
     arena_done(&a);
 }
+
+TEST(hub_auth_checks_the_published_sign_in)
+{
+    struct hub_app app = pusher_app();
+    struct str user = STR("{\"id\":\"12345\"}");
+    struct str auth = STR("278d425bdf160c739803:"
+                          "4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba");
+    crypto_init();
+    EXPECT(hub_auth_user_is_valid(&app, STR("1234.1234"), user, auth));
+    EXPECT(!hub_auth_user_is_valid(&app, STR("1234.1235"), user, auth));
+    EXPECT(!hub_auth_user_is_valid(&app, STR("1234.1234"), STR("{\"id\":\"1\"}"), auth));
+}
