@@ -1,7 +1,7 @@
 # The build. `make help` lists the targets; `make V=asan test` uses a variant.
 
 V    ?= debug
-PKGS := libuv libcurl sqlite3 libcjson libcmark libsodium libcrypto zlib inih
+PKGS := libuv libcurl sqlite3 libcjson libcmark libsodium libssl libcrypto zlib inih
 LIBS := -lhttp_parser
 
 CC.fuzz    = clang

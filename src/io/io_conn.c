@@ -1,7 +1,9 @@
 /* io_conn.c -- see io_conn.h for the states.
  *
- * In:   uv_poll -> on_poll -> read_some -> handler->on_bytes (bytes in the loop's buffer)
- * Out:  io_conn_write -> c->out, c on l->dirty -> end of turn: io_conn_flush_dirty -> send_waiting
+ * In:   uv_poll -> on_poll -> read_some [-> read_records] -> handler->on_bytes (in the loop's
+ * buffer) Out:  io_conn_write -> c->out, c on l->dirty -> end of turn: io_conn_flush_dirty ->
+ * send_waiting
+ *           -> send_plain [-> send_as_records] -> send_some
  *
  * Interest in readability is dropped lazily: io_conn_pause only sets a flag, and polling stops when
  * the socket turns readable meanwhile. Most clients wait for their answer, so a request costs no
@@ -36,19 +38,23 @@ struct io_conn {
     void *owner;
     struct list node; // of loop->conns, or of loop->dirty
     struct buf out;
+    struct io_tls *tls; // NULL: in clear
     struct io_timer end_timer;
     int fd;
     uint8_t state;
     uint8_t polled; // uv_poll_event flags that are asked for
     bool is_paused;
-    bool is_read_done; // the peer sent FIN
+    bool is_read_done; // the peer sent FIN (close_notify)
     bool is_fin_sent;
-    bool is_full; // the socket did not take all of out
+    bool is_full; // the socket did not take all that we had for it
 };
 
 _Static_assert(sizeof(struct io_conn) < 320, "an idle connection is small");
+_Static_assert((int)IO_TLS_PLAIN_BYTES <= (int)IO_LOOP_READ_BYTES, "plain bytes have room");
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+static bool is_peer_end_due(const struct io_conn *c);
+static void on_peer_end(struct io_conn *c);
 
 /* Asks libuv for what the state needs. Each change costs two system calls. */
 static void update_poll(struct io_conn *c)
@@ -69,6 +75,7 @@ static void on_handle_closed(uv_handle_t *handle)
     struct io_conn *c = handle->data;
     c->handler->on_closed(c, c->owner);
     buf_done(&c->out);
+    io_tls_free(c->tls);
     mem_free(c);
 }
 
@@ -91,10 +98,23 @@ static void enter(struct io_conn *c, enum state next)
     }
 }
 
+/* Nothing is cut off, so the peer may know that this is the end; if the socket takes it, well. */
+static void try_close_notify(struct io_conn *c)
+{
+    if (!c->tls || c->state != OPEN || io_conn_waiting(c) > 0)
+        return;
+    io_tls_end(c->tls);
+    const struct buf *records = io_tls_out(c->tls);
+    if (buf_len(records) > 0 && send(c->fd, buf_head(records), buf_len(records), MSG_NOSIGNAL) < 0)
+        log_debug("at=io_conn.close errno=%d", errno);
+}
+
 void io_conn_close(struct io_conn *c)
 {
-    if (c->state != CLOSED)
-        enter(c, CLOSED);
+    if (c->state == CLOSED)
+        return;
+    try_close_notify(c);
+    enter(c, CLOSED);
 }
 
 static void on_end_due(struct io_timer *t)
@@ -122,9 +142,65 @@ static size_t send_some(struct io_conn *c, const void *bytes, size_t len)
     return sent;
 }
 
+/* The records that wait. True when none is left; false also when the connection was lost. */
+static bool send_records(struct io_conn *c)
+{
+    struct buf *records = io_tls_out(c->tls);
+    if (buf_len(records) == 0)
+        return true;
+    size_t sent = send_some(c, buf_head(records), buf_len(records));
+    if (c->state == CLOSED)
+        return false;
+    buf_consume(records, sent);
+    if (buf_len(records) > 0)
+        return false;
+    buf_done(records);
+    return true;
+}
+
+/* Makes records only while the socket takes them; none before the handshake is done. */
+static size_t send_as_records(struct io_conn *c, const uint8_t *bytes, size_t len)
+{
+    size_t done = 0, taken = 1;
+    while (send_records(c) && done < len && taken > 0) {
+        if (io_tls_write(c->tls, bytes + done, len - done, &taken)) {
+            io_conn_close(c);
+            return 0;
+        }
+        done += taken;
+    }
+    return c->state == CLOSED ? 0 : done;
+}
+
+/* How many of the bytes need not wait any more; 0 also when the connection was lost. */
+static size_t send_plain(struct io_conn *c, const void *bytes, size_t len)
+{
+    return c->tls ? send_as_records(c, bytes, len) : send_some(c, bytes, len);
+}
+
+static bool is_socket_full(const struct io_conn *c)
+{
+    return (c->tls ? buf_len(io_tls_out(c->tls)) : buf_len(&c->out)) > 0;
+}
+
+/* close_notify goes first. False: it has to wait, or the connection was lost. */
+static bool send_close_notify(struct io_conn *c)
+{
+    if (!c->tls)
+        return true;
+    io_tls_end(c->tls);
+    if (send_records(c))
+        return true;
+    if (c->state != CLOSED) {
+        c->is_full = true;
+        update_poll(c);
+    }
+    return false;
+}
+
 static void send_fin(struct io_conn *c)
 {
-    if (c->is_fin_sent)
+    if (c->is_fin_sent || !send_close_notify(c))
         return;
     c->is_fin_sent = true;
     if (c->is_read_done || shutdown(c->fd, SHUT_WR) != 0) {
@@ -135,21 +211,22 @@ static void send_fin(struct io_conn *c)
     update_poll(c);
 }
 
-/* Sends c->out as far as it goes and sees to what follows from that. */
+/* Sends what waits as far as it goes and sees to what follows from that. */
 static void send_waiting(struct io_conn *c)
 {
-    bool had_output = buf_len(&c->out) > 0;
+    size_t before = io_conn_waiting(c);
+    bool had_output = buf_len(&c->out) > 0 || c->is_full; // not what TLS alone had to say
 
-    if (had_output) {
-        size_t sent = send_some(c, buf_head(&c->out), buf_len(&c->out));
+    if (before > 0) {
+        size_t sent = send_plain(c, buf_head(&c->out), buf_len(&c->out));
         if (c->state == CLOSED)
             return;
         buf_consume(&c->out, sent);
-        if (sent > 0 && c->state == ENDING)
+        if (io_conn_waiting(c) != before && c->state == ENDING)
             io_timer_start(c->loop, &c->end_timer, FLUSH_WAIT_MS);
     }
-    c->is_full = buf_len(&c->out) > 0;
-    if (c->is_full) {
+    c->is_full = is_socket_full(c);
+    if (io_conn_waiting(c) > 0) { // for the socket, or for the handshake
         update_poll(c);
         return;
     }
@@ -183,6 +260,10 @@ void io_conn_flush_dirty(struct io_loop *l)
         struct io_conn *c = LIST_ENTRY(node, struct io_conn, node);
         list_append(&l->conns, node);
         send_waiting(c);
+        if (is_peer_end_due(c)) {
+            l->hooks_again = true;
+            on_peer_end(c);
+        }
     }
 }
 
@@ -194,12 +275,19 @@ void io_conn_flush(struct io_conn *c)
     send_waiting(c);
 }
 
+static enum err queue(struct io_conn *c, const void *bytes, size_t len)
+{
+    if (len > c->out.max || io_conn_waiting(c) > c->out.max - len)
+        return ERR_TOO_LARGE;
+    return buf_append(&c->out, bytes, len);
+}
+
 enum err io_conn_write(struct io_conn *c, const void *bytes, size_t len)
 {
     if (c->state != OPEN || len == 0)
         return OK;
-    bool was_empty = buf_len(&c->out) == 0;
-    enum err err = buf_append(&c->out, bytes, len);
+    bool was_empty = io_conn_waiting(c) == 0;
+    enum err err = queue(c, bytes, len);
     // When output waits already, the connection is dirty or waits to become writable.
     if (!err && was_empty)
         mark_dirty(c);
@@ -208,14 +296,14 @@ enum err io_conn_write(struct io_conn *c, const void *bytes, size_t len)
 
 enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len)
 {
-    if (c->state != OPEN || buf_len(&c->out) > 0)
+    if (c->state != OPEN || io_conn_waiting(c) > 0)
         return io_conn_write(c, bytes, len);
 
-    size_t sent = send_some(c, bytes, len);
-    if (c->state == CLOSED || sent == len)
+    size_t sent = send_plain(c, bytes, len);
+    if (c->state == CLOSED || (sent == len && io_conn_waiting(c) == 0))
         return OK;
-    enum err err = buf_append(&c->out, (const uint8_t *)bytes + sent, len - sent);
-    c->is_full = !err;
+    enum err err = queue(c, (const uint8_t *)bytes + sent, len - sent);
+    c->is_full = !err && is_socket_full(c);
     if (!err)
         update_poll(c);
     return err;
@@ -223,7 +311,7 @@ enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len)
 
 size_t io_conn_waiting(const struct io_conn *c)
 {
-    return buf_len(&c->out);
+    return buf_len(&c->out) + (c->tls ? buf_len(io_tls_out(c->tls)) : 0);
 }
 
 /* ---- in ---- */
@@ -245,13 +333,55 @@ static void on_peer_end(struct io_conn *c)
         io_conn_end(c);
 }
 
-static void read_some(struct io_conn *c)
+/* The peer hears why (an alert), and no more is read. */
+static void fail_tls(struct io_conn *c)
+{
+    char peer[46];
+    io_conn_peer(c, peer);
+    log_debug("at=io_conn.tls peer=%s why=\"%s\"", peer, io_tls_why(c->tls));
+    buf_done(&c->out); // cannot be sent any more
+    enter(c, ENDING);
+    io_conn_flush(c);
+}
+
+/* close_notify came with the last bytes. An owner that paused hears of it when it goes on, as of a
+ * FIN, which would not have been read. */
+static bool is_peer_end_due(const struct io_conn *c)
+{
+    return c->tls && io_tls_is_read_done(c->tls) && c->state == OPEN && !c->is_paused &&
+           !c->is_read_done;
+}
+
+static void read_records(struct io_conn *c, const uint8_t *records, size_t records_len)
 {
     uint8_t *bytes = io_loop_read_buffer(c->loop);
-    ssize_t n = recv(c->fd, bytes, IO_LOOP_READ_BYTES, 0);
+    size_t len = 0;
+    enum err err = io_tls_read(c->tls, records, records_len, bytes, &len);
+
+    if (len > 0)
+        c->handler->on_bytes(c, c->owner, bytes, len);
+    if (err && c->state == OPEN)
+        fail_tls(c);
+    // What TLS itself has to say, and what waited for the end of the handshake.
+    else if (!c->is_full && io_conn_waiting(c) > 0)
+        io_conn_flush(c);
+    if (is_peer_end_due(c))
+        on_peer_end(c);
+}
+
+static void read_some(struct io_conn *c)
+{
+    if (is_peer_end_due(c)) { // nothing that follows counts
+        on_peer_end(c);
+        return;
+    }
+    uint8_t *bytes = c->tls ? c->loop->records : io_loop_read_buffer(c->loop);
+    ssize_t n = recv(c->fd, bytes, c->tls ? IO_TLS_READ_BYTES : IO_LOOP_READ_BYTES, 0);
 
     if (n > 0) {
-        if (c->state == OPEN)
+        if (c->state == OPEN && c->tls)
+            read_records(c, bytes, (size_t)n);
+        else if (c->state == OPEN)
             c->handler->on_bytes(c, c->owner, bytes, (size_t)n);
     } else if (n == 0) {
         on_peer_end(c);
@@ -286,8 +416,11 @@ void io_conn_pause(struct io_conn *c)
 void io_conn_resume(struct io_conn *c)
 {
     c->is_paused = false;
-    if (c->state != CLOSED)
-        update_poll(c);
+    if (c->state == CLOSED)
+        return;
+    update_poll(c);
+    if (is_peer_end_due(c))
+        mark_dirty(c); // this call is no place for a callback
 }
 
 /* ---- life ---- */
@@ -309,6 +442,17 @@ struct io_conn *io_conn_new(struct io_loop *l, int fd, const struct io_conn_hand
     return c;
 }
 
+void io_conn_start_tls(struct io_conn *c, SSL_CTX *certificate, struct str plain_answer)
+{
+    CHECK(!c->tls && c->state == OPEN && buf_len(&c->out) == 0);
+    c->tls = io_tls_new(certificate, plain_answer);
+}
+
+bool io_conn_is_tls(const struct io_conn *c)
+{
+    return c->tls != NULL;
+}
+
 void io_conn_set_handler(struct io_conn *c, const struct io_conn_handler *handler, void *owner)
 {
     c->handler = handler;
@@ -317,7 +461,7 @@ void io_conn_set_handler(struct io_conn *c, const struct io_conn_handler *handle
 
 void io_conn_set_max_out(struct io_conn *c, size_t max_out_bytes)
 {
-    size_t waiting = buf_len(&c->out);
+    size_t waiting = io_conn_waiting(c);
     c->out.max = max_out_bytes > waiting ? max_out_bytes : waiting;
 }
 
@@ -326,7 +470,7 @@ void io_conn_end(struct io_conn *c)
     if (c->state != OPEN)
         return;
     enter(c, ENDING);
-    if (buf_len(&c->out) == 0)
+    if (io_conn_waiting(c) == 0)
         send_fin(c);
     // Else the FIN follows the last byte: see send_waiting.
 }

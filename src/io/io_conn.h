@@ -1,4 +1,4 @@
-/* io_conn.h -- one non-blocking TCP stream (later: TLS beneath the same calls).
+/* io_conn.h -- one non-blocking TCP stream, in clear or under TLS (io_tls) with the same calls.
  *
  *     OPEN -- io_conn_end --> ENDING (flush, FIN, wait <= 2 s for the peer's) --> CLOSED
  *     OPEN, ENDING -- io_conn_close, error, hang-up ----------------------------> CLOSED
@@ -10,6 +10,11 @@
  * take. An idle connection owns no write buffer. close is a request: on_closed is called and memory
  * goes at the end of the turn, so callbacks may close anything. After io_conn_close no callback but
  * on_closed comes.
+ *
+ * Under TLS the plain bytes wait as they do in clear, and become records only when the socket takes
+ * them; close_notify goes before our FIN, and the peer's counts as its FIN. A failed handshake or a
+ * broken record ends the connection (ENDING) with an alert. The owner bounds how long a handshake
+ * may take: it gets no bytes before it is done.
  */
 #ifndef IO_CONN_H
 #define IO_CONN_H
@@ -20,6 +25,7 @@
 
 #include "core/err.h"
 #include "io/io_loop.h"
+#include "io/io_tls.h"
 
 struct io_conn;
 
@@ -39,6 +45,11 @@ struct io_conn_handler {
 struct io_conn *io_conn_new(struct io_loop *l, int fd, const struct io_conn_handler *handler,
                             void *owner, size_t max_out_bytes);
 
+/* From now on under TLS as the server; before any bytes went either way. plain_answer (static) is
+ * for a peer that speaks HTTP in clear. */
+void io_conn_start_tls(struct io_conn *c, SSL_CTX *certificate, struct str plain_answer);
+bool io_conn_is_tls(const struct io_conn *c);
+
 /* Hands the connection to another protocol (upgrade). */
 void io_conn_set_handler(struct io_conn *c, const struct io_conn_handler *handler, void *owner);
 void io_conn_set_max_out(struct io_conn *c, size_t max_out_bytes);
@@ -51,12 +62,13 @@ bool io_conn_is_open(const struct io_conn *c); // neither ending nor closed
  * closed. */
 MUST_USE enum err io_conn_write(struct io_conn *c, const void *bytes, size_t len);
 
-/* As io_conn_write, but tries to send at once, without copying, when nothing is waiting. */
+/* As io_conn_write, but tries to send at once, without copying, when nothing is waiting (under TLS:
+ * the records are the only copy). */
 MUST_USE enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len);
 
 /* Sends what is waiting now rather than at the end of the turn. */
 void io_conn_flush(struct io_conn *c);
-/* Bytes waiting for the peer. */
+/* Bytes waiting for the peer, records of TLS among them. */
 size_t io_conn_waiting(const struct io_conn *c);
 
 /* Stops / goes on reading (backpressure). Counted: no. */

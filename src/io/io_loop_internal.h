@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "io/io_tls.h"
 #include "io/io_wheel.h"
 
 enum { IO_LOOP_MAX_LOCALS = 4 }; // kinds in the whole program
@@ -38,6 +39,7 @@ struct io_loop {
     bool stop_wanted;
 
     uint8_t read_buffer[IO_LOOP_READ_BYTES];
+    uint8_t records[IO_TLS_READ_BYTES]; // what connections under TLS read, before read_buffer
 };
 
 /* io_conn.c: sends what was gathered; leaves l->dirty empty. */

@@ -1,145 +1,57 @@
-#include "core/mem.h"
-#include "io/io_conn.h"
+#include "test_io.h"
+
 #include "io/io_listener.h"
-#include "test.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-/* A connection under test on a loop, its peer a plain blocking or non-blocking descriptor. */
-struct rig {
-    struct io_loop *loop;
-    struct io_conn *c;
-    int peer;
-    struct io_timer guard; // no test hangs
-    struct io_timer step;
-    char got[256];
-    size_t got_len;
-    int ends, drains, closes;
-    bool is_guard_hit;
-};
-
-static void on_guard(struct io_timer *t)
+EACH_MODE(io_conn_gives_the_bytes_of_its_peer)
 {
-    struct rig *r = LIST_ENTRY(t, struct rig, guard);
-    r->is_guard_hit = true;
-    io_loop_stop(r->loop);
-}
-
-static void on_bytes(struct io_conn *c, void *owner, const uint8_t *bytes, size_t len)
-{
-    struct rig *r = owner;
-    (void)c;
-    for (size_t i = 0; i < len && r->got_len < sizeof(r->got); i++)
-        r->got[r->got_len++] = (char)bytes[i];
-    io_loop_stop(r->loop);
-}
-
-static void on_end(struct io_conn *c, void *owner)
-{
-    struct rig *r = owner;
-    (void)c;
-    r->ends++;
-    io_loop_stop(r->loop);
-}
-
-static void on_drained(struct io_conn *c, void *owner)
-{
-    struct rig *r = owner;
-    (void)c;
-    r->drains++;
-    io_loop_stop(r->loop);
-}
-
-static void on_closed(struct io_conn *c, void *owner)
-{
-    struct rig *r = owner;
-    (void)c;
-    r->closes++;
-    r->c = NULL;
-    io_loop_stop(r->loop);
-}
-
-static const struct io_conn_handler handler = {
-    .on_bytes = on_bytes, .on_end = on_end, .on_drained = on_drained, .on_closed = on_closed};
-static const struct io_conn_handler plain = {.on_bytes = on_bytes, .on_closed = on_closed};
-
-static void begin(struct rig *r, const struct io_conn_handler *h, size_t max_out)
-{
-    int fds[2];
-    *r = (struct rig){.loop = io_loop_new(0)};
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    r->peer = fds[1];
-    r->c = io_conn_new(r->loop, fds[0], h, r, max_out);
-    io_timer_init(&r->guard, on_guard);
-    io_timer_start(r->loop, &r->guard, 20000);
-}
-
-static void finish(struct rig *r)
-{
-    EXPECT(!r->is_guard_hit);
-    io_loop_free(r->loop); // closes what is left
-    EXPECT_EQ(r->closes, 1);
-    close(r->peer);
-}
-
-/* Runs until some callback of the connection came; io_loop_stop is sticky, so a loop runs once. */
-static void run(struct rig *r)
-{
-    io_loop_run(r->loop);
-}
-
-TEST(io_conn_gives_the_bytes_of_its_peer)
-{
-    struct rig r;
-    begin(&r, &handler, 100);
-    EXPECT_EQ(write(r.peer, "hello", 5), 5);
-    run(&r);
+    struct test_io r;
+    test_io_begin(&r, &test_io_handler, 100, mode);
+    EXPECT_EQ(test_io_peer_write(&r, "hello", 5), 5);
+    test_io_run(&r);
     EXPECT_EQ(r.got_len, 5);
     EXPECT(memcmp(r.got, "hello", 5) == 0);
-    finish(&r);
+    test_io_finish(&r);
 }
 
-TEST(io_conn_gathers_the_writes_of_a_turn)
+EACH_MODE(io_conn_gathers_the_writes_of_a_turn)
 {
-    struct rig r;
+    struct test_io r;
     char got[16];
-    begin(&r, &handler, 100);
+    test_io_begin(&r, &test_io_handler, 100, mode);
     EXPECT_EQ(io_conn_write(r.c, "ab", 2), OK);
     EXPECT_EQ(io_conn_write(r.c, "cd", 2), OK);
     EXPECT_EQ(io_conn_write_shared(r.c, "ef", 2), OK); // behind what waits
     EXPECT_EQ(io_conn_waiting(r.c), 6);
-    EXPECT_EQ(read(r.peer, got, sizeof(got)), -1); // nothing left yet
-    run(&r);
+    EXPECT_EQ(test_io_peer_read(&r, got, sizeof(got)), -1); // nothing left yet
+    test_io_run(&r);
     EXPECT_EQ(r.drains, 1);
-    EXPECT_EQ(read(r.peer, got, sizeof(got)), 6);
+    EXPECT_EQ(test_io_peer_read(&r, got, sizeof(got)), 6);
     EXPECT(memcmp(got, "abcdef", 6) == 0);
-    finish(&r);
+    test_io_finish(&r);
 }
 
-TEST(io_conn_sends_shared_bytes_at_once)
+EACH_MODE(io_conn_sends_shared_bytes_at_once)
 {
-    struct rig r;
+    struct test_io r;
     char got[16];
-    begin(&r, &handler, 100);
+    test_io_begin(&r, &test_io_handler, 100, mode);
     EXPECT_EQ(io_conn_write_shared(r.c, "abc", 3), OK);
     EXPECT_EQ(io_conn_waiting(r.c), 0);
-    EXPECT_EQ(read(r.peer, got, sizeof(got)), 3);
-    finish(&r);
+    EXPECT_EQ(test_io_peer_read(&r, got, sizeof(got)), 3);
+    test_io_finish(&r);
 }
 
-TEST(io_conn_bounds_what_waits_for_a_peer_that_does_not_read)
+EACH_MODE(io_conn_bounds_what_waits_for_a_peer_that_does_not_read)
 {
-    struct rig r;
+    struct test_io r;
     enum { MAX = 1 << 20 };
     char *block = mem_zalloc(MAX);
-    begin(&r, &handler, MAX);
+    test_io_begin(&r, &test_io_handler, MAX, mode);
     int writes = 0;
     while (io_conn_write_shared(r.c, block, MAX / 8) == OK && writes < 1000)
         writes++;
@@ -147,116 +59,116 @@ TEST(io_conn_bounds_what_waits_for_a_peer_that_does_not_read)
     EXPECT(io_conn_waiting(r.c) <= MAX);
     EXPECT(io_conn_is_open(r.c)); // the owner decides
     mem_free(block);
-    finish(&r);
+    test_io_finish(&r);
 }
 
 static void read_all(struct io_timer *t)
 {
-    struct rig *r = LIST_ENTRY(t, struct rig, step);
+    struct test_io *r = LIST_ENTRY(t, struct test_io, step);
     char sink[65536];
-    while (read(r->peer, sink, sizeof(sink)) > 0) {
+    while (test_io_peer_read(r, sink, sizeof(sink)) > 0) {
     }
     io_timer_start(r->loop, &r->step, IO_TIMER_TICK_MS);
 }
 
-TEST(io_conn_tells_when_a_slow_peer_has_taken_everything)
+EACH_MODE(io_conn_tells_when_a_slow_peer_has_taken_everything)
 {
-    struct rig r;
+    struct test_io r;
     enum { LEN = 4 << 20 };
     char *block = mem_zalloc(LEN);
-    begin(&r, &handler, LEN);
+    test_io_begin(&r, &test_io_handler, LEN, mode);
     EXPECT_EQ(io_conn_write_shared(r.c, block, LEN), OK);
     EXPECT(io_conn_waiting(r.c) > 0);
     io_timer_init(&r.step, read_all);
     io_timer_start(r.loop, &r.step, 0);
-    run(&r);
+    test_io_run(&r);
     EXPECT_EQ(r.drains, 1);
     EXPECT_EQ(io_conn_waiting(r.c), 0);
     mem_free(block);
-    finish(&r);
+    test_io_finish(&r);
 }
 
-TEST(io_conn_tells_that_the_peer_sent_fin_and_can_still_write)
+EACH_MODE(io_conn_tells_that_the_peer_sent_fin_and_can_still_write)
 {
-    struct rig r;
+    struct test_io r;
     char got[8];
-    begin(&r, &handler, 100);
-    EXPECT_EQ(shutdown(r.peer, SHUT_WR), 0);
-    run(&r);
+    test_io_begin(&r, &test_io_handler, 100, mode);
+    test_io_peer_end(&r);
+    test_io_run(&r);
     EXPECT_EQ(r.ends, 1);
     EXPECT(io_conn_is_open(r.c));
     EXPECT_EQ(io_conn_write_shared(r.c, "x", 1), OK);
-    EXPECT_EQ(read(r.peer, got, 8), 1);
-    finish(&r);
+    EXPECT_EQ(test_io_peer_read(&r, got, 8), 1);
+    test_io_finish(&r);
 }
 
-TEST(io_conn_ends_by_itself_when_the_peer_does)
+EACH_MODE(io_conn_ends_by_itself_when_the_peer_does)
 {
-    struct rig r;
-    begin(&r, &plain, 100);
+    struct test_io r;
+    test_io_begin(&r, &test_io_plain_handler, 100, mode);
     close(r.peer);
-    run(&r);
+    test_io_run(&r);
     EXPECT_EQ(r.closes, 1);
     r.peer = -1;
-    finish(&r);
+    test_io_finish(&r);
 }
 
 static void peer_closes_after_fin(struct io_timer *t)
 {
-    struct rig *r = LIST_ENTRY(t, struct rig, step);
+    struct test_io *r = LIST_ENTRY(t, struct test_io, step);
     ssize_t n;
-    while ((n = read(r->peer, r->got, sizeof(r->got))) > 0)
+    while ((n = test_io_peer_read(r, r->got, sizeof(r->got))) > 0)
         r->got_len += (size_t)n;
     if (n == 0)
-        shutdown(r->peer, SHUT_WR);
+        test_io_peer_end(r);
     else
         io_timer_start(r->loop, &r->step, 0);
 }
 
-TEST(io_conn_end_flushes_then_sends_fin_and_waits_for_the_peer)
+EACH_MODE(io_conn_end_flushes_then_sends_fin_and_waits_for_the_peer)
 {
-    struct rig r;
-    begin(&r, &plain, 100);
+    struct test_io r;
+    test_io_begin(&r, &test_io_plain_handler, 100, mode);
     EXPECT_EQ(io_conn_write(r.c, "last", 4), OK);
     io_conn_end(r.c);
     EXPECT(!io_conn_is_open(r.c));
     EXPECT_EQ(io_conn_write(r.c, "ignored", 7), OK);
     io_timer_init(&r.step, peer_closes_after_fin);
     io_timer_start(r.loop, &r.step, 0);
-    run(&r);
+    test_io_run(&r);
     EXPECT_EQ(r.closes, 1);
     EXPECT_EQ(r.got_len, 4);
-    finish(&r);
+    test_io_finish(&r);
 }
 
-TEST(io_conn_end_gives_up_on_a_peer_that_never_closes)
+EACH_MODE(io_conn_end_gives_up_on_a_peer_that_never_closes)
 {
-    struct rig r;
-    begin(&r, &plain, 100);
+    struct test_io r;
+    test_io_begin(&r, &test_io_plain_handler, 100, mode);
     io_conn_end(r.c);
-    run(&r); // 2 s
+    test_io_run(&r); // 2 s
     EXPECT_EQ(r.closes, 1);
-    finish(&r);
+    test_io_finish(&r);
 }
 
 static void check_paused_then_resume(struct io_timer *t)
 {
-    struct rig *r = LIST_ENTRY(t, struct rig, step);
+    struct test_io *r = LIST_ENTRY(t, struct test_io, step);
     EXPECT_EQ(r->got_len, 0);
     io_conn_resume(r->c);
 }
 
-TEST(io_conn_reads_nothing_while_paused)
+EACH_MODE(io_conn_reads_nothing_while_paused)
 {
-    struct rig r;
-    begin(&r, &handler, 100);
+    struct test_io r;
+    test_io_begin(&r, &test_io_handler, 100, mode);
     io_conn_pause(r.c);
-    EXPECT_EQ(write(r.peer, "hello", 5), 5);
+    EXPECT_EQ(test_io_peer_write(&r, "hello", 5), 5);
     io_timer_init(&r.step, check_paused_then_resume);
     io_timer_start(r.loop, &r.step, 100);
-    run(&r);
+    test_io_run(&r);
     EXPECT_EQ(r.got_len, 5);
-    finish(&r);
+    test_io_finish(&r);
 }
 
 static void close_from_inside(struct io_conn *c, void *owner, const uint8_t *bytes, size_t len)
@@ -266,19 +178,19 @@ static void close_from_inside(struct io_conn *c, void *owner, const uint8_t *byt
     EXPECT_EQ(io_conn_write(c, bytes, len), OK); // ignored
     io_conn_flush(c);
     io_conn_end(c);
-    EXPECT_EQ(((struct rig *)owner)->closes, 0); // comes at the end of the turn
+    EXPECT_EQ(((struct test_io *)owner)->closes, 0); // comes at the end of the turn
 }
 
-TEST(io_conn_may_be_closed_from_its_own_callback)
+EACH_MODE(io_conn_may_be_closed_from_its_own_callback)
 {
     static const struct io_conn_handler closing = {.on_bytes = close_from_inside,
-                                                   .on_closed = on_closed};
-    struct rig r;
-    begin(&r, &closing, 100);
-    EXPECT_EQ(write(r.peer, "x", 1), 1);
-    run(&r);
+                                                   .on_closed = test_io_on_closed};
+    struct test_io r;
+    test_io_begin(&r, &closing, 100, mode);
+    EXPECT_EQ(test_io_peer_write(&r, "x", 1), 1);
+    test_io_run(&r);
     EXPECT_EQ(r.closes, 1);
-    finish(&r);
+    test_io_finish(&r);
 }
 
 /* ---- listeners ---- */
