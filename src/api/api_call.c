@@ -392,7 +392,7 @@ static enum err authenticate(struct api_call *call)
     else if (call->endpoint->auth == API_USER)
         return api_refuse(call, 401, "unauthorized");
     bool is_unsafe = call->endpoint->write && req->method != HTTP_GET && req->method != HTTP_HEAD;
-    if (token.len && is_cookie && is_unsafe && !api_is_same_origin(req, call->api))
+    if (token.len && is_cookie && is_unsafe && !api_is_same_origin(call->x, call->api))
         return api_refuse(call, 403, "cross-site");
     struct str claimed = http_field_get(req, STR("viche-user"));
     if (claimed.at && str_parse_int(claimed, &call->claimed_id))

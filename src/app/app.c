@@ -11,6 +11,7 @@
 #include "app/app_apps.h"
 #include "app/app_bridge.h"
 #include "app/app_data.h"
+#include "app/app_listen.h"
 #include "app/app_node.h"
 #include "app/app_texts.h"
 #include "app/app_webhook.h"
@@ -23,7 +24,7 @@
 #include "page/page.h"
 #include "queue/queue.h"
 
-enum { MAX_LOOPS = 64, LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
+enum { LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 
 /* Argon2 takes a core and 19 MiB for a thirtieth of a second: who waits behind fifty has waited
  * long enough to be told so. */
@@ -45,10 +46,9 @@ struct app {
     struct api api;
     struct app_stops stops;
     struct http_proxy proxy;
-    int fds[MAX_LOOPS];
+    struct app_listen listen;
     struct app_node *nodes;
     int loops;
-    int port;
     bool has_web, has_hub, has_worker;
     char *why;
     size_t why_cap;
@@ -60,7 +60,7 @@ static int loop_count(const struct app_options *options)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int count = options->loops > 0 ? options->loops : cores > 0 ? (int)cores : 1;
-    return count > MAX_LOOPS ? MAX_LOOPS : count;
+    return count > APP_LISTEN_MAX_LOOPS ? APP_LISTEN_MAX_LOOPS : count;
 }
 
 static enum err read_roles(struct app *a)
@@ -108,24 +108,6 @@ static void raise_descriptor_limit(void)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_warn("at=app.start why=\"cannot raise the limit of descriptors\"");
-}
-
-/* All sockets before anything else, so that a taken port is the first thing that is said. */
-static enum err listen_all(struct app *a)
-{
-    enum err err = io_listener_open(str_of(a->options->listen), &a->fds[0], a->why, a->why_cap);
-    if (err)
-        return err;
-    a->port = io_listener_port(a->fds[0]);
-    for (int i = 1; i < a->loops; i++) {
-        err = io_listener_open_sibling(a->fds[0], &a->fds[i]);
-        if (err) {
-            snprintf(a->why, a->why_cap, "cannot listen with %d loops on %s", a->loops,
-                     a->options->listen);
-            return err;
-        }
-    }
-    return OK;
 }
 
 static enum err open_data(struct app *a)
@@ -183,16 +165,15 @@ static void build_nodes(struct app *a)
         .relay = a->relay,
         .api = &a->api,
         .webhooks = &a->webhook_sink,
+        .listen = &a->listen,
         .stops = &a->stops,
         .proxy = &a->proxy,
         .has_web = a->has_web,
         .has_hub = a->has_hub,
     };
     a->nodes = mem_zalloc((size_t)a->loops * sizeof(*a->nodes));
-    for (int i = 0; i < a->loops; i++) {
-        app_node_init(&a->nodes[i], i, a->fds[i], &parts);
-        a->fds[i] = -1;
-    }
+    for (int i = 0; i < a->loops; i++)
+        app_node_init(&a->nodes[i], i, &parts);
 }
 
 /* Pages are told by the calls that change them (api.on_change): a job's commit leaves them as they
@@ -273,9 +254,7 @@ static void tear_down(struct app *a)
     hub_relay_close(a->relay);
     for (int i = 0; a->nodes && i < a->loops; i++)
         app_node_done(&a->nodes[i]);
-    for (int i = 0; i < a->loops; i++)
-        if (a->fds[i] >= 0)
-            close(a->fds[i]);
+    app_listen_done(&a->listen);
     app_bridge_free(a->bridge);
     queue_free(a->queue);
     app_webhook_free(a->webhook);
@@ -302,7 +281,22 @@ static void reload_apps(struct app *a)
     log_info("at=app.reload what=apps count=%zu", a->apps.apps->count);
 }
 
-/* SIGHUP reloads what can be, for as long as a is not NULL. */
+static void reload_certificate(struct app *a)
+{
+    if (!app_listen_reload(&a->listen))
+        return;
+    for (int i = 0; i < a->loops; i++)
+        app_node_use_certificate(&a->nodes[i], a->listen.certificate);
+}
+
+/* What SIGHUP reads again. Each part keeps what it has when the new is broken. */
+static void reload(struct app *a)
+{
+    reload_certificate(a);
+    reload_apps(a);
+}
+
+/* SIGHUP reloads, for as long as a is not NULL. */
 static int wait_for_signal(struct app *a, const sigset_t *signals)
 {
     for (;;) {
@@ -312,7 +306,7 @@ static int wait_for_signal(struct app *a, const sigset_t *signals)
         if (signal != SIGHUP)
             return signal;
         if (a)
-            reload_apps(a);
+            reload(a);
     }
 }
 
@@ -327,9 +321,10 @@ static void *watch_for_second_signal(void *arg)
 
 static void run(struct app *a, const sigset_t *signals)
 {
-    char quoted[LOG_QUOTE_BYTES];
-    log_info("at=app.ready listen=%s port=%d loops=%d workers=%d data=%s",
-             log_quote(str_of(a->options->listen), quoted), a->port, a->loops, a->options->workers,
+    char quoted[LOG_QUOTE_BYTES], ports[APP_LISTEN_MAX * sizeof("65535,")];
+    app_listen_ports(&a->listen, ports, sizeof(ports));
+    log_info("at=app.ready listen=%s port=%s loops=%d workers=%d data=%s",
+             log_quote(str_of(a->options->listen), quoted), ports, a->loops, a->options->workers,
              a->options->data);
     int signal = wait_for_signal(a, signals);
     log_info("at=app.stop signal=%d", signal);
@@ -345,8 +340,6 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
 {
     struct app a = {
         .options = options, .why = why_out, .why_cap = why_cap, .loops = loop_count(options)};
-    for (int i = 0; i < MAX_LOOPS; i++)
-        a.fds[i] = -1;
     app_stops_init(&a.stops);
     mallopt(M_ARENA_MAX, 4); // many threads, little memory each
     // Work comes in bursts: to give the memory back between two of them costs a third of all CPU.
@@ -365,8 +358,8 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
     enum err err = read_roles(&a);
     if (!err)
         err = read_proxies(&a);
-    if (!err)
-        err = listen_all(&a);
+    if (!err) // before anything else, so that a taken port is the first thing that is said
+        err = app_listen_open(&a.listen, options, a.loops, why_out, why_cap);
     if (!err)
         err = open_data(&a);
     if (!err)

@@ -6,7 +6,8 @@
  *            webhooks are gathered, posts end -> store closes -> loops end
  *
  * The calling thread is the operator's: it only waits for signals. SIGTERM and SIGINT stop (a
- * second one stops at once), SIGHUP reloads the apps of the Pusher protocol.
+ * second one stops at once), SIGHUP reloads certificate and key, and the apps of the Pusher
+ * protocol.
  */
 #ifndef APP_H
 #define APP_H
@@ -18,12 +19,14 @@
 #include "core/err.h"
 
 struct app_options {
-    const char *listen;          // "127.0.0.1:8080"
-    const char *data;            // directory
-    const char *roles;           // "web,hub,worker" or some of them
-    const char *apps;            // JSON file of apps, or ""
-    const char *ws_echo;         // path of the echo endpoint, or ""
-    const char *origin;          // "https://viche.example" when behind a proxy, or ""
+    const char *listen;   // "127.0.0.1:8080", or several: "127.0.0.1:8080,tls://0.0.0.0:8443"
+    const char *tls_cert; // PEM file of the certificate and its chain, or ""
+    const char *tls_key;  // PEM file of its private key, or ""
+    const char *data;     // directory
+    const char *roles;    // "web,hub,worker" or some of them
+    const char *apps;     // JSON file of apps, or ""
+    const char *ws_echo;  // path of the echo endpoint, or ""
+    const char *origin;   // "https://viche.example" when behind a proxy, or ""
     const char *trusted_proxies; // networks whose X-Forwarded-For and -Proto count, or ""
     int loops;                   // 0: one per core
     int workers;                 // threads that run jobs

@@ -5,6 +5,7 @@
 
 #include "api/api_hub.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "http/http_static.h"
 #include "page/page.h"
 #include "ws/ws_echo.h"
@@ -17,22 +18,41 @@ static const struct http_route static_routes[] = {
 
 static void on_accept(void *ctx, int fd)
 {
-    struct app_node *n = ctx;
-    http_server_accept(n->server, fd);
+    struct app_node_listener *li = ctx;
+    http_server_accept(li->node->server, fd, li->is_tls ? li->node->certificate : NULL);
 }
 
 static void start_listening(struct io_task *task)
 {
     struct app_node *n = LIST_ENTRY(task, struct app_node, start_task);
-    n->listener = io_listener_start(n->loop, n->fd, on_accept, n);
-    n->fd = -1;
+    for (size_t i = 0; i < n->listener_count; i++) {
+        struct app_node_listener *li = &n->listeners[i];
+        li->listener = io_listener_start(n->loop, li->fd, on_accept, li);
+        li->fd = -1;
+    }
+}
+
+struct change {
+    struct io_task task;
+    struct app_node *node;
+    SSL_CTX *certificate;
+};
+
+static void change_certificate(struct io_task *task)
+{
+    struct change *change = LIST_ENTRY(task, struct change, task);
+    io_tls_unref(change->node->certificate);
+    change->node->certificate = change->certificate;
+    mem_free(change);
 }
 
 static void drain(struct io_task *task)
 {
     struct app_node *n = LIST_ENTRY(task, struct app_node, drain_task);
-    io_listener_stop(n->listener);
-    n->listener = NULL;
+    for (size_t i = 0; i < n->listener_count; i++) {
+        io_listener_stop(n->listeners[i].listener);
+        n->listeners[i].listener = NULL;
+    }
     http_server_stop(n->server, n->options->drain_ms, app_stops_happen, n->stops);
 }
 
@@ -77,9 +97,22 @@ static void add_routes(struct app_node *n, const struct app_parts *parts)
     http_server_on_unrouted(n->server, page_unrouted, parts->api);
 }
 
-void app_node_init(struct app_node *n, int index, int fd, const struct app_parts *parts)
+static void take_sockets(struct app_node *n, int index, struct app_listen *listen)
 {
-    *n = (struct app_node){.fd = fd, .options = parts->options, .stops = parts->stops};
+    for (size_t i = 0; i < listen->count; i++) {
+        n->listeners[i] = (struct app_node_listener){
+            .node = n, .fd = listen->at[i].fds[index], .is_tls = listen->at[i].is_tls};
+        listen->at[i].fds[index] = -1;
+    }
+    n->listener_count = listen->count;
+    if (listen->certificate)
+        n->certificate = io_tls_ref(listen->certificate);
+}
+
+void app_node_init(struct app_node *n, int index, const struct app_parts *parts)
+{
+    *n = (struct app_node){.options = parts->options, .stops = parts->stops};
+    take_sockets(n, index, parts->listen);
     n->start_task.run = start_listening;
     n->drain_task.run = drain;
     n->close_task.run = close_sockets;
@@ -102,6 +135,15 @@ enum err app_node_start(struct app_node *n)
     n->has_thread = true;
     io_loop_post(n->loop, &n->start_task);
     return OK;
+}
+
+void app_node_use_certificate(struct app_node *n, SSL_CTX *certificate)
+{
+    struct change *change = MEM_NEW(struct change);
+    change->task.run = change_certificate;
+    change->node = n;
+    change->certificate = io_tls_ref(certificate);
+    io_loop_post(n->loop, &change->task);
 }
 
 void app_node_drain(struct app_node *n)
@@ -139,8 +181,10 @@ void app_node_stop(struct app_node *n)
 
 void app_node_done(struct app_node *n)
 {
-    if (n->fd >= 0)
-        close(n->fd);
+    for (size_t i = 0; i < n->listener_count; i++)
+        if (n->listeners[i].fd >= 0)
+            close(n->listeners[i].fd);
     io_loop_free(n->loop); // closes what is still open: its callbacks need server and hub
     http_server_free(n->server);
+    io_tls_unref(n->certificate);
 }

@@ -6,16 +6,25 @@
 
 #include "api/api.h"
 #include "app/app.h"
+#include "app/app_listen.h"
 #include "app/app_stops.h"
 #include "hub/hub.h"
 #include "io/io_listener.h"
+
+struct app_node_listener {
+    struct app_node *node;
+    struct io_listener *listener; // NULL: not started
+    int fd;                       // until the listener owns it, else -1
+    bool is_tls;
+};
 
 struct app_node {
     struct io_loop *loop;
     struct http_server *server;
     struct hub *hub;
-    struct io_listener *listener;
-    int fd; // listening, until the loop owns it
+    struct app_node_listener listeners[APP_LISTEN_MAX];
+    size_t listener_count;
+    SSL_CTX *certificate; // for new connections; the loop's
     pthread_t thread;
     bool has_thread;
 
@@ -32,15 +41,17 @@ struct app_parts {
     struct hub_relay *relay;
     struct api *api;
     const struct hub_hook_sink *webhooks;
+    struct app_listen *listen; // the nodes take its sockets
     struct app_stops *stops;
     const struct http_proxy *proxy; // that are trusted
     bool has_web, has_hub;          // roles
 };
 
-/* Takes fd. */
-void app_node_init(struct app_node *n, int index, int fd, const struct app_parts *parts);
+void app_node_init(struct app_node *n, int index, const struct app_parts *parts);
 /* Starts the thread. ERR_IO. */
 MUST_USE enum err app_node_start(struct app_node *n);
+/* From the operator's thread: connections to come get this one. */
+void app_node_use_certificate(struct app_node *n, SSL_CTX *certificate);
 /* From the operator's thread: no new connections, requests finish within drain_ms, then one of
  * stops. */
 void app_node_drain(struct app_node *n);

@@ -59,7 +59,7 @@ struct http_exchange {
     struct arena arena;
     struct io_loop *loop;
     char peer[46]; // the client's address: behind trusted proxies, if there are any
-    bool is_https; // a trusted proxy says that it was spoken to so
+    bool is_https; // came under TLS of ours, or of a trusted proxy, if it says which
     void *user;    // the handler's own
     const struct http_route *route; // NULL when none matched
     struct http_conn *conn;         // private; NULL once the client is gone
@@ -155,8 +155,9 @@ void http_server_on_unrouted(struct http_server *s,
                              void (*fn)(struct http_exchange *x, int status, void *ctx), void *ctx);
 /* Proxies whose word on the client is taken (http_proxy.h); borrowed. */
 void http_server_trust(struct http_server *s, const struct http_proxy *proxy);
-/* Serves an accepted descriptor. */
-void http_server_accept(struct http_server *s, int fd);
+/* Serves an accepted descriptor; under TLS with that certificate (io_tls_load) unless it is NULL.
+ * A handshake has as long as a head. */
+void http_server_accept(struct http_server *s, int fd, SSL_CTX *certificate);
 size_t http_server_conns(const struct http_server *s);
 /* Graceful stop: idle connections close now; busy ones finish their exchange (bounded by drain_ms),
  * with Connection: close; then on_stopped runs. Upgraded connections are not ours any more. */

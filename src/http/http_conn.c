@@ -111,6 +111,7 @@ static void begin_turn(struct http_conn *c)
     t->x.loop = s->loop;
     t->x.conn = c;
     memcpy(t->x.peer, c->peer, sizeof(c->peer));
+    t->x.is_https = io_conn_is_tls(c->io);
     arena_init(&t->x.arena);
     buf_init(&t->x.out_fields, s->limits.max_head_bytes);
     http_parse_init(&t->parse, &t->x.req, &t->x.arena, &s->limits);
@@ -474,7 +475,13 @@ struct http_conn *http_conn_of_node(struct list *node)
     return LIST_ENTRY(node, struct http_conn, node);
 }
 
-void http_conn_new(struct http_server *s, int fd)
+/* For one who speaks HTTP in clear where TLS is spoken. */
+#define SPEAK_HTTPS                                                                                \
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 56\r\n"               \
+    "Connection: close\r\n\r\n"                                                                    \
+    "This port speaks HTTPS: begin the address with https://\n"
+
+void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate)
 {
     struct http_conn *c = MEM_NEW(struct http_conn);
     c->server = s;
@@ -484,6 +491,8 @@ void http_conn_new(struct http_server *s, int fd)
     s->conn_count++;
     c->io = io_conn_new(s->loop, fd, &io_handler, c, s->limits.max_out_bytes);
     io_conn_peer(c->io, c->peer);
+    if (certificate)
+        io_conn_start_tls(c->io, certificate, STR(SPEAK_HTTPS));
     // A client that connects and says nothing gets no more time than one that dribbles.
     io_timer_start(s->loop, &c->timer, s->limits.head_ms);
 }

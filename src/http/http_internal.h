@@ -29,8 +29,8 @@ struct http_server {
 
 /* ---- http_conn.c ---- */
 
-/* Serves fd. */
-void http_conn_new(struct http_server *s, int fd);
+/* Serves fd; certificate: NULL in clear. */
+void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate);
 /* Idle: closes. Busy: the answer to come says Connection: close. */
 void http_conn_drain(struct http_conn *c);
 /* Closes now; what is unanswered is dropped quietly. */

@@ -150,14 +150,14 @@ static void find_client(const struct http_proxy *p, const struct http_request *r
         *client = peer;
 }
 
-static bool is_forwarded_https(const struct http_request *req)
+static bool is_forwarded_https(const struct http_request *req, bool is_tls)
 {
     for (size_t i = req->field_count; i-- > 0;) {
         struct str value = req->fields[i].value;
         if (is_named(&req->fields[i], STR("x-forwarded-proto")))
             return str_eq_nocase(cut_last(&value), STR("https"));
     }
-    return false;
+    return is_tls;
 }
 
 void http_proxy_look_behind(const struct http_proxy *p, struct http_exchange *x)
@@ -167,5 +167,5 @@ void http_proxy_look_behind(const struct http_proxy *p, struct http_exchange *x)
         return;
     find_client(p, &x->req, &client);
     write_address(&client, x->peer);
-    x->is_https = is_forwarded_https(&x->req);
+    x->is_https = is_forwarded_https(&x->req, x->is_https);
 }

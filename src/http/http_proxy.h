@@ -32,7 +32,7 @@ MUST_USE enum err http_proxy_parse(struct str list, struct http_proxy *out, stru
 bool http_proxy_trusts(const struct http_proxy *p, struct str address);
 
 /* When x->peer is a trusted proxy, sets x->peer to the client's address and x->is_https by the last
- * X-Forwarded-Proto. */
+ * X-Forwarded-Proto, if there is one. */
 void http_proxy_look_behind(const struct http_proxy *p, struct http_exchange *x);
 
 #endif

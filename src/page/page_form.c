@@ -12,7 +12,7 @@ enum err page_form_check(struct api_call *call)
     const struct http_request *req = &call->x->req;
     struct str rest;
     struct str type = str_trim(str_cut(http_field_get(req, STR("Content-Type")), ';', &rest));
-    if (!api_is_same_origin(req, call->api))
+    if (!api_is_same_origin(call->x, call->api))
         return api_refuse(call, 403, "cross-site");
     if (req->body.len && !str_eq_nocase(type, STR("application/x-www-form-urlencoded")))
         return api_refuse(call, 415, "unsupported-media-type");

@@ -1,6 +1,6 @@
 // lib.mjs -- starts the real server for tests, on a free loopback port and a folder of its own.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,11 +39,11 @@ export function runViche(args, options = {}) {
 
 /**
  * Starts `viche serve` and waits until it serves.
- * seed: true runs `viche seed --demo` first. args, env: added. listen: address (default a free port).
- * Gives {url, host, port, dataDir, pid, child, log(), stop(), kill9(), restart()}; stop() fails when the
+ * seed: true runs `viche seed --demo` first. args, env: added. tls: {cert, key} files: serves TLS too.
+ * Gives {url, host, port, tlsPort, dataDir, pid, child, log(), stop(), kill9(), restart()}; stop() fails when the
  * server did not end with status 0 (a sanitizer's finding, a crash).
  */
-export async function startServer({ seed = false, args = [], env = {}, dataDir, port = 0 } = {}) {
+export async function startServer({ seed = false, args = [], env = {}, dataDir, port = 0, tls } = {}) {
     const ownDir = dataDir === undefined;
     const dir = dataDir ?? mkdtempSync(join(tmpdir(), 'viche-test-'));
     const fullEnv = {
@@ -58,11 +58,13 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
         const r = runViche(['seed', '--demo', '--data', dir], { env: fullEnv });
         if (r.status !== 0) throw new Error(`seed failed (${r.status}): ${r.stderr}`);
     }
-    const server = { dataDir: dir, host: '127.0.0.1', port, url: '', pid: 0, child: null };
+    const server = { dataDir: dir, host: '127.0.0.1', port, tlsPort: 0, url: '', pid: 0, child: null };
     let log = '';
 
     const start = async () => {
-        const child = spawn(viche, ['serve', '--listen', `127.0.0.1:${server.port}`, '--data', dir, ...args], {
+        const listen = `127.0.0.1:${server.port}` + (tls ? `,tls://127.0.0.1:${server.tlsPort}` : '');
+        const own = ['--listen', listen, '--data', dir, ...(tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : [])];
+        const child = spawn(viche, ['serve', ...own, ...args], {
             env: fullEnv,
             stdio: ['ignore', 'ignore', 'pipe'],
         });
@@ -81,12 +83,13 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
         const match = await until(
             () => {
                 if (ended) throw new Error(`the server ended (${JSON.stringify(ended)}): ${log}`);
-                return ready.match(/at=app\.ready .*port=(\d+)/);
+                return ready.match(/at=app\.ready .*port=(\d+)(?:,(\d+))?/);
             },
             'the server to be ready',
             30000,
         );
         server.port = Number(match[1]);
+        server.tlsPort = Number(match[2] ?? 0);
         server.url = `http://127.0.0.1:${server.port}`;
     };
     const clean = () => {
@@ -109,6 +112,21 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
     server.cleanup = clean;
     await start();
     return server;
+}
+
+/** A self-signed certificate for localhost in DIR/NAME.pem and its key: {cert, key} files. */
+export function makeCertificate(dir, name, { days = 2, subject = name } = {}) {
+    const cert = join(dir, `${name}.pem`), key = join(dir, `${name}.key`), request = join(dir, `${name}.csr`);
+    const openssl = (...args) => {
+        const r = spawnSync('openssl', args, { encoding: 'utf8' });
+        if (r.status !== 0) throw new Error(`openssl ${args[0]}: ${r.error ?? r.stderr}`);
+    };
+    const extensions = join(dir, 'extensions');
+    writeFileSync(extensions, 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
+    openssl('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', key);
+    openssl('req', '-new', '-key', key, '-subj', `/CN=${subject}`, '-out', request);
+    openssl('x509', '-req', '-in', request, '-signkey', key, '-days', String(days), '-extfile', extensions, '-out', cert);
+    return { cert, key };
 }
 
 /** A tiny JSON client: api(url, 'POST', '/api/v1/session', {body, token, headers}). */

@@ -1,6 +1,7 @@
 // ws_client.mjs -- a WebSocket client of bare bytes, which may break every rule.
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 export const TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10;
 
@@ -48,12 +49,12 @@ export function handshake(path, headers = {}) {
 }
 
 /**
- * Opens a socket and sends the handshake and, in the same write, early.
+ * Opens a socket (tls: under TLS, with these options) and sends the handshake and, in the same write, early.
  * Gives {head, next(), send(bytes), socket, ended, destroy()}; next() resolves with
  * {opcode, fin, compressed, payload}, or null when the server ended the connection.
  */
-export async function rawSocket(port, path, { headers, early = '', request } = {}) {
-    const socket = connect(port, '127.0.0.1');
+export async function rawSocket(port, path, { headers, early = '', request, tls } = {}) {
+    const socket = tls ? connectTls({ port, host: '127.0.0.1', ...tls }) : connect(port, '127.0.0.1');
     socket.setNoDelay(true);
     const client = { socket, head: '', ended: false };
     let buffer = Buffer.alloc(0);

@@ -123,7 +123,7 @@ static void begin(struct rig *r, const struct http_limits *limits)
     r->server = http_server_new(r->loop, limits);
     http_server_add(r->server, routes, sizeof(routes) / sizeof(routes[0]), r);
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    http_server_accept(r->server, fds[0]);
+    http_server_accept(r->server, fds[0], NULL);
     r->client = fds[1];
     io_timer_init(&r->timer, on_tick);
 }
