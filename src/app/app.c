@@ -189,6 +189,7 @@ static void build_queue(struct app *a)
     const struct queue_options options = {
         .workers = a->has_worker ? a->options->workers : 0,
         .lease_ms = LEASE_MS,
+        .is_alone = true, // the data directory's lock keeps other servers away
         .backoff_cap_ms = BACKOFF_CAP_MS,
     };
     a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps->at[0]);

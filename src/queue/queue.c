@@ -136,13 +136,20 @@ static int by_age(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
+/* Of its row, while it runs. */
+static int64_t state_of(const struct queue_job *job)
+{
+    return job->is_held ? QUEUE_READY : QUEUE_RUNNING;
+}
+
 static struct str name_of(const struct queue_options *options)
 {
     return str_of(options->name ? options->name : QUEUE_DEFAULT);
 }
 
 static enum err claim_due(struct store_tx *tx, const struct queue_options *options,
-                          struct queue_job *jobs, size_t cap, size_t *count_out)
+                          int64_t looked_after, struct queue_job *jobs, size_t cap,
+                          size_t *count_out)
 {
     struct store_stmt *st;
     size_t count = 0;
@@ -150,7 +157,7 @@ static enum err claim_due(struct store_tx *tx, const struct queue_options *optio
         tx,
         "UPDATE job SET state = 1, epoch = epoch + 1, lease_until_ms = $2 WHERE id IN "
         "(SELECT id FROM job WHERE state = 0 AND queue = $4 AND run_at_ms <= $1 "
-        "ORDER BY run_at_ms, id LIMIT $3) "
+        "AND (unique_key IS NOT NULL OR id <= $5) ORDER BY run_at_ms, id LIMIT $3) "
         "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms",
         &st);
     if (err)
@@ -159,6 +166,7 @@ static enum err claim_due(struct store_tx *tx, const struct queue_options *optio
     store_bind_int(st, 2, store_now_ms(tx) + options->lease_ms);
     store_bind_int(st, 3, (int64_t)cap);
     store_bind_text(st, 4, name_of(options));
+    store_bind_int(st, 5, looked_after);
     while (!(err = store_step(st)))
         job_of_row(st, &jobs[count++]);
     if (err != ERR_NOT_FOUND) {
@@ -178,7 +186,7 @@ static enum err ask_lease_end(struct store_tx *tx, int64_t *out)
     return ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", (struct str){0}, out);
 }
 
-enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
+enum err queue_claim(struct store_tx *tx, const struct queue_options *options, int64_t looked_after,
                      struct queue_job *jobs, size_t cap, size_t *count_out,
                      int64_t *next_run_at_out)
 {
@@ -191,7 +199,7 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
             err = ask_lease_end(tx, &lease_end);
     }
     if (!err)
-        err = claim_due(tx, options, jobs, cap, &count);
+        err = claim_due(tx, options, looked_after, jobs, cap, &count);
     if (err)
         return err;
     *count_out = count;
@@ -207,27 +215,112 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
     return ERR_NOT_FOUND;
 }
 
+/* ---- claims in memory ---- */
+
+/* The due rows behind the cursor. */
+static enum err find_due(struct store_tx *tx, const struct queue_options *options,
+                         struct queue_cursor after, int64_t looked_after, size_t cap,
+                         struct queue_look *out)
+{
+    struct store_stmt *st;
+    size_t seen = 0;
+    enum err err = store_prepare(
+        tx,
+        "SELECT id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, "
+        "unique_key IS NULL AND id > $5 FROM job WHERE state = 0 AND queue = $1 "
+        "AND run_at_ms <= $2 AND (run_at_ms, id) > ($3, $4) ORDER BY run_at_ms, id LIMIT $6",
+        &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, name_of(options));
+    store_bind_int(st, 2, store_now_ms(tx));
+    store_bind_int(st, 3, after.run_at_ms);
+    store_bind_int(st, 4, after.id);
+    store_bind_int(st, 5, looked_after);
+    store_bind_int(st, 6, (int64_t)cap);
+    while (!(err = store_step(st))) {
+        seen++;
+        if (store_column_int(st, 7) == 0) {
+            out->needs_claim = true;
+            continue;
+        }
+        struct queue_job *job = &out->jobs[out->count++];
+        job_of_row(st, job);
+        job->is_held = true;
+    }
+    if (seen > 0 && out->count > 0)
+        out->last = (struct queue_cursor){out->jobs[out->count - 1].run_at_ms,
+                                          out->jobs[out->count - 1].id};
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static enum err ask_next(struct store_tx *tx, const struct queue_options *options, int64_t *out)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(
+        tx, "SELECT min(run_at_ms) FROM job WHERE state = 0 AND queue = $1 AND run_at_ms > $2",
+        &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, name_of(options));
+    store_bind_int(st, 2, store_now_ms(tx));
+    err = store_step(st);
+    if (!err)
+        *out = store_column_int(st, 0);
+    store_finish(st);
+    return err;
+}
+
+enum err queue_find(struct store_tx *tx, const struct queue_options *options,
+                    struct queue_cursor after, int64_t looked_after, size_t cap,
+                    struct queue_look *out)
+{
+    int64_t lease_end = 0, run_at = 0;
+    if (after.run_at_ms > store_now_ms(tx)) // the clock was set back
+        after = (struct queue_cursor){0};
+    enum err err = find_due(tx, options, after, looked_after, cap, out);
+    if (!err)
+        err = ask_lease_end(tx, &lease_end);
+    if (!err)
+        err = ask_next(tx, options, &run_at);
+    if (err)
+        return err;
+    if (lease_end > 0 && lease_end <= store_now_ms(tx))
+        out->needs_claim = true;
+    bool is_lease_first = run_at == 0 || (lease_end > 0 && lease_end < run_at);
+    out->next_run_at_ms = is_lease_first ? lease_end : run_at;
+    return OK;
+}
+
+enum err queue_last_id(struct store_tx *tx, int64_t *out)
+{
+    *out = 0;
+    enum err err =
+        ask(tx, "SELECT seq FROM sqlite_sequence WHERE name = 'job'", (struct str){0}, out);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 /* ---- the end of a run ---- */
 
-/* sql takes the job's id and epoch first. */
+/* sql takes the job's id, its epoch and the state that its row has while it runs. */
 static enum err change_claimed(struct store_tx *tx, const char *sql, const struct queue_job *job)
 {
-    const int64_t values[] = {job->id, job->epoch};
+    const int64_t values[] = {job->id, job->epoch, state_of(job)};
     int64_t changes = 0;
-    enum err err = change(tx, sql, values, 2, &changes);
+    enum err err = change(tx, sql, values, 3, &changes);
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
 enum err queue_ack(struct store_tx *tx, const struct queue_job *job)
 {
-    return change_claimed(tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = 1", job);
+    return change_claimed(tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3", job);
 }
 
 /* OK: it is gone, because a ready one has its key. ERR_CONFLICT: it must go back itself. */
 static enum err drop_twin(struct store_tx *tx, const struct queue_job *job)
 {
     return change_claimed(tx,
-                          "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = 1 AND EXISTS "
+                          "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3 AND EXISTS "
                           "(SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
                           "AND other.state = 0)",
                           job);
@@ -256,7 +349,7 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
     enum err err = store_prepare(
         tx,
         "UPDATE job SET state = $3, attempt = attempt + 1, run_at_ms = $4, last_error = $5 "
-        "WHERE id = $1 AND epoch = $2 AND state = 1",
+        "WHERE id = $1 AND epoch = $2 AND state = $6",
         &st);
     if (err)
         return err;
@@ -265,17 +358,18 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
     store_bind_int(st, 3, is_dead ? QUEUE_DEAD : QUEUE_READY);
     store_bind_int(st, 4, store_now_ms(tx) + delay_ms);
     store_bind_text(st, 5, shorten(why));
+    store_bind_int(st, 6, state_of(job));
     err = store_run(st, &changes);
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
-/* sql takes the job's id and epoch, then the time. */
+/* sql takes the job's id and epoch, then the time, then the state that its row has. */
 static enum err move_claimed(struct store_tx *tx, const char *sql, const struct queue_job *job,
                              int64_t time_ms)
 {
-    const int64_t values[] = {job->id, job->epoch, time_ms};
+    const int64_t values[] = {job->id, job->epoch, time_ms, state_of(job)};
     int64_t changes = 0;
-    enum err err = change(tx, sql, values, 3, &changes);
+    enum err err = change(tx, sql, values, 4, &changes);
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
@@ -285,14 +379,14 @@ enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t
     if (err != ERR_CONFLICT)
         return err;
     return move_claimed(
-        tx, "UPDATE job SET state = 0, run_at_ms = $3 WHERE id = $1 AND epoch = $2 AND state = 1",
+        tx, "UPDATE job SET state = 0, run_at_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4",
         job, run_at_ms);
 }
 
 enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
 {
     return move_claimed(
-        tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = 1", job,
+        tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4", job,
         store_now_ms(tx) + lease_ms);
 }
 
@@ -327,10 +421,14 @@ enum err queue_get_stats(struct queue *q, struct queue_stats *out)
 {
     struct queue_stats stats = {0};
     queue_worker_count(q, &stats);
+    int64_t held = stats.running;
     enum err err = store_read(queue_worker_store(q), read_stats, &stats);
-    if (!err)
-        *out = stats;
-    return err;
+    if (err)
+        return err;
+    stats.running += held; // their rows are ready
+    stats.ready -= held < stats.ready ? held : stats.ready;
+    *out = stats;
+    return OK;
 }
 
 /* ---- the workers ---- */
@@ -343,7 +441,13 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
 
 static enum err recover_all(struct store_tx *tx, void *arg)
 {
-    return queue_recover(tx, queue_worker_name(arg), INT64_MAX);
+    int64_t last_id = 0;
+    enum err err = queue_recover(tx, queue_worker_name(arg), INT64_MAX);
+    if (!err)
+        err = queue_last_id(tx, &last_id);
+    if (!err)
+        queue_worker_look_after(arg, last_id);
+    return err;
 }
 
 enum err queue_start(struct queue *q)

@@ -14,7 +14,8 @@
  * they come after the commit. A process that dies under a job is no error of the job: it is counted
  * apart (QUEUE_MAX_CRASHES), so that a job that kills its process does not do it for ever.
  *
- * A claim is not synced (store_write.is_soft): a loss of power gives the job back.
+ * A claim is not synced (store_write.is_soft): a loss of power gives the job back. Where no other
+ * process runs jobs (queue_options.is_alone) most claims are not even written.
  *
  * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on
  * the writer, with the acknowledgement), done (after the commit is durable: announce).
@@ -49,6 +50,7 @@ struct queue_job {
     int64_t epoch;
     int attempt; // 0 at the first run
     int64_t created_at_ms, run_at_ms;
+    bool is_held;       // claimed in memory alone: its row is READY as before
     struct arena arena; // the handler's memory for this run
     void *user;         // from run to commit to done
 };
@@ -86,6 +88,9 @@ struct queue_options {
     int64_t lease_ms;       // 30 s
     int64_t backoff_cap_ms; // 1 h
     int batch;              // jobs claimed at once by a worker; 0: 32
+    /* No other process runs jobs of this name: a claim is then a note in memory, and the row waits
+     * as it is for its acknowledgement (docs/decisions/0010). */
+    bool is_alone;
 };
 
 /* handlers are borrowed for the queue's life. */
@@ -136,12 +141,36 @@ MUST_USE enum err queue_get_stats(struct queue *q, struct queue_stats *out);
 enum { QUEUE_MAX_CRASHES = 10 };
 
 /* Returns jobs whose lease is over, then leases up to cap ready jobs of the options' queue for the
- * options' time, oldest first, each with an arena that the caller frees. ERR_NOT_FOUND: none is
- * due; *next_run_at_out: when one will be (by its time or the end of another's lease), or 0. Commit
- * the transaction also then. */
+ * options' time, oldest first, each with an arena that the caller frees; but none that is
+ * queue_find's (no key, and an id above looked_after; INT64_MAX: all are leased). ERR_NOT_FOUND:
+ * none is due; *next_run_at_out: when one will be (by its time or the end of another's lease), or
+ * 0. Commit the transaction also then. */
 MUST_USE enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
-                              struct queue_job *jobs, size_t cap, size_t *count_out,
-                              int64_t *next_run_at_out);
+                              int64_t looked_after, struct queue_job *jobs, size_t cap,
+                              size_t *count_out, int64_t *next_run_at_out);
+
+/* Where a look begins: behind this job in the order of the queue; zeros: with the first. */
+struct queue_cursor {
+    int64_t run_at_ms, id;
+};
+/* What a look found. */
+struct queue_look {
+    struct queue_job *jobs; // is_held, each with an arena that the caller frees
+    size_t count;
+    struct queue_cursor last; // of them
+    bool needs_claim;         // others are due, or a lease is over: queue_claim
+    int64_t next_run_at_ms;   // when nothing is due: when something will be; 0: never
+};
+/* Claims in memory: finds up to cap due jobs of the options' queue, oldest first, that have no
+ * unique key (a key is free for the next job while one runs, which the row must say) and an id
+ * above looked_after (jobs of an earlier process: crashes are counted by their row). A read; the
+ * caller leaves out those that it has in hand. */
+MUST_USE enum err queue_find(struct store_tx *tx, const struct queue_options *options,
+                             struct queue_cursor after, int64_t looked_after, size_t cap,
+                             struct queue_look *out);
+/* The highest id that any job has had. */
+MUST_USE enum err queue_last_id(struct store_tx *tx, int64_t *out);
+
 /* Removes the job. ERR_CONFLICT: the epoch is stale; the caller's transaction must roll back. */
 MUST_USE enum err queue_ack(struct store_tx *tx, const struct queue_job *job);
 /* Puts the job back for a later try, or to DEAD. When a READY job has its unique_key, that one will

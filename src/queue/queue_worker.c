@@ -9,6 +9,9 @@
  * What the store has finished comes back on the list `finished`, which one worker at a time
  * empties, in order.
  *
+ * Alone (queue_options.is_alone) a worker finds ready jobs by reading, and holds them in memory;
+ * only jobs with a unique key, or of an earlier process, are claimed as follows.
+ *
  * The claim is one store_write of the queue, never two at once. It fetches a batch for all workers
  * while they still have half a batch to do. A flag, may_be_ready, says that a claim could find
  * something: set by queue_wake, by a full batch and by the clock; so an idle queue does nothing at
@@ -41,6 +44,7 @@ enum {
     STORE_RETRY_MS = 1000,  // the store refused or failed a claim
     MAX_NAP_MS = 60 * 1000, // the operator may set the clock while we wait
     RENEW_PART = 3,
+    LOOK_ALL_MS = 1000,
 };
 
 enum outcome { DONE, STALE, FAILED, SNOOZED, LOST };
@@ -74,8 +78,12 @@ struct queue {
     struct list ready, finished, hand;
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
-    int64_t due_at_ms; // when to claim again; unix time, 0: not known
+    struct queue_cursor cursor; // what was found so far
+    int64_t looked_all_at_ms;   // from the beginning, monotonic
+    int64_t due_at_ms;          // when to claim again; unix time, 0: not known
     int64_t done, failed, refused;
+
+    int64_t looked_after; // jobs up to this id are claimed by their rows; INT64_MAX: all
 
     struct store_write claim; // the one claim: these belong to it while is_claiming
     struct queue_job *claimed;
@@ -298,8 +306,10 @@ static void count(struct queue *q, enum outcome outcome)
     q->done += outcome == DONE;
     q->refused += outcome == STALE;
     q->failed += outcome == FAILED;
-    if (outcome == FAILED || outcome == SNOOZED || outcome == LOST)
-        q->may_be_ready = true; // the next claim learns when it comes back
+    if (outcome != FAILED && outcome != SNOOZED && outcome != LOST)
+        return;
+    q->may_be_ready = true; // the next claim learns when it comes back
+    q->looked_all_at_ms = 0;
 }
 
 /* ---- claiming ---- */
@@ -310,8 +320,8 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     for (size_t i = 0; i < q->claimed_count; i++) // of an earlier try
         arena_done(&q->claimed[i].arena);
     q->claimed_count = 0;
-    enum err err = queue_claim(tx, &q->options, q->claimed, (size_t)q->options.batch,
-                               &q->claimed_count, &q->claimed_next_ms);
+    enum err err = queue_claim(tx, &q->options, q->looked_after, q->claimed,
+                               (size_t)q->options.batch, &q->claimed_count, &q->claimed_next_ms);
     return err == ERR_NOT_FOUND ? OK : err; // what it recovered stays
 }
 
@@ -347,13 +357,16 @@ static void on_claimed(struct store_write *write, enum err err)
 }
 
 /* Called with the mutex held. */
-static void maybe_claim(struct queue *q)
+static bool wants_more(const struct queue *q)
 {
     int batch = q->options.batch;
-    if (!q->is_started || q->is_stopping || q->is_claiming || !q->may_be_ready)
-        return;
-    if (q->ready_count > batch / 2 || q->hand_count > (HAND_BATCHES - 1) * batch)
-        return;
+    return q->is_started && !q->is_stopping && !q->is_claiming && q->may_be_ready &&
+           q->ready_count <= batch / 2 && q->hand_count <= (HAND_BATCHES - 1) * batch;
+}
+
+/* Called with the mutex held. */
+static void claim(struct queue *q)
+{
     // A claim that a loss of power takes back was nobody's: soft, so that a job waits for no sync.
     q->claim =
         (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed, .is_soft = true};
@@ -363,6 +376,111 @@ static void maybe_claim(struct queue *q)
         q->is_claiming = false;
         claim_later(q);
     }
+}
+
+/* Called with the mutex held. */
+static void maybe_claim(struct queue *q)
+{
+    if (!wants_more(q))
+        return;
+    if (q->options.is_alone)
+        pthread_cond_signal(&q->work); // a worker looks
+    else
+        claim(q);
+}
+
+/* ---- claims in memory ---- */
+
+struct look {
+    struct queue *queue;
+    struct queue_cursor after;
+    size_t cap;
+    struct queue_look found;
+};
+
+static void forget_found(struct queue_look *found)
+{
+    for (size_t i = 0; i < found->count; i++)
+        arena_done(&found->jobs[i].arena);
+    found->count = 0;
+}
+
+static enum err look_fn(struct store_tx *tx, void *arg)
+{
+    struct look *look = arg;
+    return queue_find(tx, &look->queue->options, look->after, look->queue->looked_after, look->cap,
+                      &look->found);
+}
+
+/* Called with the mutex held. */
+static bool is_in_hand(const struct queue *q, int64_t id)
+{
+    for (struct list *node = q->hand.next; node != &q->hand; node = node->next)
+        if (LIST_ENTRY(node, struct run, in_hand)->job.id == id)
+            return true;
+    return false;
+}
+
+/* Called with the mutex held. */
+static void take_found(struct queue *q, const struct look *look, bool is_all)
+{
+    const struct queue_look *found = &look->found;
+    size_t taken = 0, max = (size_t)q->options.batch;
+    for (size_t i = 0; i < found->count; i++) {
+        struct queue_job *job = &found->jobs[i];
+        if (taken == max || (is_all && is_in_hand(q, job->id))) {
+            arena_done(&job->arena);
+            continue;
+        }
+        add_run(q, job);
+        taken++;
+        q->cursor = (struct queue_cursor){job->run_at_ms, job->id};
+    }
+    if (found->count == look->cap)
+        q->may_be_ready = true;
+    else
+        q->due_at_ms = found->next_run_at_ms;
+    int64_t all_at_ms = clock_unix_ms() + LOOK_ALL_MS;
+    if (!is_all && (q->due_at_ms == 0 || q->due_at_ms > all_at_ms))
+        q->due_at_ms = all_at_ms;
+}
+
+/* Finds jobs and takes them. Behind the last one that was found, mostly; but what came back (a
+ * retry, a clock that was set) is before it, so once a second, and before it rests, from the
+ * beginning. Called with the mutex held, which it lets go of meanwhile. */
+static void look(struct queue *q)
+{
+    int64_t now_ms = clock_mono_ms();
+    bool is_all = now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
+    struct look look = {.queue = q, .after = is_all ? (struct queue_cursor){0} : q->cursor};
+    look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
+    q->is_claiming = true;
+    q->may_be_ready = false;
+    if (is_all)
+        q->looked_all_at_ms = now_ms;
+    pthread_mutex_unlock(&q->mutex);
+    look.found.jobs = mem_zalloc(look.cap * sizeof(struct queue_job));
+    enum err err = store_read(q->store, look_fn, &look);
+    pthread_mutex_lock(&q->mutex);
+    q->is_claiming = false;
+    if (err) {
+        forget_found(&look.found);
+        log_warn("at=queue_worker.look why=\"%s\"", err_text(err));
+        claim_later(q);
+    } else {
+        take_found(q, &look, is_all);
+        if (look.found.needs_claim && !q->is_stopping)
+            claim(q);
+    }
+    mem_free(look.found.jobs);
+    pthread_cond_broadcast(&q->work);
+    pthread_cond_signal(&q->ended);
+}
+
+void queue_worker_look_after(struct queue *q, int64_t last_id)
+{
+    if (q->options.is_alone)
+        q->looked_after = last_id;
 }
 
 void queue_worker_wake(struct queue *q)
@@ -430,6 +548,8 @@ static void *work(void *arg)
             tell_finished(q);
         else if (!list_is_empty(&q->ready) && !q->is_stopping)
             take_ready(q);
+        else if (q->options.is_alone && wants_more(q))
+            look(q);
         else
             wait_for_work(q);
     }
@@ -461,7 +581,8 @@ static void renew_hand(struct queue *q)
     r.jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
     for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
         const struct run *run = LIST_ENTRY(node, struct run, in_hand);
-        r.jobs[r.count++] = (struct queue_job){.id = run->job.id, .epoch = run->job.epoch};
+        if (!run->job.is_held)
+            r.jobs[r.count++] = (struct queue_job){.id = run->job.id, .epoch = run->job.epoch};
     }
     pthread_mutex_unlock(&q->mutex);
     if (r.count > 0 && store_write_wait(q->store, renew_fn, &r))
@@ -511,6 +632,7 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     set_default(&q->options.backoff_cap_ms, DEFAULT_BACKOFF_CAP_MS);
     if (q->options.batch <= 0)
         q->options.batch = DEFAULT_BATCH;
+    q->looked_after = INT64_MAX;
     q->claimed = mem_zalloc((size_t)q->options.batch * sizeof(struct queue_job));
     list_init(&q->ready);
     list_init(&q->finished);
@@ -580,6 +702,8 @@ static enum err release_fn(struct store_tx *tx, void *arg)
     const struct list *ready = arg;
     for (struct list *node = ready->next; node != ready; node = node->next) {
         const struct queue_job *job = &LIST_ENTRY(node, struct run, place)->job;
+        if (job->is_held)
+            continue;
         enum err err = queue_release(tx, job, job->run_at_ms);
         if (err && err != ERR_CONFLICT)
             return err;
@@ -658,5 +782,7 @@ void queue_worker_count(struct queue *q, struct queue_stats *out)
     out->done = q->done;
     out->failed = q->failed;
     out->refused = q->refused;
+    for (struct list *node = q->hand.next; node != &q->hand; node = node->next)
+        out->running += LIST_ENTRY(node, struct run, in_hand)->job.is_held;
     pthread_mutex_unlock(&q->mutex);
 }

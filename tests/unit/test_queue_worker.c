@@ -86,9 +86,26 @@ static struct queue_handler handlers[] = {
      .backoff_ms = 1},
 };
 
+/* Promises hold whether claims are rows or notes in memory: such tests run twice, each in a process
+ * of its own. */
+static bool is_alone;
+#define TEST_BOTH(name)                                                                            \
+    static void both_##name(void);                                                                 \
+    TEST(name)                                                                                     \
+    {                                                                                              \
+        both_##name();                                                                             \
+    }                                                                                              \
+    TEST(name##_alone)                                                                             \
+    {                                                                                              \
+        is_alone = true;                                                                           \
+        both_##name();                                                                             \
+    }                                                                                              \
+    static void both_##name(void)
+
 static void start(struct world *w, int workers)
 {
-    struct queue_options options = {.workers = workers, .lease_ms = 3000, .batch = 8};
+    struct queue_options options = {
+        .workers = workers, .lease_ms = 3000, .batch = 8, .is_alone = is_alone};
     handlers[0].ctx = w;
     w->queue = queue_new(w->t.store, &options, handlers, 1);
     store_on_commit(w->t.store, wake, w);
@@ -166,7 +183,7 @@ static struct queue_stats stats_of(struct world *w)
         }                                                                                          \
     } while (0)
 
-TEST(queue_runs_a_job_when_it_is_committed_and_then_forgets_it)
+TEST_BOTH(queue_runs_a_job_when_it_is_committed_and_then_forgets_it)
 {
     struct world *w = begin(2);
     enqueue(w, "a");
@@ -177,7 +194,7 @@ TEST(queue_runs_a_job_when_it_is_committed_and_then_forgets_it)
     end(w);
 }
 
-TEST(queue_runs_jobs_in_order_with_one_worker)
+TEST_BOTH(queue_runs_jobs_in_order_with_one_worker)
 {
     enum { COUNT = 100 };
     struct world *w = begin(1);
@@ -190,7 +207,7 @@ TEST(queue_runs_jobs_in_order_with_one_worker)
     end(w);
 }
 
-TEST(queue_tries_again_after_an_error_and_gives_up_at_last)
+TEST_BOTH(queue_tries_again_after_an_error_and_gives_up_at_last)
 {
     struct world *w = begin(2);
     atomic_store(&w->failures, 2);
@@ -209,7 +226,7 @@ TEST(queue_tries_again_after_an_error_and_gives_up_at_last)
     end(w);
 }
 
-TEST(queue_undoes_the_effects_of_a_commit_that_failed_and_tries_again)
+TEST_BOTH(queue_undoes_the_effects_of_a_commit_that_failed_and_tries_again)
 {
     struct world *w = begin(2);
     atomic_store(&w->commit_failures, 2);
@@ -221,7 +238,7 @@ TEST(queue_undoes_the_effects_of_a_commit_that_failed_and_tries_again)
     end(w);
 }
 
-TEST(queue_buries_a_job_of_unknown_kind_with_the_reason)
+TEST_BOTH(queue_buries_a_job_of_unknown_kind_with_the_reason)
 {
     struct world *w = begin(1);
     enqueue(w, "nobody");
@@ -232,13 +249,68 @@ TEST(queue_buries_a_job_of_unknown_kind_with_the_reason)
     end(w);
 }
 
-TEST(queue_runs_a_delayed_job_at_its_time)
+TEST_BOTH(queue_runs_a_delayed_job_at_its_time)
 {
     struct world *w = begin(2);
     struct queue_new job = {.kind = STR("a"), .run_at_ms = clock_unix_ms() + 150};
     EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
     wait_for(w, &w->dones, 1); // nobody wakes it but the clock
     EXPECT(clock_unix_ms() >= job.run_at_ms);
+    end(w);
+}
+
+static enum err enqueue_keyed(struct store_tx *tx, void *arg)
+{
+    struct queue_new job = {.kind = STR("a"), .unique_key = STR("k")};
+    return queue_enqueue(tx, &job, arg);
+}
+
+TEST_BOTH(queue_frees_a_key_for_the_next_job_as_soon_as_one_runs)
+{
+    struct world *w = begin(2);
+    int64_t first, second, third;
+    hold(w, true);
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_keyed, &first), OK);
+    wait_for(w, &w->held, 1);
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_keyed, &second), OK);
+    EXPECT(second > first);
+    wait_for(w, &w->held, 2); // both run: what came after the first began is seen by the second
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_keyed, &third), OK);
+    EXPECT(third > second);
+    hold(w, false);
+    wait_for(w, &w->dones, 3);
+    EXPECT_EQ(w->runs, 3);
+    end(w);
+}
+
+TEST(queue_alone_refuses_the_result_of_a_job_that_was_claimed_by_its_row_meanwhile)
+{
+    is_alone = true;
+    struct world *w = begin(1);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT state FROM job"), QUEUE_READY);
+    EXPECT_EQ(test_store_run(w->t.store, "UPDATE job SET epoch = epoch + 1"), OK);
+    hold(w, false);
+    WAIT_STATS(w, stats.refused == 1 && stats.done == 1); // refused once, then run anew
+    EXPECT_EQ(w->runs, 2);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    end(w);
+}
+
+TEST(queue_alone_counts_the_crashes_of_an_earlier_process_by_the_rows)
+{
+    is_alone = true;
+    struct world *w = begin(0);
+    enqueue(w, "a");
+    queue_free(w->queue);
+    hold(w, true);
+    start(w, 1);
+    wait_for(w, &w->held, 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT state FROM job"), QUEUE_RUNNING);
+    hold(w, false);
+    wait_for(w, &w->dones, 1);
     end(w);
 }
 
@@ -275,14 +347,15 @@ TEST(queue_refuses_the_result_of_a_worker_that_slept_over_its_lease)
     end(w);
 }
 
-TEST(queue_gives_back_what_no_worker_has_begun_when_it_stops)
+TEST_BOTH(queue_gives_back_what_no_worker_has_begun_when_it_stops)
 {
     struct world *w = begin(1);
     hold(w, true);
     for (int i = 0; i < 6; i++)
         enqueue(w, "a");
     wait_for(w, &w->held, 1);
-    WAIT_STATS(w, stats.running > 1);
+    if (!is_alone) // else the worker, which is busy, has not looked for more
+        WAIT_STATS(w, stats.running > 1);
     EXPECT(!queue_stop(w->queue, 1)); // one runs and does not end
     WAIT_STATS(w, stats.running == 1 && stats.ready == 5);
     EXPECT_EQ(test_store_int(w->t.store, "SELECT sum(attempt + crash) FROM job"), 0);
@@ -290,7 +363,7 @@ TEST(queue_gives_back_what_no_worker_has_begun_when_it_stops)
     end(w); // stops again: now it ends
 }
 
-TEST(queue_finishes_running_jobs_when_it_stops)
+TEST_BOTH(queue_finishes_running_jobs_when_it_stops)
 {
     struct world *w = begin(4);
     for (int i = 0; i < 80; i++)
@@ -308,7 +381,7 @@ TEST(queue_finishes_running_jobs_when_it_stops)
     end(w);
 }
 
-TEST(queue_runs_jobs_again_that_a_dead_process_left_running)
+TEST_BOTH(queue_runs_jobs_again_that_a_dead_process_left_running)
 {
     struct world *w = begin(0);
     enqueue(w, "a");
@@ -322,7 +395,7 @@ TEST(queue_runs_jobs_again_that_a_dead_process_left_running)
     end(w);
 }
 
-TEST(queue_without_workers_still_takes_jobs)
+TEST_BOTH(queue_without_workers_still_takes_jobs)
 {
     struct world *w = begin(0);
     enqueue(w, "a");
@@ -341,7 +414,7 @@ static void *produce(void *arg)
     return NULL;
 }
 
-TEST(queue_gives_every_job_one_effect_while_eight_threads_enqueue)
+TEST_BOTH(queue_gives_every_job_one_effect_while_eight_threads_enqueue)
 {
     struct world *w = begin(4);
     pthread_t threads[PRODUCERS];
@@ -452,7 +525,7 @@ static void kill_after(struct world *w, struct known *known, int promises)
     close(fds[0]);
 }
 
-TEST(queue_keeps_its_promises_when_its_process_is_killed)
+TEST_BOTH(queue_keeps_its_promises_when_its_process_is_killed)
 {
     enum { KILLS = 5, MAX_KNOWN = 200000 };
     struct known known = {mem_zalloc(MAX_KNOWN * sizeof(int64_t)), 0};
