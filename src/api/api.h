@@ -51,6 +51,7 @@ struct api {
     struct io_pool *passwords; // for the work stages; at most some 50 wait, then 503
     const char *app_key;       // the Pusher app of our own pages
     const char *app_secret;    // for /broadcasting/auth
+    const char *hub_path;      // in front of the hub's paths: "/ws", or ""
     bool is_secure;            // cookies get Secure (our origin is https)
     const char *origin;        // own public origin ("https://viche.example"); NULL: Host decides
     struct page *page;         // the HTML pages, set by page_init; NULL: there are none

@@ -137,6 +137,7 @@ static void build_domain(struct app *a)
         .passwords = a->passwords,
         .app_key = a->apps.apps->at[0].key.at,
         .app_secret = a->apps.apps->at[0].secret.at,
+        .hub_path = a->options->path,
         .is_secure = strncmp(a->options->origin, "https://", 8) == 0,
         .origin = a->options->origin[0] ? a->options->origin : NULL,
     };

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/api_hub.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "http/http_static.h"
@@ -20,6 +19,13 @@ static void on_accept(void *ctx, int fd)
 {
     struct app_node_listener *li = ctx;
     http_server_accept(li->node->server, fd, li->is_tls ? li->node->certificate : NULL);
+}
+
+static void on_unrouted(struct http_exchange *x, int status, void *ctx)
+{
+    struct app_node *n = ctx;
+    if (!api_hub_unrouted(&n->api_hub, x, status))
+        page_unrouted(x, status, n->api);
 }
 
 static void start_listening(struct io_task *task)
@@ -86,15 +92,13 @@ static void add_routes(struct app_node *n, const struct app_parts *parts)
             .method = HTTP_GET, .path = n->options->ws_echo, .handler = ws_echo_handle};
         http_server_add(n->server, &n->echo_route, 1, NULL);
     }
-    for (size_t i = 0; i < api_hub_route_count; i++) // GET /up answers in every role
-        if (parts->has_hub || strcmp(api_hub_routes[i].path, "/up") == 0)
-            http_server_add(n->server, &api_hub_routes[i], 1, n->hub);
+    api_hub_add_routes(&n->api_hub, n->server, parts->has_hub);
     if (parts->has_web) {
         http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
         http_server_add(n->server, static_routes, 1, NULL);
         http_server_add(n->server, page_routes_table, page_routes_count, parts->api);
     }
-    http_server_on_unrouted(n->server, page_unrouted, parts->api);
+    http_server_on_unrouted(n->server, on_unrouted, n);
 }
 
 static void take_sockets(struct app_node *n, int index, struct app_listen *listen)
@@ -111,7 +115,7 @@ static void take_sockets(struct app_node *n, int index, struct app_listen *liste
 
 void app_node_init(struct app_node *n, int index, const struct app_parts *parts)
 {
-    *n = (struct app_node){.options = parts->options, .stops = parts->stops};
+    *n = (struct app_node){.options = parts->options, .stops = parts->stops, .api = parts->api};
     take_sockets(n, index, parts->listen);
     n->start_task.run = start_listening;
     n->drain_task.run = drain;
@@ -120,6 +124,7 @@ void app_node_init(struct app_node *n, int index, const struct app_parts *parts)
     n->loop = io_loop_new(index);
     n->hub = hub_new(n->loop, parts->apps, parts->relay);
     hub_send_webhooks(n->hub, parts->webhooks);
+    api_hub_init(&n->api_hub, n->hub, parts->options->path);
     n->server = http_server_new(n->loop, &http_default_limits);
     http_server_trust(n->server, parts->proxy);
     add_routes(n, parts);
@@ -187,4 +192,5 @@ void app_node_done(struct app_node *n)
     io_loop_free(n->loop); // closes what is still open: its callbacks need server and hub
     http_server_free(n->server);
     io_tls_unref(n->certificate);
+    api_hub_done(&n->api_hub);
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/api_hub.h"
 #include "app/app.h"
 #include "app/app_listen.h"
 #include "app/app_stops.h"
@@ -22,6 +23,8 @@ struct app_node {
     struct io_loop *loop;
     struct http_server *server;
     struct hub *hub;
+    struct api_hub api_hub;
+    struct api *api;
     struct app_node_listener listeners[APP_LISTEN_MAX];
     size_t listener_count;
     SSL_CTX *certificate; // for new connections; the loop's

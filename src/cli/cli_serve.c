@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/app.h"
@@ -78,6 +79,13 @@ static const struct conf_option options[] = {
      .help =
          "apps of the Pusher protocol as JSON; else REVERB_APP_ID, _KEY, _SECRET; else app.json",
      .at = AT(app.apps)},
+    {.name = "path",
+     .kind = CONF_TEXT,
+     .value = "",
+     .meaning = "PREFIX",
+     .help = "stands before every path of the hub: /ws makes /ws/app, /ws/apps, /ws/up; else "
+             "REVERB_SERVER_PATH",
+     .at = AT(app.path)},
     {.name = "origin",
      .kind = CONF_TEXT,
      .value = "",
@@ -151,6 +159,30 @@ static bool is_plain_path(const char *path)
     return true;
 }
 
+/* "ws", "/ws" and "/ws/" are the same, as with Reverb; "/" is none. */
+static const char *path_prefix(const char *path, struct arena *texts)
+{
+    struct str bare = str_of(path);
+    while (bare.len > 0 && bare.at[0] == '/')
+        bare = (struct str){bare.at + 1, bare.len - 1};
+    while (bare.len > 0 && bare.at[bare.len - 1] == '/')
+        bare.len--;
+    return bare.len > 0 ? arena_printf(texts, "/%.*s", STR_ARG(bare)).at : "";
+}
+
+/* False, with the status, when it is no path. */
+static bool set_path(struct serve_target *target, struct arena *texts, int *status)
+{
+    const char *given = target->app.path, *reverb = getenv("REVERB_SERVER_PATH");
+    if (!given[0] && reverb)
+        given = reverb;
+    target->app.path = path_prefix(given, texts);
+    if (!target->app.path[0] || is_plain_path(target->app.path))
+        return true;
+    *status = cli_fail(CLI_USAGE, "--path: '%s' is not a path like /ws", given);
+    return false;
+}
+
 int cli_serve_run(const struct cli_command *command, int argc, char *const *argv)
 {
     struct arena texts;
@@ -172,6 +204,8 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
             cli_fail(CLI_USAGE, "--ws-echo: '%s' is not a path like /echo", target.app.ws_echo);
         goto out;
     }
+    if (!set_path(&target, &texts, &status))
+        goto out;
     log_set_level(level);
     enum err err = app_serve(&target.app, why, sizeof(why));
     if (err)

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/mem.h"
+#include "hub/hub_backend.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_room.h"
@@ -27,6 +28,7 @@ static struct hub_tenant *tenant_new(struct hub *h, const struct hub_app *app)
     t->app = app;
     map_init(&t->channels);
     map_init(&t->watches);
+    map_init(&t->people);
     hub_room_init_tenant(t);
     return t;
 }
@@ -36,6 +38,7 @@ static void tenant_free(struct hub_tenant *t)
     hub_user_done_tenant(t);
     hub_room_done_tenant(t);
     map_done(&t->channels);
+    map_done(&t->people);
     mem_free(t);
 }
 
@@ -90,6 +93,7 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     map_init(&h->sessions);
     list_init(&h->carriers);
     list_init(&h->turns);
+    list_init(&h->listings);
     io_timer_init(&h->stop_timer, on_stop_timer);
     h->hook.run = on_turn_end;
     io_loop_add_hook(l, &h->hook);
@@ -103,6 +107,7 @@ void hub_free(struct hub *h)
         return;
     hub_xhr_done(h);
     CHECK(h->socket_count == 0);
+    hub_backend_give_up(h);
     for (size_t i = 0; i < h->tenant_count; i++)
         if (h->tenants[i])
             tenant_free(h->tenants[i]);

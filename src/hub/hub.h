@@ -10,11 +10,13 @@
  *     hub_subscribe its way onto a channel and off it
  *     hub_channel   a name and its subscribers on this loop; exists while it has one
  *     hub_room      a channel as a whole, at its owner: counts, members, the cached event
+ *     hub_identity  whose sockets there are
  *     hub_post      what hubs tell each other
  *     hub_auth      signatures of subscriptions and REST calls
  *     hub_message   protocol events to and from JSON
  *     hub_relay     publishing and asking, from outside
  *     hub_hook      what apps are told by webhooks
+ *     hub_backend   what REST calls ask: channels, members, connections
  *
  * The way of an event: it is encoded once, as a whole WebSocket frame, by whoever publishes; it
  * goes to the channel's owner, and from there the counted bytes to every loop; each hub appends

@@ -2,8 +2,8 @@
  *
  *     subscription   socket_id:channel            with channel_data: socket_id:channel:channel_data
  *     sign-in        socket_id::user::user_data
- *     REST call      METHOD \n path \n k=v&k=v    sorted by key, values unescaped, body_md5 among
- * them
+ *     REST call      METHOD \n path \n k=v&k=v    sorted by key, values unescaped, arrays joined by
+ *                                                commas, body_md5 among them
  *
  * All in HMAC-SHA256 with the app's secret, hex, lower case.
  */
@@ -109,19 +109,40 @@ static enum err decode(struct str text, struct arena *a, struct str *out)
     return http_decode((struct str){spaced, text.len}, a, out);
 }
 
+/* PHP's SDK sends an array as info[0]=a&info[1]=b and signs it as info=a,b. False: no such array
+ * was begun. */
+static bool join_array(struct params *p, struct str *name, struct str value, struct arena *a)
+{
+    size_t bracket = str_index(*name, '[');
+    if (bracket == name->len || name->at[name->len - 1] != ']')
+        return false;
+    name->len = bracket;
+    for (size_t i = 0; i < p->count; i++) {
+        struct param *begun = &p->at[i];
+        if (!str_eq(begun->name, *name))
+            continue;
+        begun->value = arena_printf(a, "%.*s,%.*s", STR_ARG(begun->value), STR_ARG(value));
+        return true;
+    }
+    return false;
+}
+
 static enum err parse_params(struct str query, struct arena *a, struct params *out)
 {
     out->count = 0;
     for (struct str rest = query; rest.len > 0;) {
+        struct param p;
         struct str value;
         struct str name = str_cut(str_cut(rest, '&', &rest), '=', &value);
         if (name.len == 0 && value.len == 0)
             continue;
+        if (decode(name, a, &p.name) != OK || decode(value, a, &p.value) != OK)
+            return ERR_INVALID;
+        if (join_array(out, &p.name, p.value, a))
+            continue;
         if (out->count == MAX_PARAMS)
             return ERR_TOO_LARGE;
-        struct param *p = &out->at[out->count++];
-        if (decode(name, a, &p->name) != OK || decode(value, a, &p->value) != OK)
-            return ERR_INVALID;
+        out->at[out->count++] = p;
     }
     return OK;
 }

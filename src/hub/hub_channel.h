@@ -3,6 +3,7 @@
 #ifndef HUB_CHANNEL_H
 #define HUB_CHANNEL_H
 
+#include "hub/hub_identity.h"
 #include "hub/hub_internal.h"
 
 struct hub_socket;
@@ -21,6 +22,7 @@ struct hub_channel_type hub_channel_type_of(struct str name, bool is_strict);
 
 /* Who subscribed, by the channel_data that was signed. */
 struct hub_subscriber {
+    struct hub_identity identity;
     struct str key, id_json; // as hub_message_user
     char bytes[];
 };

@@ -5,6 +5,7 @@
 #include "core/map.h"
 #include "hub/hub.h"
 #include "hub/hub_hook.h"
+#include "hub/hub_idempotency.h"
 
 /* What one hub holds of one app. */
 struct hub_tenant {
@@ -13,8 +14,14 @@ struct hub_tenant {
     struct map channels;       // struct hub_channel by name: this hub's subscribers
     struct map rooms;          // struct hub_room by name: the channels that this hub owns
     struct map watches;        // of hub_user.c: the users whose names this hub owns
+    struct map people;         // of hub_identity.c: whose sockets this hub has, by user_id
+    size_t subscribed;         // sockets with a subscription
 
     /* of hub_room.c */
+    struct list room_list; // the same rooms, newest first
+    struct list walks;     // struct hub_room_walk, through that list
+    struct hub_idempotency idempotency;
+    struct io_timer idempotency_timer;
     struct list leaving; // members that are held back, first due first
     struct io_timer leave_timer;
     struct list cached; // rooms with a cached event, first due first
@@ -37,6 +44,7 @@ struct hub {
     struct list carriers;  // of hub_xhr.c: answers that carry them
     struct list turns;     // channels with frames of this turn
     struct io_hook hook;   // sends them
+    struct list listings;  // of hub_backend.c: lists of all channels that were asked for here
 
     struct io_timer stop_timer;
     struct list stopping; // sockets that were told to go

@@ -37,7 +37,7 @@ struct hub_publication {
     struct str channel;
     struct str frame;            // one whole WebSocket text frame
     struct str except_socket_id; // gets nothing; empty: all get it
-    struct str idempotency_key;  // delivered once within HUB_IDEMPOTENCY_MS; empty: always
+    struct str idempotency_key;  // hub_idempotency; empty: delivered always
     struct hub_post *posts;      // private: one for each hub
 };
 

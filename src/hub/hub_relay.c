@@ -1,6 +1,5 @@
 #include "hub/hub_relay.h"
 
-#include "core/arena.h"
 #include "core/check.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -8,7 +7,6 @@
 #include "hub/hub_message.h"
 #include "hub/hub_post.h"
 #include "hub/hub_relay_internal.h"
-#include "hub/hub_room.h"
 
 struct hub_relay *hub_relay_new(void)
 {
@@ -120,7 +118,10 @@ static void on_ask(struct io_task *task)
 {
     struct ask *ask = LIST_ENTRY(task, struct ask, task);
     struct question *q = ask->question;
-    q->visit(ask->hub, ask->part, q->ctx);
+    if (q->visit(ask->hub, ask->part, q->ctx)) {
+        io_loop_post(ask->hub->loop, &ask->task);
+        return;
+    }
     if (atomic_fetch_sub(&q->left, 1) > 1)
         return;
     if (ask->hub->relay->is_closed)
@@ -159,18 +160,20 @@ struct change {
     const struct hub_apps *apps;
 };
 
-static void prepare(struct hub *h, void *part, const void *ctx)
+static bool prepare(struct hub *h, void *part, const void *ctx)
 {
     const struct change *change = ctx;
     (void)part;
     hub_add_tenants(h, change->apps);
+    return false;
 }
 
-static void use(struct hub *h, void *part, const void *ctx)
+static bool use(struct hub *h, void *part, const void *ctx)
 {
     const struct change *change = ctx;
     (void)part;
     hub_use_apps(h, change->apps);
+    return false;
 }
 
 static void on_used(void *const *parts, size_t count, void *ctx)
@@ -200,52 +203,4 @@ void hub_relay_use_apps(struct hub_relay *r, const struct hub_apps *apps)
     struct change *change = MEM_NEW(struct change);
     *change = (struct change){.task.run = on_change, .first = r->hubs[0], .apps = apps};
     io_loop_post(r->hubs[0]->loop, &change->task);
-}
-
-/* ---- counting ---- */
-
-struct counting {
-    struct arena arena;
-    const struct hub_app *app;
-    struct str *channels;
-    size_t count;
-    hub_relay_counted_fn *on_counted;
-    void *ctx;
-};
-
-static void count_here(struct hub *h, void *part, const void *ctx)
-{
-    const struct counting *c = ctx;
-    uint64_t *counts = part;
-    for (size_t i = 0; i < c->count; i++) {
-        const struct hub_room *room = hub_room_find(hub_tenant_of(h, c->app), c->channels[i]);
-        counts[i] = room ? hub_room_subscribers(room) : 0;
-    }
-}
-
-static void add_up(void *const *parts, size_t count, void *ctx)
-{
-    struct counting *c = ctx;
-    uint64_t *sums = arena_alloc(&c->arena, (c->count + 1) * sizeof(sums[0]));
-    for (size_t part = 0; part < count; part++)
-        for (size_t i = 0; i < c->count; i++)
-            sums[i] += ((const uint64_t *)parts[part])[i];
-    c->on_counted(c->ctx, sums, c->count);
-    arena_done(&c->arena);
-    mem_free(c);
-}
-
-void hub_relay_count(struct hub *asking, const struct hub_app *app, const struct str *channels,
-                     size_t count, hub_relay_counted_fn *on_counted, void *ctx)
-{
-    struct counting *c = MEM_NEW(struct counting);
-    arena_init(&c->arena);
-    c->app = app;
-    c->count = count;
-    c->channels = arena_alloc(&c->arena, (count + 1) * sizeof(c->channels[0]));
-    for (size_t i = 0; i < count; i++)
-        c->channels[i] = arena_str(&c->arena, channels[i]);
-    c->on_counted = on_counted;
-    c->ctx = ctx;
-    hub_relay_ask(asking, count * sizeof(uint64_t), count_here, add_up, c);
 }

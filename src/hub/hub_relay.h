@@ -46,16 +46,11 @@ void hub_relay_use_apps(struct hub_relay *r, const struct hub_apps *apps);
 /* Asks all hubs: visit runs on every hub's loop, with a zeroed part of part_bytes of its own; then
  * on_done on the asking hub's loop, with the parts in the order of the hubs, which it must empty of
  * what they own. visits of one question may run at the same time: ctx is read-only for them. The
- * question takes what the hubs hold at the moment each is asked. */
-typedef void hub_relay_visit_fn(struct hub *h, void *part, const void *ctx);
+ * question takes what the hubs hold at the moment each is asked. A visit that returns true has more
+ * to do, and runs again after the loop did other work. */
+typedef bool hub_relay_visit_fn(struct hub *h, void *part, const void *ctx);
 typedef void hub_relay_done_fn(void *const *parts, size_t count, void *ctx);
 void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *visit,
                    hub_relay_done_fn *on_done, void *ctx);
-
-/* Counts the subscribers of each channel over all hubs. on_counted runs on the asking hub's loop,
- * later; counts[i] belongs to channels[i], whose bytes are copied. */
-typedef void hub_relay_counted_fn(void *ctx, const uint64_t *counts, size_t count);
-void hub_relay_count(struct hub *asking, const struct hub_app *app, const struct str *channels,
-                     size_t count, hub_relay_counted_fn *on_counted, void *ctx);
 
 #endif

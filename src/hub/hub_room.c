@@ -39,6 +39,17 @@ struct str hub_room_cached(const struct hub_room *r)
     return r->cached ? (struct str){r->cached->frame, r->cached->frame_len} : STR("");
 }
 
+int64_t hub_room_cached_ms(const struct hub_room *r)
+{
+    int64_t left_ms = r->cached ? r->cached->due_ms - io_loop_now_ms(r->tenant->hub->loop) : 0;
+    return left_ms > 0 ? left_ms : 0;
+}
+
+bool hub_room_is_occupied(const struct hub_room *r)
+{
+    return r->subscribers > 0 || hub_room_users(r) > 0;
+}
+
 static struct hub_room *get_room(struct hub_tenant *t, struct str channel)
 {
     struct hub_room *r = hub_room_find(t, channel);
@@ -49,6 +60,7 @@ static struct hub_room *get_room(struct hub_tenant *t, struct str channel)
     r->name_len = (uint32_t)channel.len;
     memcpy(r->name, channel.at, channel.len);
     map_put(&t->rooms, hub_room_name(r), r);
+    list_append(t->room_list.next, &r->node); // in front of the first
     return r;
 }
 
@@ -81,10 +93,23 @@ static void drop_cached(struct hub_room *r)
     r->cached = NULL;
 }
 
+/* No walk may stand before a room that goes. */
+static void step_over(struct hub_room *r)
+{
+    const struct list *walks = &r->tenant->walks;
+    for (struct list *node = walks->next; node != walks; node = node->next) {
+        struct hub_room_walk *w = LIST_ENTRY(node, struct hub_room_walk, node);
+        if (w->next == &r->node)
+            w->next = r->node.next;
+    }
+}
+
 static void drop_room_when_idle(struct hub_room *r)
 {
-    if (r->subscribers > 0 || r->cached || hub_room_users(r) > 0)
+    if (r->cached || hub_room_is_occupied(r))
         return;
+    step_over(r);
+    list_remove(&r->node);
     map_remove(&r->tenant->rooms, hub_room_name(r));
     drop_roster(r);
     mem_free(r);
@@ -110,6 +135,31 @@ static void tell_app_count(const struct hub_room *r)
     if (r->tenant->app->webhook_count > 0 &&
         !hub_channel_type_of(hub_room_name(r), r->tenant->app->is_strict).is_presence)
         tell_app(r, HUB_HOOK_SUBSCRIPTION_COUNT, STR(""));
+}
+
+/* ---- walks ---- */
+
+void hub_room_walk_start(struct hub_room_walk *w, struct hub_tenant *t)
+{
+    w->tenant = t;
+    w->next = t->room_list.next;
+    list_append(&t->walks, &w->node);
+}
+
+struct hub_room *hub_room_walk_next(struct hub_room_walk *w)
+{
+    struct list *node = w->next;
+    if (node == &w->tenant->room_list) {
+        hub_room_walk_end(w);
+        return NULL;
+    }
+    w->next = node->next;
+    return LIST_ENTRY(node, struct hub_room, node);
+}
+
+void hub_room_walk_end(struct hub_room_walk *w)
+{
+    list_remove(&w->node);
 }
 
 /* ---- events of the room's own ---- */
@@ -380,9 +430,40 @@ static void cache(struct hub_tenant *t, const struct hub_publication *p)
 
 /* ---- publishing ---- */
 
+static void start_idempotency_timer(struct hub_tenant *t)
+{
+    int64_t due_ms = hub_idempotency_due_ms(&t->idempotency);
+    int64_t wait_ms = due_ms - io_loop_now_ms(t->hub->loop);
+    if (due_ms != INT64_MAX)
+        io_timer_start(t->hub->loop, &t->idempotency_timer, wait_ms > 0 ? wait_ms : 0);
+}
+
+static void on_idempotency_timer(struct io_timer *timer)
+{
+    struct hub_tenant *t = LIST_ENTRY(timer, struct hub_tenant, idempotency_timer);
+    hub_idempotency_expire(&t->idempotency, io_loop_now_ms(t->hub->loop));
+    start_idempotency_timer(t);
+}
+
+static bool was_published(struct hub_tenant *t, const struct hub_publication *p)
+{
+    if (p->idempotency_key.len == 0)
+        return false;
+    bool is_first = t->idempotency.count == 0;
+    bool is_new = hub_idempotency_take(&t->idempotency, p->channel, p->idempotency_key,
+                                       io_loop_now_ms(t->hub->loop));
+    if (is_first)
+        start_idempotency_timer(t);
+    return !is_new;
+}
+
 void hub_room_publish(struct hub *owner, struct hub_publication *p)
 {
     struct hub_tenant *t = hub_tenant_of(owner, p->app);
+    if (was_published(t, p)) {
+        hub_post_free(p);
+        return;
+    }
     if (p->kind == HUB_EVENT && hub_channel_type_of(p->channel, t->app->is_strict).is_cache)
         cache(t, p);
     const struct hub_room *r = hub_room_find(t, p->channel);
@@ -397,6 +478,10 @@ void hub_room_publish(struct hub *owner, struct hub_publication *p)
 void hub_room_init_tenant(struct hub_tenant *t)
 {
     map_init(&t->rooms);
+    list_init(&t->room_list);
+    list_init(&t->walks);
+    hub_idempotency_init(&t->idempotency);
+    io_timer_init(&t->idempotency_timer, on_idempotency_timer);
     list_init(&t->leaving);
     list_init(&t->cached);
     io_timer_init(&t->leave_timer, on_leave_timer);
@@ -414,4 +499,5 @@ void hub_room_done_tenant(struct hub_tenant *t)
         mem_free(r);
     }
     map_done(&t->rooms);
+    hub_idempotency_done(&t->idempotency);
 }

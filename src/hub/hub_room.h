@@ -16,6 +16,7 @@
 #include "hub/hub_roster.h"
 
 struct hub_room {
+    struct list node; // in tenant->room_list
     struct hub_tenant *tenant;
     uint32_t subscribers; // over all hubs
     uint32_t name_len;
@@ -33,8 +34,23 @@ static inline uint32_t hub_room_subscribers(const struct hub_room *r)
 }
 /* Members of a presence channel, those who are held back included. */
 size_t hub_room_users(const struct hub_room *r);
+/* Does anybody subscribe, or is held back? A room may exist for its cached event alone. */
+bool hub_room_is_occupied(const struct hub_room *r);
 /* The cached event as a whole frame, or empty. */
 struct str hub_room_cached(const struct hub_room *r);
+/* For how long the event is kept yet. */
+int64_t hub_room_cached_ms(const struct hub_room *r);
+
+/* A walk through all rooms, which may come and go meanwhile: rooms that are newer than the walk are
+ * left out. Ends at NULL, or by hub_room_walk_end. */
+struct hub_room_walk {
+    struct list node; // in tenant->walks
+    struct hub_tenant *tenant;
+    struct list *next; // the room's node to come
+};
+void hub_room_walk_start(struct hub_room_walk *w, struct hub_tenant *t);
+struct hub_room *hub_room_walk_next(struct hub_room_walk *w);
+void hub_room_walk_end(struct hub_room_walk *w);
 
 /* Somebody joins or leaves. */
 void hub_room_take(struct hub *owner, const struct hub_note *note);

@@ -86,7 +86,8 @@ static enum err read_user(const struct hub_message_subscribe *ask, struct hub_ch
     return hub_message_parse_user(ask->channel_data, a, out);
 }
 
-static struct hub_subscriber *subscriber_new(const struct hub_message_user *user)
+static struct hub_subscriber *subscriber_new(struct hub_socket *s,
+                                             const struct hub_message_user *user)
 {
     if (user->key.len == 0)
         return NULL;
@@ -95,7 +96,16 @@ static struct hub_subscriber *subscriber_new(const struct hub_message_user *user
     memcpy(who->bytes + user->key.len, user->id_json.at, user->id_json.len);
     who->key = (struct str){who->bytes, user->key.len};
     who->id_json = (struct str){who->bytes + user->key.len, user->id_json.len};
+    hub_identity_add(&who->identity, s, who->key);
     return who;
+}
+
+static void subscriber_free(struct hub_subscriber *who)
+{
+    if (!who)
+        return;
+    hub_identity_remove(&who->identity);
+    mem_free(who);
 }
 
 static struct hub_subscription *subscription_new(struct hub_socket *s, struct str channel)
@@ -103,7 +113,8 @@ static struct hub_subscription *subscription_new(struct hub_socket *s, struct st
     struct hub_subscription *sub = hub_channel_join(s, channel);
     sub->next = s->subscriptions;
     s->subscriptions = sub;
-    s->subscription_count++;
+    if (s->subscription_count++ == 0)
+        s->tenant->subscribed++;
     return sub;
 }
 
@@ -117,7 +128,7 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
         sub = subscription_new(s, ask->channel);
     sub->ticket = ++s->last_ticket;
     struct hub_subscriber *was = sub->subscriber;
-    sub->subscriber = subscriber_new(user);
+    sub->subscriber = subscriber_new(s, user);
 
     bool is_waiting = type.is_presence || type.is_cache;
     struct hub_note note = {
@@ -140,7 +151,7 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
     if (!is_waiting)
         hub_channel_activate(s, sub);
     hub_post_note(&note); // sub may be gone now
-    mem_free(was);
+    subscriber_free(was);
     if (is_waiting)
         return;
     struct buf out;
@@ -183,9 +194,10 @@ static void drop(struct hub_socket *s, struct hub_subscription **link)
 {
     struct hub_subscription *sub = *link;
     *link = sub->next;
-    s->subscription_count--;
+    if (--s->subscription_count == 0)
+        s->tenant->subscribed--;
     hub_channel_leave(sub);
-    mem_free(sub->subscriber);
+    subscriber_free(sub->subscriber);
     mem_free(sub);
 }
 

@@ -262,6 +262,7 @@ static struct hub_user *user_new(const struct sign_in *in)
 static void become(struct hub_socket *s, const struct sign_in *in)
 {
     s->user = user_new(in);
+    hub_identity_add(&s->user->identity, s, s->user->id);
     s->is_authorized = true;
     tell_owner(s, ONLINE, s->user->id);
     for (size_t i = 0; i < s->user->watched_count; i++)
@@ -301,6 +302,7 @@ void hub_user_leave(struct hub_socket *s)
     for (size_t i = 0; i < user->watched_count; i++)
         tell_owner(s, UNWATCH, user->watched[i]);
     tell_owner(s, OFFLINE, user->id);
+    hub_identity_remove(&user->identity);
     mem_free(user);
     s->user = NULL;
 }

@@ -11,6 +11,7 @@
 #ifndef HUB_USER_H
 #define HUB_USER_H
 
+#include "hub/hub_identity.h"
 #include "hub/hub_message.h"
 #include "hub/hub_socket.h"
 
@@ -18,6 +19,7 @@ enum { HUB_USER_MAX_WATCHED = 100 };
 
 /* Who a socket signed in as. */
 struct hub_user {
+    struct hub_identity identity;
     struct str id;
     struct str channel_data; // what it is on a presence channel that was not told otherwise
     size_t watched_count;

@@ -155,6 +155,7 @@ static void add_data(struct api_call *call, cJSON *view)
     page_json_refer(ask->data, "user", user);
     cJSON *pusher = cJSON_AddObjectToObject(ask->data, "pusher");
     page_json_add(pusher, "key", str_of(call->api->app_key));
+    page_json_add(pusher, "path", str_of(call->api->hub_path));
 
     enum err err = json_print(ask->data, &json);
     struct str rest = {(const char *)buf_head(&json), buf_len(&json)};

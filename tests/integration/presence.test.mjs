@@ -1,9 +1,9 @@
 // Presence channels, cache channels and client events, over several loops, by stock clients and raw ones.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import PusherClientModule from 'pusher-js';
 import PusherServer from 'pusher';
+import { hubClient } from './hub_client.mjs';
 import { app, startServer, until } from './lib.mjs';
 import { TEXT, frame, rawSocket } from './ws_client.mjs';
 
@@ -18,22 +18,7 @@ before(async () => {
 });
 after(() => server.stop());
 
-/** A raw client: id, say(event, data, channel), join(channel, data) for any guarded channel. */
-async function client() {
-    const c = await rawSocket(server.port, `/app/${app.key}`);
-    c.id = JSON.parse((await c.json()).data).socket_id;
-    c.say = (event, data, channel) => c.send(frame(TEXT, JSON.stringify({ event, data, channel })));
-    c.join = (channel, data) => {
-        const text = data === undefined ? '' : `:${data}`;
-        const hex = createHmac('sha256', app.secret).update(`${c.id}:${channel}${text}`).digest('hex');
-        c.say('pusher:subscribe', { channel, auth: `${app.key}:${hex}`, channel_data: data });
-    };
-    c.expectQuiet = async () => {
-        c.say('pusher:ping', {});
-        assert.deepEqual(await c.json(), { event: 'pusher:pong' });
-    };
-    return c;
-}
+const client = () => hubClient(server.port);
 
 async function expectSuccess(c, channel, presence) {
     const { event, data, channel: of } = await c.json();

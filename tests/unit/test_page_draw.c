@@ -45,7 +45,8 @@ static void begin(struct rig *r)
                           .civic = r->civic,
                           .pool = io_pool_new(1, "pool"),
                           .app_key = "key",
-                          .app_secret = "secret"};
+                          .app_secret = "secret",
+                          .hub_path = ""};
     EXPECT_EQ(page_init(&r->api, 1, why, sizeof(why)), OK);
     r->loop = io_loop_new(0);
     r->server = http_server_new(r->loop, &http_default_limits);

@@ -84,7 +84,7 @@ export interface List<T> {
 export interface PageData {
     lang: 'uk' | 'en';
     user: User | null;
-    pusher: { key: string };
+    pusher: { key: string; path: string };
     proposal?: Proposal;
     voting?: Voting;
 }

@@ -11,6 +11,7 @@
 
 import Echo from 'laravel-echo';
 import Pusher from 'pusher-js';
+import type { PageData } from './data';
 
 export type LiveState = 'connecting' | 'live' | 'reconnecting' | 'offline';
 export type Handlers = Record<string, (data: never) => void>;
@@ -39,7 +40,7 @@ export class Live {
     private retry = 0;
 
     constructor(
-        key: string,
+        { key, path }: PageData['pusher'],
         private readonly onState: (state: LiveState) => void,
     ) {
         const isSecure = location.protocol === 'https:';
@@ -49,6 +50,7 @@ export class Live {
             Pusher,
             key,
             wsHost: location.hostname,
+            wsPath: path,
             wsPort: port,
             wssPort: port,
             forceTLS: isSecure,

@@ -81,7 +81,7 @@ function startBell(userId: number, live: Live): void {
 function follow(data: PageData, page: HTMLElement | null, lists: (Rows | VotingRows)[]): void {
     startPause(showStatus);
     const listeners: StateListener[] = [setStatus, (state) => state === 'live' && settleUnanswered()];
-    const live = new Live(data.pusher.key, (state) => listeners.forEach((listener) => listener(state)));
+    const live = new Live(data.pusher, (state) => listeners.forEach((listener) => listener(state)));
     if (page?.dataset.page === 'proposal') startProposal(page, data, live, listeners);
     if (page?.dataset.page === 'voting') startVoting(page, data, live);
     for (const list of lists) list.follow(live);
