@@ -26,6 +26,9 @@
 
 enum { LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 
+/* A post that is cut off is made again at the next start: not worth a long wait. */
+enum { POSTS_MS = 2000 };
+
 /* Argon2 takes a core and 19 MiB for a thirtieth of a second: who waits behind fifty has waited
  * long enough to be told so. */
 enum { PASSWORD_THREADS = 2, MAX_WAITING_PASSWORDS = 50 };
@@ -234,7 +237,8 @@ static void drain(struct app *a)
         app_node_flush_webhooks(&a->nodes[i]);
     if (!app_stops_wait(&a->stops, FLUSH_MS))
         log_warn("at=app.stop why=\"a loop does not answer\"");
-    if (!app_webhook_stop(a->webhook, a->options->drain_ms))
+    int64_t wait_ms = a->options->drain_ms < POSTS_MS ? a->options->drain_ms : POSTS_MS;
+    if (!app_webhook_stop(a->webhook, wait_ms))
         log_warn("at=app.stop why=\"posts of webhooks did not end in time\"");
 }
 
