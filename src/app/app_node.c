@@ -122,7 +122,7 @@ void app_node_init(struct app_node *n, int index, const struct app_parts *parts)
     n->close_task.run = close_sockets;
     n->flush_task.run = flush_webhooks;
     n->loop = io_loop_new(index);
-    n->hub = hub_new(n->loop, parts->apps, parts->relay);
+    n->hub = hub_new(n->loop, parts->apps, parts->relay, n->options->is_compressed);
     hub_send_webhooks(n->hub, parts->webhooks);
     api_hub_init(&n->api_hub, n->hub, parts->options->path);
     n->server = http_server_new(n->loop, &http_default_limits);

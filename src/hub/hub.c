@@ -80,12 +80,14 @@ void hub_use_apps(struct hub *h, const struct hub_apps *apps)
     close_unserved(h);
 }
 
-struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay)
+struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay,
+                    bool may_compress)
 {
     struct hub *h = MEM_NEW(struct hub);
     h->loop = l;
     h->apps = apps;
     h->relay = relay;
+    h->may_compress = may_compress;
     hub_add_tenants(h, apps);
     map_init(&h->socket_ids);
     list_init(&h->sockets);
@@ -174,15 +176,16 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
 
     struct ws_upgrade up;
     // Tools that watch a Reverb server look for this field.
-    struct io_conn *io = ws_handshake_upgrade(x, "X-Powered-By: Laravel Reverb\r\n", false, &up);
+    struct io_conn *io =
+        ws_handshake_upgrade(x, "X-Powered-By: Laravel Reverb\r\n", h->may_compress, &up);
     if (!io)
         return;
     if (!refusal.code)
         refusal = hub_admission_enter(h->relay->admissions, app, address, &hello.admitted);
     if (refusal.code)
-        hub_ws_refuse(h, io, refusal.code, refusal.why);
+        hub_ws_refuse(h, io, &up, refusal.code, refusal.why);
     else
-        hub_ws_accept(hub_tenant_of(h, app), io, &hello, &up.early);
+        hub_ws_accept(hub_tenant_of(h, app), io, &hello, &up);
     buf_done(&up.early);
 }
 

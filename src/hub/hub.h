@@ -44,7 +44,8 @@
 struct hub;
 
 /* A hub on l, joined to the relay; apps and relay are borrowed. Before the loops run. */
-struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay);
+struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay,
+                    bool may_compress);
 /* After its loop was freed, which closes what sockets are left. */
 void hub_free(struct hub *h);
 

@@ -4,6 +4,9 @@
  *         frames      |frame 1|frame 2|frame 3|...      contiguous
  *         exclusions           ^ socket S is not to get [start, end)
  *
+ * There may be a second form of the same frames, compressed once for all who take that. It is made
+ * when the first of them is met, and only if a frame is long enough.
+ *
  * At the turn's end every subscriber gets the frames with one send; one who is excluded from some
  * gets the pieces between. A quiet channel is its name, an array of subscribers and nothing else.
  * Whoever joins or leaves flushes first, so the array is the audience of all frames in the turn.
@@ -13,6 +16,8 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_socket.h"
+#include "ws/ws_deflate.h"
+#include "ws/ws_offer.h"
 
 enum {
     MAX_TURN_BYTES =
@@ -21,15 +26,18 @@ enum {
     MIN_CAP = 2,
 };
 
+enum form { PLAIN, DEFLATED, FORM_COUNT };
+
 struct exclusion {
     const struct hub_socket *socket;
-    size_t start, end; // in frames
+    size_t start[FORM_COUNT], end[FORM_COUNT]; // in frames
 };
 
 struct turn {
     struct list node; // in hub->turns
     struct hub_channel *channel;
-    struct buf frames;
+    struct buf frames[FORM_COUNT]; // DEFLATED is empty until somebody wants it
+    bool is_worth_deflating;
     size_t exclusion_count;
     struct exclusion exclusions[MAX_EXCLUSIONS];
 };
@@ -87,16 +95,40 @@ static void send_range(struct hub_socket *s, const struct buf *frames, size_t st
         hub_socket_send_frames(s, buf_head(frames) + start, end - start);
 }
 
-static void send_turn(struct hub_socket *s, const struct turn *t)
+static void deflate_range(struct ws_deflate *d, struct turn *t, size_t start, size_t end)
 {
+    struct str frames = {(const char *)buf_head(&t->frames[PLAIN]) + start, end - start};
+    ws_deflate_frames(d, WS_OFFER_MAX_WINDOW_BITS, frames, &t->frames[DEFLATED]);
+}
+
+static void deflate_turn(struct ws_deflate *d, struct turn *t)
+{
+    size_t at = 0;
+    buf_init(&t->frames[DEFLATED], buf_len(&t->frames[PLAIN]));
+    for (size_t i = 0; i < t->exclusion_count; i++) {
+        struct exclusion *e = &t->exclusions[i];
+        deflate_range(d, t, at, e->start[PLAIN]);
+        e->start[DEFLATED] = buf_len(&t->frames[DEFLATED]);
+        deflate_range(d, t, e->start[PLAIN], e->end[PLAIN]);
+        e->end[DEFLATED] = buf_len(&t->frames[DEFLATED]);
+        at = e->end[PLAIN];
+    }
+    deflate_range(d, t, at, buf_len(&t->frames[PLAIN]));
+}
+
+static void send_turn(struct hub_socket *s, struct turn *t)
+{
+    enum form form = s->takes_deflated && t->is_worth_deflating ? DEFLATED : PLAIN;
+    if (form == DEFLATED && buf_len(&t->frames[DEFLATED]) == 0)
+        deflate_turn(ws_deflate_of(s->hub->loop), t);
     size_t start = 0;
     for (size_t i = 0; i < t->exclusion_count; i++) {
         if (t->exclusions[i].socket != s)
             continue;
-        send_range(s, &t->frames, start, t->exclusions[i].start);
-        start = t->exclusions[i].end;
+        send_range(s, &t->frames[form], start, t->exclusions[i].start[form]);
+        start = t->exclusions[i].end[form];
     }
-    send_range(s, &t->frames, start, buf_len(&t->frames));
+    send_range(s, &t->frames[form], start, buf_len(&t->frames[form]));
 }
 
 static void flush(struct hub_channel *c)
@@ -108,7 +140,8 @@ static void flush(struct hub_channel *c)
     list_remove(&t->node);
     for (uint32_t i = 0; i < c->count; i++)
         send_turn(c->sockets[i], t);
-    buf_done(&t->frames);
+    buf_done(&t->frames[PLAIN]);
+    buf_done(&t->frames[DEFLATED]);
     mem_free(t);
 }
 
@@ -121,13 +154,13 @@ void hub_channel_flush_all(struct hub *h)
 
 static struct turn *get_turn(struct hub *h, struct hub_channel *c, size_t len)
 {
-    if (c->turn && (buf_len(&c->turn->frames) + len > MAX_TURN_BYTES ||
+    if (c->turn && (buf_len(&c->turn->frames[PLAIN]) + len > MAX_TURN_BYTES ||
                     c->turn->exclusion_count == MAX_EXCLUSIONS))
         flush(c);
     if (!c->turn) {
         c->turn = MEM_NEW(struct turn);
         c->turn->channel = c;
-        buf_init(&c->turn->frames, len > MAX_TURN_BYTES ? len : MAX_TURN_BYTES);
+        buf_init(&c->turn->frames[PLAIN], len > MAX_TURN_BYTES ? len : MAX_TURN_BYTES);
         list_append(&h->turns, &c->turn->node);
     }
     return c->turn;
@@ -137,10 +170,12 @@ void hub_channel_publish(struct hub *h, struct hub_channel *c, struct str frames
                          const struct hub_socket *except)
 {
     struct turn *t = get_turn(h, c, frames.len);
-    size_t start = buf_len(&t->frames);
-    CHECK(buf_append(&t->frames, frames.at, frames.len) == OK);
+    size_t start = buf_len(&t->frames[PLAIN]), end = start + frames.len;
+    CHECK(buf_append(&t->frames[PLAIN], frames.at, frames.len) == OK);
+    t->is_worth_deflating |= frames.len >= WS_DEFLATE_MIN_BYTES;
     if (except)
-        t->exclusions[t->exclusion_count++] = (struct exclusion){except, start, start + frames.len};
+        t->exclusions[t->exclusion_count++] =
+            (struct exclusion){except, {[PLAIN] = start}, {[PLAIN] = end}};
 }
 
 /* ---- joining and leaving ---- */

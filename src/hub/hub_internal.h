@@ -34,6 +34,7 @@ struct hub {
     const struct hub_apps *apps;
     struct hub_relay *relay;
     struct hub_hook *webhooks;   // NULL: nobody takes them
+    bool may_compress;           // agree to permessage-deflate
     size_t index;                // in the relay
     struct hub_tenant **tenants; // by hub_app.slot
     size_t tenant_count;

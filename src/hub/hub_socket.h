@@ -42,6 +42,7 @@ struct hub_socket {
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do
     bool is_authorized;       // signed in, or on a channel that needs a signature
+    bool takes_deflated;      // compressed frames with a window of 32 KiB (permessage-deflate)
     char id[HUB_SOCKET_ID_BYTES];
     int64_t active_at_ms;      // when it last said something
     int64_t authorize_by_ms;   // 0: it need not

@@ -1,6 +1,7 @@
 #include "hub/hub_ws.h"
 
 #include "core/mem.h"
+#include "ws/ws_offer.h"
 
 static struct hub_ws *of_socket(struct hub_socket *s)
 {
@@ -91,7 +92,8 @@ static void on_closed(struct ws_conn *ws)
     mem_free(of_socket(s));
 }
 
-static struct hub_ws *ws_new(struct hub *h, struct hub_tenant *t, struct io_conn *io)
+static struct hub_ws *ws_new(struct hub *h, struct hub_tenant *t, struct io_conn *io,
+                             const struct ws_upgrade *up)
 {
     static const struct ws_conn_handler handler = {
         .on_message = on_message,
@@ -103,19 +105,24 @@ static struct hub_ws *ws_new(struct hub *h, struct hub_tenant *t, struct io_conn
     struct hub_ws *w = MEM_NEW(struct hub_ws);
     ws_conn_init(&w->ws, io, &handler, app->max_message_bytes, app->max_out_bytes);
     hub_socket_init(&w->socket, &transport, h, t);
+    if (up->window_bits > 0)
+        ws_conn_use_deflate(&w->ws, up->window_bits);
+    // With a smaller window, which hardly anybody asks for, what goes to many is sent as it is.
+    w->socket.takes_deflated = up->window_bits == WS_OFFER_MAX_WINDOW_BITS;
     return w;
 }
 
 struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io,
-                                 const struct hub_hello *hello, const struct buf *early)
+                                 const struct hub_hello *hello, const struct ws_upgrade *up)
 {
-    struct hub_ws *w = ws_new(t->hub, t, io);
+    struct hub_ws *w = ws_new(t->hub, t, io, up);
     hub_socket_open(&w->socket, hello);
-    ws_conn_receive(&w->ws, buf_head(early), buf_len(early));
+    ws_conn_receive(&w->ws, buf_head(&up->early), buf_len(&up->early));
     return &w->socket;
 }
 
-void hub_ws_refuse(struct hub *h, struct io_conn *io, int code, struct str why)
+void hub_ws_refuse(struct hub *h, struct io_conn *io, const struct ws_upgrade *up, int code,
+                   struct str why)
 {
-    hub_socket_close(&ws_new(h, NULL, io)->socket, code, why);
+    hub_socket_close(&ws_new(h, NULL, io, up)->socket, code, why);
 }

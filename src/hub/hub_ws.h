@@ -4,16 +4,19 @@
 
 #include "hub/hub_socket.h"
 #include "ws/ws_conn.h"
+#include "ws/ws_handshake.h"
 
 struct hub_ws {
     struct hub_socket socket;
     struct ws_conn ws;
 };
 
-/* Serves the upgraded connection, greets it, and handles the early bytes. */
+/* Serves the upgraded connection, greets it, and handles the early bytes, which stay the caller's.
+ */
 struct hub_socket *hub_ws_accept(struct hub_tenant *t, struct io_conn *io,
-                                 const struct hub_hello *hello, const struct buf *early);
+                                 const struct hub_hello *hello, const struct ws_upgrade *up);
 /* Tells the connection why not, and closes it with the code. */
-void hub_ws_refuse(struct hub *h, struct io_conn *io, int code, struct str why);
+void hub_ws_refuse(struct hub *h, struct io_conn *io, const struct ws_upgrade *up, int code,
+                   struct str why);
 
 #endif

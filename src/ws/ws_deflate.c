@@ -109,3 +109,20 @@ bool ws_deflate_message(struct ws_deflate *d, int window_bits, enum ws_opcode ty
     buf_done(&payload);
     return is_smaller;
 }
+
+void ws_deflate_frames(struct ws_deflate *d, int window_bits, struct str frames, struct buf *out)
+{
+    while (frames.len > 0) {
+        struct ws_frame f;
+        size_t header_len;
+        CHECK(ws_frame_parse((const uint8_t *)frames.at, frames.len, &f, &header_len) == OK);
+        CHECK(f.fin && !f.masked && f.size_bytes <= frames.len - header_len);
+        struct str payload = {frames.at + header_len, (size_t)f.size_bytes};
+        size_t frame_len = header_len + payload.len;
+        if (f.compressed || ws_opcode_is_control(f.opcode) ||
+            !ws_deflate_message(d, window_bits, f.opcode, payload, out))
+            CHECK(buf_append(out, frames.at, frame_len) == OK);
+        frames.at += frame_len;
+        frames.len -= frame_len;
+    }
+}

@@ -35,4 +35,8 @@ MUST_USE enum err ws_deflate_payload(struct ws_deflate *d, int window_bits, stru
 bool ws_deflate_message(struct ws_deflate *d, int window_bits, enum ws_opcode type,
                         struct str message, struct buf *out);
 
+/* As ws_deflate_message for each of several whole messages of the server, one a frame; those that
+ * are better sent as they are are copied. out must have room for frames. */
+void ws_deflate_frames(struct ws_deflate *d, int window_bits, struct str frames, struct buf *out);
+
 #endif

@@ -9,8 +9,9 @@
 #include "hub/hub_relay.h"
 #include "hub/hub_ws.h"
 #include "test.h"
+#include "ws/ws_inflate.h"
 
-enum { MAX_TEXT = 16 * 1024 };
+enum { MAX_TEXT = 32 * 1024 };
 
 struct rig {
     struct io_loop *loop;
@@ -37,7 +38,7 @@ static struct rig *rig_new(void)
     r.app.secret = STR("s");
     r.apps = (struct hub_apps){&r.app, 1};
     r.relay = hub_relay_new();
-    r.hub = hub_new(r.loop, &r.apps, r.relay);
+    r.hub = hub_new(r.loop, &r.apps, r.relay, true);
     r.stop.run = on_stop;
     return &r;
 }
@@ -65,7 +66,7 @@ static struct buf frame_of(const char *message)
 }
 
 /* A socket that said the message as it came. *fd is the client's end. */
-static struct hub_socket *open_socket(struct rig *r, const char *message, int *fd)
+static struct hub_socket *open_with(struct rig *r, const char *message, int window_bits, int *fd)
 {
     int ends[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
@@ -73,11 +74,16 @@ static struct hub_socket *open_socket(struct rig *r, const char *message, int *f
     struct io_conn *io =
         io_conn_new(r->loop, ends[0], &(struct io_conn_handler){0}, NULL, MAX_TEXT);
 
-    struct buf early = frame_of(message);
+    struct ws_upgrade up = {frame_of(message), window_bits};
     struct hub_socket *s = hub_ws_accept(hub_tenant_of(r->hub, &r->app), io,
-                                         &(struct hub_hello){.is_pusher_js = true}, &early);
-    buf_done(&early);
+                                         &(struct hub_hello){.is_pusher_js = true}, &up);
+    buf_done(&up.early);
     return s;
+}
+
+static struct hub_socket *open_socket(struct rig *r, const char *message, int *fd)
+{
+    return open_with(r, message, 0, fd);
 }
 
 static const char SUBSCRIBE[] = "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"c\"}}";
@@ -89,28 +95,56 @@ static void run_turn(struct rig *r)
     io_loop_run(r->loop);
 }
 
-static void publish(struct rig *r, const char *event, const struct hub_socket *except)
+static void publish_data(struct rig *r, const char *event, const char *data_json,
+                         const struct hub_socket *except)
 {
     struct hub_channel *c = hub_channel_find(hub_tenant_of(r->hub, &r->app), STR("c"));
     char json[16];
     struct buf frame;
     snprintf(json, sizeof(json), "\"%s\"", event);
     buf_init(&frame, MAX_TEXT);
-    hub_message_event_frame(&frame, str_of(json), STR("\"\""), STR("c"));
+    hub_message_event_frame(&frame, str_of(json), str_of(data_json), STR("c"));
     hub_channel_publish(r->hub, c, (struct str){(const char *)buf_head(&frame), buf_len(&frame)},
                         except);
     buf_done(&frame);
 }
 
-/* The events that one read finds, joined by spaces, without the greeting. */
-static struct str events_in(int fd)
+static void publish(struct rig *r, const char *event, const struct hub_socket *except)
+{
+    publish_data(r, event, "\"\"", except);
+}
+
+/* The payloads of the frames, joined, what was compressed inflated; gives their bytes. */
+static size_t payloads_of(const uint8_t *bytes, size_t len, uint8_t *out)
+{
+    struct ws_inflate *inflate = ws_inflate_new();
+    size_t used = 0, header_len;
+    struct ws_frame f;
+    for (size_t at = 0; at < len; at += header_len + (size_t)f.size_bytes) {
+        EXPECT_EQ(ws_frame_parse(bytes + at, len - at, &f, &header_len), OK);
+        struct str payload = {(const char *)bytes + at + header_len, (size_t)f.size_bytes};
+        struct ws_piece piece = {.bytes = (const uint8_t *)payload.at, .len = payload.len};
+        if (f.compressed) {
+            ws_inflate_start(inflate, f.opcode, payload, MAX_TEXT);
+            EXPECT_EQ(ws_inflate_next(inflate, out + used, MAX_TEXT - used, &piece), OK);
+            EXPECT(piece.is_last);
+        } else {
+            memcpy(out + used, piece.bytes, piece.len);
+        }
+        used += piece.len;
+    }
+    ws_inflate_free(inflate);
+    return used;
+}
+
+/* The events among the bytes, joined by spaces, without the greeting. */
+static struct str events_of(const uint8_t *frames, size_t frames_len)
 {
     static char text[MAX_TEXT];
     static const char EVENT[] = "{\"event\":\"";
     char bytes[MAX_TEXT];
-    ssize_t len = read(fd, bytes, sizeof(bytes));
-    size_t used = 0;
-    for (ssize_t at = 0; at < len; at++) {
+    size_t len = payloads_of(frames, frames_len, (uint8_t *)bytes), used = 0;
+    for (size_t at = 0; at < len; at++) {
         const char *event = bytes + at;
         if ((size_t)(len - at) < sizeof(EVENT) - 1 || memcmp(event, EVENT, sizeof(EVENT) - 1) != 0)
             continue;
@@ -122,6 +156,14 @@ static struct str events_in(int fd)
                                  (int)event_len, event);
     }
     return (struct str){text, used};
+}
+
+/* The events that one read finds. */
+static struct str events_in(int fd)
+{
+    uint8_t bytes[MAX_TEXT];
+    ssize_t len = read(fd, bytes, sizeof(bytes));
+    return events_of(bytes, len > 0 ? (size_t)len : 0);
 }
 
 #define SUCCEEDED "pusher_internal:subscription_succeeded"
@@ -155,6 +197,81 @@ TEST(hub_channel_leaves_out_the_excluded_socket_only)
     rig_free(r);
     close(fds[0]);
     close(fds[1]);
+}
+
+/* The frames that one read finds behind the greeting and the subscription. */
+struct received {
+    uint8_t bytes[MAX_TEXT];
+    size_t len;
+};
+
+static void receive(int fd, struct received *got)
+{
+    uint8_t bytes[MAX_TEXT];
+    size_t at = 0, header_len;
+    struct ws_frame f;
+    ssize_t len = read(fd, bytes, sizeof(bytes));
+    EXPECT(len > 0);
+    for (int skipped = 0; skipped < 2; skipped++) {
+        EXPECT_EQ(ws_frame_parse(bytes + at, (size_t)len - at, &f, &header_len), OK);
+        EXPECT(!f.compressed); // short
+        at += header_len + (size_t)f.size_bytes;
+    }
+    got->len = (size_t)len - at;
+    memcpy(got->bytes, bytes + at, got->len);
+}
+
+static bool is_same(const struct received *a, const struct received *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+TEST(hub_channel_compresses_once_for_all_who_take_it_and_changes_nothing_for_others)
+{
+    static const int windows[] = {0, 15, 15, 15, 9};
+    enum { COUNT = sizeof(windows) / sizeof(windows[0]) };
+    static struct received got[COUNT];
+    static char data[4000] = "\"";
+    struct hub_socket *sockets[COUNT];
+    struct rig *r = rig_new();
+    int fds[COUNT];
+
+    memset(data + 1, 'x', sizeof(data) - 3);
+    data[sizeof(data) - 2] = '"';
+    for (int i = 0; i < COUNT; i++)
+        sockets[i] = open_with(r, SUBSCRIBE, windows[i], &fds[i]);
+    publish_data(r, "a", data, NULL);
+    publish(r, "b", sockets[3]);
+    publish_data(r, "c", data, sockets[3]);
+    publish(r, "d", NULL);
+    run_turn(r);
+    for (int i = 0; i < COUNT; i++) {
+        receive(fds[i], &got[i]);
+        EXPECT_STR(events_of(got[i].bytes, got[i].len), i == 3 ? "a d" : "a b c d");
+        EXPECT_EQ(got[i].len < sizeof(data), windows[i] == 15);
+        close(fds[i]);
+    }
+    EXPECT(is_same(&got[1], &got[2]));
+    EXPECT(is_same(&got[0], &got[4])); // a smaller window: as it is
+    rig_free(r);
+}
+
+TEST(hub_channel_sends_short_events_as_they_are)
+{
+    static struct received got[2];
+    struct rig *r = rig_new();
+    int fds[2];
+    for (int i = 0; i < 2; i++)
+        open_with(r, SUBSCRIBE, i * 15, &fds[i]);
+    for (int i = 0; i < 100; i++)
+        publish(r, "short", NULL);
+    run_turn(r);
+    for (int i = 0; i < 2; i++) {
+        receive(fds[i], &got[i]);
+        close(fds[i]);
+    }
+    EXPECT(is_same(&got[0], &got[1]));
+    rig_free(r);
 }
 
 TEST(hub_channel_gives_a_newcomer_only_what_comes_after_it)
