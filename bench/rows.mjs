@@ -86,7 +86,8 @@ export async function comments({ seconds, facts }) {
         rows.push({
             what: `POST comment, durable, ${CONNECTIONS} connections; server ${name}`,
             figure: `${n0(r.rate)}/s, p50 ${n2(r.p50_ms)}, p99 ${n2(r.p99_ms)} ms; ${n2(r.server_s_per_m)} s/M with its jobs; ${n0(left.waiting)} jobs left, done in ${left.seconds.toFixed(1)} s; ${r.failed} failed`,
-            goal: goal('>= 20,000/s', r.rate >= 20000 && r.failed === 0),
+            // The goal is for two cores; the pinned server gives CPU seconds that can be compared.
+            goal: options.loops ? goal('>= 20,000/s', r.rate >= 20000 && r.failed === 0) : null,
             baseline: base ? `nginx return 201: ${n0(base.rate)}/s, p50 ${n2(base.p50_ms)} ms, ${n2(base.server_s_per_m)} s/M` : '',
         });
         await town.stop();

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,6 +189,20 @@ static bool set_path(struct serve_target *target, struct arena *texts, int *stat
     return false;
 }
 
+/* Where Reverb would listen, as its variables say; ours stands above them. Before any thread. */
+static void adopt_reverb_address(void)
+{
+    const char *host = getenv("REVERB_SERVER_HOST"), *port = getenv("REVERB_SERVER_PORT");
+    bool has_host = host && *host, has_port = port && *port;
+    char address[256];
+    if (!has_host && !has_port)
+        return;
+    bool is_bare_v6 = has_host && strchr(host, ':') && host[0] != '[';
+    snprintf(address, sizeof(address), is_bare_v6 ? "[%s]:%s" : "%s:%s",
+             has_host ? host : "0.0.0.0", has_port ? port : "8080");
+    setenv("VICHE_LISTEN", address, 0);
+}
+
 int cli_serve_run(const struct cli_command *command, int argc, char *const *argv)
 {
     struct arena texts;
@@ -197,6 +212,7 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
     int status = CLI_DONE;
     arena_init(&texts);
 
+    adopt_reverb_address();
     if (cli_read_options(command, argc, argv, &texts, &target, &status) != OK)
         goto out;
     if (log_parse_level(str_of(target.log_level), &level) != OK) {

@@ -1,16 +1,27 @@
 // Apps of the Pusher protocol: their file, Reverb's variables, and a reload while clients are connected.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { runViche, startServer, until } from './lib.mjs';
+import { runViche, startServer, until, viche } from './lib.mjs';
 import { TEXT, frame, rawSocket } from './ws_client.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'viche-apps-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
 
 const keys = (n) => ({ app_id: `id${n}`, key: `key${n}`, secret: `secret${n}` });
+async function freePort() {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    return port;
+}
 let files = 0;
 function fileOf(apps) {
     const file = join(dir, `apps-${++files}.json`);
@@ -67,6 +78,19 @@ test('Reverb\'s variables make one app, with its limits', async () => {
     });
     assert.equal(status, 1);
     assert.match(stderr, /must be set together/);
+});
+
+test('REVERB_SERVER_HOST and _PORT say where to listen', async () => {
+    const port = await freePort();
+    const data = join(dir, 'address');
+    const child = spawn(viche, ['serve', '--data', data], {
+        env: { ...process.env, REVERB_SERVER_HOST: '127.0.0.1', REVERB_SERVER_PORT: String(port) },
+        stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    await until(async () => (await fetch(`http://127.0.0.1:${port}/up`).catch(() => null))?.ok);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
 });
 
 test('SIGHUP loads the apps anew and drops nobody but those whose app is gone or disabled', async () => {
