@@ -14,7 +14,7 @@
 #include "io/io_loop.h"
 #include "ws/ws_frame.h"
 
-/* Shorter messages are not worth it: see docs/performance.md. */
+/* Shorter messages are not worth it: see docs/decisions/0007. */
 enum { WS_DEFLATE_MIN_BYTES = 512 };
 
 struct ws_deflate;
