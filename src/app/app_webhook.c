@@ -160,8 +160,15 @@ enum err app_webhook_start(struct app_webhook *w)
 bool app_webhook_stop(struct app_webhook *w, int64_t wait_ms)
 {
     enum { TO_WRITE_MS = 2000 };
+    if (!w->webhook)
+        return true;
     webhook_stop(w->webhook, wait_ms);
-    return queue_stop(w->queue, wait_ms + TO_WRITE_MS);
+    if (!queue_stop(w->queue, wait_ms + TO_WRITE_MS))
+        return false;
+    // Its thread may still be on its way out of a call of the store, which is closed next.
+    webhook_free(w->webhook);
+    w->webhook = NULL;
+    return true;
 }
 
 void app_webhook_free(struct app_webhook *w)

@@ -26,7 +26,7 @@ MUST_USE enum err app_webhook_start(struct app_webhook *w);
 void app_webhook_use_apps(struct app_webhook *w, const struct hub_apps *apps);
 /* For hub_send_webhooks. */
 struct hub_hook_sink app_webhook_sink(struct app_webhook *w);
-/* As queue_stop; what hubs send afterwards waits for the next start. */
+/* As queue_stop, before store_close; what hubs send afterwards waits for the next start. */
 bool app_webhook_stop(struct app_webhook *w, int64_t wait_ms);
 /* After store_close. */
 void app_webhook_free(struct app_webhook *w);
