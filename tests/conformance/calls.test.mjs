@@ -109,8 +109,11 @@ conform('C180', 'COMPAT', 'a body that is no JSON object gets 400', async () => 
 conform('C181', 'COMPAT', 'another method gets 405 with Allow, another path 404', async () => {
     const wrong = await hub.get('events');
     assert.equal(wrong.status, 405);
+    assert.equal(wrong.text, 'Method not allowed.');
     assert.match(wrong.headers.get('allow'), /POST/);
-    assert.equal((await fetch(`${hub.server.url}/nothing/here`)).status, 404);
+    const nowhere = await hub.get('nothing');
+    assert.equal(nowhere.status, 404);
+    assert.equal(nowhere.text, 'Not found.');
 });
 
 conform('C182', 'IMPROVE', 'a kept-alive connection serves several calls', async () => {

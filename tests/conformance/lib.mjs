@@ -9,7 +9,6 @@ import PusherClientModule from 'pusher-js';
 import PusherServer from 'pusher';
 import { startServer } from '../integration/lib.mjs';
 import { TEXT, frame, rawSocket } from '../integration/ws_client.mjs';
-import { notYet } from './untested.mjs';
 
 export { until } from '../integration/lib.mjs';
 export * from '../integration/ws_client.mjs';
@@ -18,7 +17,7 @@ const PusherClient = PusherClientModule.default ?? PusherClientModule;
 
 /** One case: its id, MUST, COMPAT or IMPROVE, what holds. docs/conformance.md lists them all (tools/conformance). */
 export function conform(id, level, sentence, fn) {
-    test(`${id} ${level}: ${sentence}`, { timeout: 120000, skip: notYet[id] }, fn);
+    test(`${id} ${level}: ${sentence}`, { timeout: 120000 }, fn);
 }
 
 // The three apps of most cases.
