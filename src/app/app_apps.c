@@ -241,10 +241,17 @@ static enum err set_webhooks(const struct reader *r, const cJSON *item)
 /* A misspelt limit must not pass for one. */
 static void warn_of_unknown(const cJSON *item, const struct hub_app *app)
 {
-    static const char *const others[] = {
-        "app_id",   "key",         "secret",          "name",
-        "options",  "capacity",    "rate_limiting",   "webhooks",
-        "recovery", "compression", "allowed_origins", "accept_client_events_from"};
+    static const char *const others[] = {"app_id",
+                                         "key",
+                                         "secret",
+                                         "name",
+                                         "options",
+                                         "capacity",
+                                         "rate_limiting",
+                                         "webhooks",
+                                         "recovery",
+                                         "allowed_origins",
+                                         "accept_client_events_from"};
     const cJSON *value;
     cJSON_ArrayForEach(value, item)
     {

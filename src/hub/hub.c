@@ -95,6 +95,7 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     map_init(&h->sessions);
     list_init(&h->carriers);
     list_init(&h->turns);
+    hub_hold_init(&h->counts, l, hub_room_tell_count, h);
     list_init(&h->listings);
     io_timer_init(&h->stop_timer, on_stop_timer);
     h->hook.run = on_turn_end;
@@ -108,6 +109,7 @@ void hub_free(struct hub *h)
     if (!h)
         return;
     hub_xhr_done(h);
+    hub_hold_done(&h->counts);
     CHECK(h->socket_count == 0);
     hub_backend_give_up(h);
     for (size_t i = 0; i < h->tenant_count; i++)

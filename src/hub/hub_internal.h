@@ -4,6 +4,7 @@
 
 #include "core/map.h"
 #include "hub/hub.h"
+#include "hub/hub_hold.h"
 #include "hub/hub_hook.h"
 #include "hub/hub_idempotency.h"
 
@@ -34,6 +35,7 @@ struct hub {
     const struct hub_apps *apps;
     struct hub_relay *relay;
     struct hub_hook *webhooks;   // NULL: nobody takes them
+    struct hub_hold counts;      // subscription_count events to subscribers, not too often
     bool may_compress;           // agree to permessage-deflate
     size_t index;                // in the relay
     struct hub_tenant **tenants; // by hub_app.slot

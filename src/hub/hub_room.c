@@ -1,5 +1,8 @@
 #include "hub/hub_room.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_channel.h"
@@ -129,12 +132,22 @@ static void tell_app(const struct hub_room *r, enum hub_hook_kind kind, struct s
                  });
 }
 
-/* After the number of subscribers has changed. */
-static void tell_app_count(const struct hub_room *r)
+/* After the number of subscribers has changed: their app is told, and they are, as it wants.
+ * Presence channels have members instead. */
+static void tell_count(const struct hub_room *r)
 {
-    if (r->tenant->app->webhook_count > 0 &&
-        !hub_channel_type_of(hub_room_name(r), r->tenant->app->is_strict).is_presence)
+    const struct hub_app *app = r->tenant->app;
+    if (app->webhook_count == 0 && !app->has_subscription_count)
+        return;
+    if (hub_channel_type_of(hub_room_name(r), app->is_strict).is_presence)
+        return;
+    if (app->webhook_count > 0)
         tell_app(r, HUB_HOOK_SUBSCRIPTION_COUNT, STR(""));
+    if (app->has_subscription_count)
+        hub_hold_add(&r->tenant->hub->counts, app,
+                     &(struct hub_hook_event){.kind = HUB_HOOK_SUBSCRIPTION_COUNT,
+                                              .channel = hub_room_name(r),
+                                              .count = r->subscribers});
 }
 
 /* ---- walks ---- */
@@ -184,6 +197,16 @@ static void tell_members(struct hub_room *r, const char *event, struct str data,
                                         .except_socket_id = except_socket_id,
                                     }));
     buf_done(&frame);
+}
+
+void hub_room_tell_count(void *ctx, const struct hub_app *app, const struct hub_hook_event *event)
+{
+    struct hub_room *r = hub_room_find(hub_tenant_of(ctx, app), event->channel);
+    char data[64];
+    if (!r)
+        return;
+    int len = snprintf(data, sizeof(data), "{\"subscription_count\":%" PRIu64 "}", event->count);
+    tell_members(r, "pusher_internal:subscription_count", (struct str){data, (size_t)len}, STR(""));
 }
 
 /* ---- presence ---- */
@@ -350,7 +373,7 @@ static void take_join(struct hub *owner, const struct hub_note *note)
     if (!note->is_again) {
         if (r->subscribers++ == 0)
             tell_app(r, HUB_HOOK_CHANNEL_OCCUPIED, STR(""));
-        tell_app_count(r);
+        tell_count(r);
     }
     if (is_user && !is_same_user)
         join_user(r, note);
@@ -367,7 +390,7 @@ static void take_leave(struct hub *owner, const struct hub_note *note)
     struct hub_room *r = hub_room_find(hub_tenant_of(owner, note->app), note->channel);
     CHECK(r && r->subscribers > 0); // its join came before
     r->subscribers--;
-    tell_app_count(r);
+    tell_count(r);
     if (note->user_key.len > 0)
         leave_user(r, note->user_key);
     if (r->subscribers == 0)

@@ -57,6 +57,9 @@ void hub_room_take(struct hub *owner, const struct hub_note *note);
 /* An event for the channel. Takes p. */
 void hub_room_publish(struct hub *owner, struct hub_publication *p);
 
+/* A count of subscribers is due: they get pusher_internal:subscription_count. ctx: the hub. */
+void hub_room_tell_count(void *ctx, const struct hub_app *app, const struct hub_hook_event *event);
+
 /* Of hub_tenant's timers and at the end. */
 void hub_room_init_tenant(struct hub_tenant *t);
 void hub_room_done_tenant(struct hub_tenant *t);

@@ -23,6 +23,7 @@ const apps = {
     few: { max_presence_members: 2, max_presence_member_size: 60, presence_leave_delay: 0.5 },
     none: { accept_client_events_from: 'nobody' },
     all: { accept_client_events_from: 'all' },
+    counting: { subscription_count: true },
     authorized: { require_authorized_connections: true, authorized_connection_timeout: 1 },
 };
 let server;
@@ -259,6 +260,25 @@ test('a watchlist says who is online, and who comes and goes', async () => {
     assert.equal((await many.json()).event, 'pusher:signin_success');
     assert.equal(JSON.parse((await many.json()).data).code, 4302);
     for (const c of [watching, one, many]) c.destroy();
+});
+
+test('subscribers are told how many they are, where the app wants it', async () => {
+    const count = (n, channel = 'c') => ({ event: 'pusher_internal:subscription_count', data: JSON.stringify({ subscription_count: n }), channel });
+    const [a, b] = [await connect('counting'), await connect('counting')];
+    a.join('c');
+    assert.equal((await a.json()).event, succeeded);
+    assert.deepEqual(await a.json(), count(1));
+    b.join('c');
+    assert.equal((await b.json()).event, succeeded);
+    assert.deepEqual(await b.json(), count(2));
+    assert.deepEqual(await a.json(), count(2));
+    b.destroy();
+    assert.deepEqual(await a.json(), count(1));
+    a.join('presence-c', '{"user_id":"1"}');
+    assert.equal((await a.json()).event, succeeded);
+    a.say('pusher:ping', {});
+    assert.deepEqual(await a.json(), { event: 'pusher:pong' });
+    a.destroy();
 });
 
 test('where sockets must be authorised, one that is not in time is closed with 4009', async () => {
