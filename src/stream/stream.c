@@ -140,23 +140,14 @@ void stream_keep(struct stream *s, const struct stream_message *m, int64_t at_ms
 
 uint64_t stream_append(struct stream *s, struct str excluded, struct str frame)
 {
-    struct stream_log *l = s->log;
-    bool waits = s->limits.ack == STREAM_FSYNC && stream_file_is_open(&l->file);
     CHECK(s->head < STREAM_MAX_SERIAL);
     struct stream_message m = {.serial = s->head + 1, .excluded = excluded, .frame = frame};
-
     s->used_ms = clock_mono_ms();
-    stream_log_put_message(l, s, &m);
-    // The disk may have failed just now: then nothing waits for it.
-    waits = waits && s->segment;
-    if (waits) {
-        struct stream_pending *p = MEM_NEW(struct stream_pending);
-        *p = (struct stream_pending){.stream = s, .serial = m.serial};
-        list_init(&p->node);
-        list_append(&l->waiting, &p->node);
-        s->pending++;
-    } else {
+    stream_log_put_message(s->log, s, &m);
+    if (!s->segment) { // no disk, or it failed just now
         s->visible = m.serial;
+    } else if (list_is_empty(&s->unseen_node)) {
+        list_append(&s->log->unseen, &s->unseen_node);
     }
     return m.serial;
 }
@@ -208,6 +199,7 @@ struct stream *stream_new(struct stream_log *l, struct str key, const struct str
     list_init(&s->segment_node);
     list_init(&s->idle_node);
     list_init(&s->due_node);
+    list_init(&s->unseen_node);
     io_timer_init(&s->timer, on_due);
     list_append(&l->idle, &s->idle_node);
     CHECK(!map_put(&l->streams, (struct str){s->key, s->key_len}, s));
@@ -217,12 +209,12 @@ struct stream *stream_new(struct stream_log *l, struct str key, const struct str
 
 void stream_free(struct stream *s)
 {
-    CHECK(s->pending == 0);
     stream_evict_all(s);
     map_remove(&s->log->streams, (struct str){s->key, s->key_len});
     list_remove(&s->segment_node);
     list_remove(&s->idle_node);
     list_remove(&s->due_node);
+    list_remove(&s->unseen_node);
     io_timer_stop(&s->timer);
     mem_free(s);
 }

@@ -59,8 +59,9 @@ void stream_hold(struct stream *s);
 void stream_release(struct stream *s);
 
 /* Adds a message and returns its serial. excluded: id of the socket that is not to get it, or empty
- * (at most STREAM_MAX_EXCLUDED_BYTES). Both are copied. The message may be sent after
- * stream_log_flush; that of a STREAM_FSYNC stream when the log's on_durable says so. */
+ * (at most STREAM_MAX_EXCLUDED_BYTES). Both are copied. It may be sent when stream_head has reached
+ * it: at once, after stream_log_flush, or after the sync that this starts, as the stream's ack
+ * is. */
 uint64_t stream_append(struct stream *s, struct str excluded, struct str frame);
 
 enum stream_verdict {

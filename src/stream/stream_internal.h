@@ -22,7 +22,8 @@ struct stream {
     struct stream_log *log;
     uint64_t id;
     uint64_t head;    // serial of the newest message
-    uint64_t visible; // up to here they may be seen; less than head while a sync is awaited
+    uint64_t visible; // up to here they may be seen; less than head while the disk is awaited
+    uint64_t syncing; // up to here the sync that runs makes them visible
     struct stream_limits limits;
 
     struct stream_item **ring; // the newest item_count messages
@@ -31,7 +32,7 @@ struct stream {
     uint32_t item_count;
     size_t bytes; // of them
 
-    uint32_t holds, pending;        // pending: messages not visible yet
+    uint32_t holds;
     int64_t used_ms;                // last message, hold or release
     int64_t marked_ms;              // when the disk last heard of it; 0: never
     struct stream_segment *segment; // with its newest record; NULL: none
@@ -39,16 +40,9 @@ struct stream {
     struct list idle_node;          // in stream_log.idle while nobody holds it
     struct io_timer timer;          // looks when something is to be forgotten
     struct list due_node;           // in stream_log.due
+    struct list unseen_node;        // in stream_log.unseen while visible < head
     uint32_t key_len;
     char key[];
-};
-
-/* A message that waits for its sync, in the order of stream_append. */
-struct stream_pending {
-    struct list node;
-    struct stream *stream;
-    uint64_t serial;
-    bool is_syncing; // in the sync that runs
 };
 
 struct stream_log {
@@ -64,9 +58,9 @@ struct stream_log {
     struct stream_file file;
     int parent_fd; // of file; -1: memory only
     char name[16];
-    int64_t retry_ms;    // when to try the disk again
-    struct list waiting; // struct stream_pending
-    struct io_job job;   // the sync
+    int64_t retry_ms;   // when to try the disk again
+    struct list unseen; // streams with messages that wait for the disk
+    struct io_job job;  // the sync
     struct stream_file_sync sync;
     bool is_syncing;
 };

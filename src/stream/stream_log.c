@@ -57,17 +57,13 @@ static bool is_durable(const struct stream_log *l, const struct stream *s)
     return stream_file_is_open(&l->file) && s->limits.ack != STREAM_MEMORY;
 }
 
-/* What waited for the disk waits no more. */
-static void show(struct stream_log *l, struct stream_pending *p)
+/* What waited for the disk, up to that serial, waits no more. */
+static void show(struct stream *s, uint64_t serial)
 {
-    struct stream *s = p->stream;
-    uint64_t serial = p->serial;
-    list_remove(&p->node);
-    mem_free(p);
-    s->pending--;
-    s->visible = serial;
-    if (l->options.on_durable)
-        l->options.on_durable(l->options.ctx, s, serial);
+    if (serial > s->visible)
+        s->visible = serial;
+    if (s->visible == s->head)
+        list_remove(&s->unseen_node);
 }
 
 static void forget_file(struct stream_log *l)
@@ -102,8 +98,11 @@ static void degrade(struct stream_log *l)
     if (!is_gone)
         stream_log_change_ids(l);
     l->retry_ms = clock_mono_ms() + RETRY_MS;
-    while (!list_is_empty(&l->waiting))
-        show(l, LIST_ENTRY(l->waiting.next, struct stream_pending, node));
+    struct list *node;
+    while ((node = l->unseen.next) != &l->unseen) {
+        struct stream *s = LIST_ENTRY(node, struct stream, unseen_node);
+        show(s, s->head);
+    }
 }
 
 static bool put(struct stream_log *l, struct stream *s, struct stream_record *r, int64_t at_ms)
@@ -169,11 +168,11 @@ static void end_sync(struct stream_log *l)
                   strerror(l->sync.error));
         degrade(l);
     }
-    while (!list_is_empty(&l->waiting)) {
-        struct stream_pending *p = LIST_ENTRY(l->waiting.next, struct stream_pending, node);
-        if (!p->is_syncing)
-            break;
-        show(l, p);
+    struct list *node = l->unseen.next;
+    while (node != &l->unseen) {
+        struct stream *s = LIST_ENTRY(node, struct stream, unseen_node);
+        node = node->next;
+        show(s, s->syncing);
     }
 }
 
@@ -182,12 +181,13 @@ static void run_sync(struct io_job *job)
     stream_file_sync_run(&LIST_ENTRY(job, struct stream_log, job)->sync);
 }
 
-static void on_synced(struct io_job *job)
+static void on_sync_done(struct io_job *job)
 {
     struct stream_log *l = LIST_ENTRY(job, struct stream_log, job);
     end_sync(l);
-    if (!list_is_empty(&l->waiting))
-        stream_log_flush(l);
+    stream_log_flush(l); // for what came meanwhile
+    if (l->options.on_synced)
+        l->options.on_synced(l->options.ctx);
 }
 
 static void sync_here(struct stream_log *l)
@@ -198,10 +198,24 @@ static void sync_here(struct stream_log *l)
 
 static void prepare_sync(struct stream_log *l)
 {
-    for (struct list *node = l->waiting.next; node != &l->waiting; node = node->next)
-        LIST_ENTRY(node, struct stream_pending, node)->is_syncing = true;
+    for (struct list *node = l->unseen.next; node != &l->unseen; node = node->next) {
+        struct stream *s = LIST_ENTRY(node, struct stream, unseen_node);
+        s->syncing = s->head;
+    }
     stream_file_sync_init(&l->file, &l->sync);
     l->is_syncing = true;
+}
+
+/* What is written may be seen, but for what must be synced first. */
+static void show_written(struct stream_log *l)
+{
+    struct list *node = l->unseen.next;
+    while (node != &l->unseen) {
+        struct stream *s = LIST_ENTRY(node, struct stream, unseen_node);
+        node = node->next;
+        if (s->limits.ack != STREAM_FSYNC)
+            show(s, s->head);
+    }
 }
 
 void stream_log_flush(struct stream_log *l)
@@ -212,10 +226,11 @@ void stream_log_flush(struct stream_log *l)
         degrade(l);
         return;
     }
-    if (list_is_empty(&l->waiting) || l->is_syncing)
+    show_written(l);
+    if (list_is_empty(&l->unseen) || l->is_syncing)
         return;
     prepare_sync(l);
-    l->job = (struct io_job){.home = l->options.loop, .run = run_sync, .on_done = on_synced};
+    l->job = (struct io_job){.home = l->options.loop, .run = run_sync, .on_done = on_sync_done};
     if (!l->options.pool || io_pool_run(l->options.pool, &l->job) != OK)
         sync_here(l);
 }
@@ -382,7 +397,7 @@ static bool make_place(struct stream_log *l)
         return true;
     for (struct list *node = l->idle.next; node != &l->idle; node = node->next) {
         struct stream *s = LIST_ENTRY(node, struct stream, idle_node);
-        if (s->pending > 0)
+        if (s->visible < s->head)
             continue;
         end_stream(l, s);
         return true;
@@ -484,7 +499,7 @@ static int look(struct stream_log *l, struct stream *s, int max_steps)
         }
         stream_evict_oldest(s);
     }
-    if (s->holds == 0 && s->pending == 0 && s->used_ms + ttl_ms <= now_ms) {
+    if (s->holds == 0 && s->visible == s->head && s->used_ms + ttl_ms <= now_ms) {
         end_stream(l, s);
         return steps;
     }
@@ -560,7 +575,7 @@ struct stream_log *stream_log_new(const struct stream_log_options *options)
     list_init(&l->items);
     list_init(&l->idle);
     list_init(&l->due);
-    list_init(&l->waiting);
+    list_init(&l->unseen);
     io_wheel_init(&l->wheel, clock_mono_ms());
     l->unix_offset_ms = clock_unix_ms() - clock_mono_ms();
     l->parent_fd = -1;
@@ -569,12 +584,12 @@ struct stream_log *stream_log_new(const struct stream_log_options *options)
     return l;
 }
 
-void stream_log_on_durable(struct stream_log *l, struct io_pool *pool, struct io_loop *loop,
-                           stream_log_durable_fn *on_durable, void *ctx)
+void stream_log_on_synced(struct stream_log *l, struct io_pool *pool, struct io_loop *loop,
+                          stream_log_synced_fn *on_synced, void *ctx)
 {
     l->options.pool = pool;
     l->options.loop = loop;
-    l->options.on_durable = on_durable;
+    l->options.on_synced = on_synced;
     l->options.ctx = ctx;
 }
 
@@ -583,12 +598,14 @@ void stream_log_free(struct stream_log *l)
     if (!l)
         return;
     CHECK(!l->is_syncing);
-    l->options.on_durable = NULL;
-    while (!list_is_empty(&l->waiting))
-        show(l, LIST_ENTRY(l->waiting.next, struct stream_pending, node));
-    while (!list_is_empty(&l->idle))
-        stream_free(LIST_ENTRY(l->idle.next, struct stream, idle_node));
-    CHECK(l->streams.count == 0); // whoever held one has released it
+    size_t cursor = 0, count = 0;
+    struct stream **all = mem_zalloc((l->streams.count + 1) * sizeof(struct stream *));
+    const struct map_entry *e;
+    while ((e = map_next(&l->streams, &cursor)))
+        all[count++] = e->value;
+    for (size_t i = 0; i < count; i++)
+        stream_free(all[i]);
+    mem_free(all);
     stream_file_close(&l->file);
     map_done(&l->streams);
     mem_free(l);

@@ -8,7 +8,7 @@
 
 struct stream_log;
 
-typedef void stream_log_durable_fn(void *ctx, struct stream *s, uint64_t serial);
+typedef void stream_log_synced_fn(void *ctx);
 
 struct stream_log_options {
     size_t max_bytes;     // memory of all messages, with what it takes to keep them
@@ -17,21 +17,21 @@ struct stream_log_options {
     uint64_t max_disk_bytes;
     struct io_pool *pool; // syncs there; NULL: within stream_log_flush
     struct io_loop *loop; // of the pool's answers
-    /* A message of a STREAM_FSYNC stream may be seen now; in the order of stream_append. May be
-     * called by stream_append and stream_log_flush, when the disk fails. */
-    stream_log_durable_fn *on_durable;
+    /* A sync in the pool ended: heads have moved. */
+    stream_log_synced_fn *on_synced;
     void *ctx;
 };
 extern const struct stream_log_options stream_log_defaults;
 
 /* A log in memory; stream_store gives it files. */
 struct stream_log *stream_log_new(const struct stream_log_options *options);
-/* What was not flushed is lost. No sync may be on its way in the pool. */
+/* Whoever holds a stream forgets it. What was not flushed is lost. No sync may be on its way in the
+ * pool. */
 void stream_log_free(struct stream_log *l);
 
 /* Where it syncs and who is told; before the first append. */
-void stream_log_on_durable(struct stream_log *l, struct io_pool *pool, struct io_loop *loop,
-                           stream_log_durable_fn *on_durable, void *ctx);
+void stream_log_on_synced(struct stream_log *l, struct io_pool *pool, struct io_loop *loop,
+                          stream_log_synced_fn *on_synced, void *ctx);
 
 /* NULL: there is none. */
 struct stream *stream_log_find(const struct stream_log *l, struct str app_id, struct str channel);
@@ -43,7 +43,8 @@ size_t stream_log_count(const struct stream_log *l);
 /* Memory of the messages. */
 size_t stream_log_bytes(const struct stream_log *l);
 
-/* Hands to the system what was appended since, and starts the sync of what asked for one. */
+/* Hands to the system what was appended since, which then may be seen, and starts the sync of what
+ * asked for one. */
 void stream_log_flush(struct stream_log *l);
 
 /* Forgets what is too old, a bounded number at a time, deletes files that nobody needs, tries the

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "core/mem.h"
+#include "stream/stream_internal.h"
 
 static const struct stream_limits *const limits = &test_stream_limits;
 
@@ -13,7 +14,7 @@ static void append_numbers(struct stream *s, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
         char text[24];
-        snprintf(text, sizeof(text), "%llu", (unsigned long long)stream_head(s) + 1);
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)s->head + 1);
         uint64_t serial = stream_append(s, (struct str){0}, str_of(text));
         EXPECT_EQ(serial, strtoull(text, NULL, 10));
     }
@@ -345,6 +346,7 @@ TEST(stream_store_forgets_what_expired_meanwhile_but_not_a_held_quiet_stream)
     struct stream *held = test_stream_get(&t, "held", limits);
     stream_hold(held);
     append_numbers(held, 3);
+    test_stream_flush(&t);
     for (int i = 0; i < 600; i++) { // ten quiet minutes
         clock_test_advance(1000);
         stream_log_tick(stream_store_log(t.store, 0));
@@ -570,41 +572,53 @@ TEST(stream_store_starts_in_memory_on_a_full_disk)
 
 /* ---- syncing in the pool ---- */
 
-struct durable {
+struct synced {
     struct io_loop *loop;
-    uint64_t last;
+    const struct stream *stream;
     uint64_t want;
 };
 
-static void on_durable(void *ctx, struct stream *s, uint64_t serial)
+static void on_synced(void *ctx)
 {
-    struct durable *d = ctx;
-    EXPECT_EQ(serial, d->last + 1);
-    EXPECT_EQ(stream_head(s), serial);
-    d->last = serial;
-    if (serial == d->want)
+    const struct synced *d = ctx;
+    if (stream_head(d->stream) == d->want)
         io_loop_stop(d->loop);
 }
 
-TEST(stream_log_shows_synced_messages_in_order_after_a_sync_in_the_pool)
+TEST(stream_log_shows_messages_after_a_sync_in_the_pool)
 {
     struct test_stream t;
     test_stream_begin(&t, 1);
-    struct durable d = {.loop = io_loop_new(0), .want = 300};
+    struct synced d = {.loop = io_loop_new(0), .want = 300};
     struct io_pool *pool = io_pool_new(1, "sync");
-    stream_log_on_durable(stream_store_log(t.store, 0), pool, d.loop, on_durable, &d);
+    stream_log_on_synced(stream_store_log(t.store, 0), pool, d.loop, on_synced, &d);
     struct stream_limits synced = *limits;
     synced.ack = STREAM_FSYNC;
     struct stream *s = test_stream_get(&t, "a", &synced);
+    d.stream = s;
     for (int i = 0; i < 3; i++) {
-        for (int n = 0; n < 100; n++)
-            stream_append(s, (struct str){0}, STR("frame"));
+        append_numbers(s, 100);
         test_stream_flush(&t);
     }
-    EXPECT_EQ(d.last, 0);
+    EXPECT_EQ(stream_head(s), 0);
     io_loop_run(d.loop);
-    EXPECT_EQ(d.last, 300);
+    EXPECT_EQ(stream_head(s), 300);
+    expect_numbers(s, 0);
     io_pool_free(pool);
     io_loop_free(d.loop);
+    test_stream_end(&t);
+}
+
+TEST(stream_shows_a_written_message_when_it_was_handed_to_the_system)
+{
+    struct test_stream t;
+    struct stream_message m;
+    test_stream_begin(&t, 1);
+    struct stream *s = test_stream_get(&t, "a", limits);
+    append_numbers(s, 1);
+    EXPECT_EQ(stream_head(s), 0);
+    EXPECT(!stream_next(s, 0, &m));
+    test_stream_flush(&t);
+    EXPECT_EQ(stream_head(s), 1);
     test_stream_end(&t);
 }
