@@ -13,6 +13,7 @@
 #include "app/app_data.h"
 #include "app/app_listen.h"
 #include "app/app_node.h"
+#include "app/app_recovery.h"
 #include "app/app_texts.h"
 #include "app/app_webhook.h"
 #include "civic/civic.h"
@@ -39,6 +40,7 @@ struct app {
     struct store *store;
     struct civic *civic;
     struct hub_relay *relay;
+    struct app_recovery recovery;
     struct io_pool *pool, *passwords;
     struct app_bridge *bridge;
     struct queue_handler *handlers;
@@ -121,7 +123,11 @@ static enum err open_data(struct app *a)
         err = app_data_migrate(a->store, NULL, a->why, a->why_cap);
     if (err)
         return err;
-    return app_apps_load(a->options->apps, a->options->data, &a->apps, a->why, a->why_cap);
+    err = app_apps_load(a->options->apps, a->options->data, &a->apps, a->why, a->why_cap);
+    if (err)
+        return err;
+    return app_recovery_open(&a->recovery, a->options, a->has_hub, (size_t)a->loops, a->why,
+                             a->why_cap);
 }
 
 static void build_domain(struct app *a)
@@ -176,8 +182,12 @@ static void build_nodes(struct app *a)
         .has_hub = a->has_hub,
     };
     a->nodes = mem_zalloc((size_t)a->loops * sizeof(*a->nodes));
-    for (int i = 0; i < a->loops; i++)
+    for (int i = 0; i < a->loops; i++) {
         app_node_init(&a->nodes[i], i, &parts);
+        if (a->recovery.store)
+            hub_use_log(a->nodes[i].hub, stream_store_log(a->recovery.store, (size_t)i),
+                        a->recovery.pool);
+    }
 }
 
 /* Pages are told by the calls that change them (api.on_change): a job's commit leaves them as they
@@ -257,6 +267,9 @@ static void tear_down(struct app *a)
         store_close(a->store); // finishes what was queued; answers go to loops that still run
     for (int i = 0; a->nodes && i < a->loops; i++)
         app_node_stop(&a->nodes[i]);
+    for (int i = 0; a->nodes && i < a->loops; i++)
+        hub_end_log(a->nodes[i].hub);
+    app_recovery_end_syncs(&a->recovery);
     hub_relay_close(a->relay);
     for (int i = 0; a->nodes && i < a->loops; i++)
         app_node_done(&a->nodes[i]);
@@ -266,6 +279,7 @@ static void tear_down(struct app *a)
     app_webhook_free(a->webhook);
     for (int i = 0; a->nodes && i < a->loops; i++)
         hub_free(a->nodes[i].hub);
+    app_recovery_close(&a->recovery);
     hub_relay_free(a->relay);
     mem_free(a->nodes);
     mem_free(a->handlers);

@@ -11,7 +11,12 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-enum { MAX_FILE_BYTES = 1024 * 1024, MAX_APPS = 1000, MAX_ORIGINS = 1000 };
+enum {
+    MAX_FILE_BYTES = 1024 * 1024,
+    MAX_APPS = 1000,
+    MAX_ORIGINS = 1000,
+    MAX_RECOVERY_CHANNELS = 1000
+};
 
 /* ---- the keys of an app: where they go and what they may be ----
  * Reverb's own where it has one. A key of a table that is absent or null keeps its default. */
@@ -63,6 +68,13 @@ static const struct flag {
 static const struct number rate_numbers[] = {
     {"max_attempts", AT(rate.max_attempts), 1, 1000000, 0},
     {"decay_seconds", AT(rate.decay_s), 1, 86400, 0},
+};
+
+/* Of the object recovery. */
+static const struct number recovery_numbers[] = {
+    {"ttl", AT(recovery.limits.ttl_ms), 1, STREAM_MAX_TTL_MS / 1000, 1000},
+    {"max_messages", AT(recovery.limits.max_messages), 1, STREAM_MAX_MESSAGES, 0},
+    {"max_bytes", AT(recovery.limits.max_bytes), 1, STREAM_MAX_BYTES, 0},
 };
 
 /* Pusher's own numbers, for apps that say strict; what the file says stands above them. */
@@ -194,6 +206,62 @@ static enum err set_rate(const struct reader *r, const cJSON *item)
     return err;
 }
 
+static enum err set_store(const struct reader *r, const cJSON *recovery)
+{
+    static const char *const names[] = {"memory", "write", "fsync"}; // as enum stream_ack
+    const cJSON *store = get(recovery, "store");
+    if (!store)
+        return OK;
+    for (int i = 0; i < 3 && cJSON_IsString(store); i++) {
+        if (strcmp(store->valuestring, names[i]) == 0) {
+            r->app->recovery.limits.ack = (enum stream_ack)i;
+            return OK;
+        }
+    }
+    return complain(r, "recovery.store must be \"memory\", \"write\" or \"fsync\"");
+}
+
+static enum err set_recovery_channels(const struct reader *r, const cJSON *recovery)
+{
+    const cJSON *list = get(recovery, "channels"), *channel;
+    int count = cJSON_GetArraySize(list);
+    if (!list)
+        return OK;
+    if (!cJSON_IsArray(list) || count > MAX_RECOVERY_CHANNELS)
+        return complain(r, "recovery.channels must be a list of up to %d names",
+                        MAX_RECOVERY_CHANNELS);
+    struct str *channels = arena_alloc(r->arena, (size_t)count * sizeof(*channels) + 1);
+    size_t used = 0;
+    cJSON_ArrayForEach(channel, list)
+    {
+        if (!cJSON_IsString(channel))
+            return complain(r, "recovery.channels must hold strings");
+        channels[used++] = arena_str(r->arena, str_of(channel->valuestring));
+    }
+    r->app->recovery.channels = channels;
+    r->app->recovery.channel_count = used;
+    return OK;
+}
+
+/* An object, or false: nothing can be recovered. */
+static enum err set_recovery(const struct reader *r, const cJSON *item)
+{
+    const cJSON *recovery = get(item, "recovery");
+    if (!recovery || cJSON_IsTrue(recovery))
+        return OK;
+    if (cJSON_IsFalse(recovery)) {
+        r->app->recovery.is_off = true;
+        return OK;
+    }
+    if (!cJSON_IsObject(recovery))
+        return complain(r, "recovery must be an object, or false");
+    enum err err = set_numbers(r, recovery, recovery_numbers,
+                               sizeof(recovery_numbers) / sizeof(recovery_numbers[0]));
+    if (!err)
+        err = set_store(r, recovery);
+    return err ? err : set_recovery_channels(r, recovery);
+}
+
 /* A list with "*" in it allows any origin, as no list does. */
 static enum err set_origins(const struct reader *r, const cJSON *item)
 {
@@ -296,6 +364,8 @@ static enum err read_app(const cJSON *item, struct arena *a, struct hub_app *app
         err = set_client_events(&r, item);
     if (!err)
         err = set_webhooks(&r, item);
+    if (!err)
+        err = set_recovery(&r, item);
     warn_of_unknown(item, app);
     return err;
 }

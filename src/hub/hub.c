@@ -3,7 +3,10 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_backend.h"
+#include "hub/hub_catchup.h"
 #include "hub/hub_channel.h"
+#include "hub/hub_post.h"
+#include "hub/hub_recovery.h"
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
@@ -16,7 +19,9 @@ enum { STOP_GRACE_MS = 5000 };
 
 static void on_turn_end(struct io_hook *hook)
 {
-    hub_channel_flush_all(LIST_ENTRY(hook, struct hub, hook));
+    struct hub *h = LIST_ENTRY(hook, struct hub, hook);
+    hub_recovery_flush(h);
+    hub_channel_flush_all(h);
 }
 
 static void on_stop_timer(struct io_timer *timer);
@@ -97,6 +102,8 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     list_init(&h->turns);
     hub_hold_init(&h->counts, l, hub_room_tell_count, h);
     list_init(&h->listings);
+    hub_recovery_init_hub(h);
+    hub_catchup_init_hub(h);
     io_timer_init(&h->stop_timer, on_stop_timer);
     h->hook.run = on_turn_end;
     io_loop_add_hook(l, &h->hook);
@@ -112,6 +119,7 @@ void hub_free(struct hub *h)
     hub_hold_done(&h->counts);
     CHECK(h->socket_count == 0);
     hub_backend_give_up(h);
+    hub_recovery_done_hub(h);
     for (size_t i = 0; i < h->tenant_count; i++)
         if (h->tenants[i])
             tenant_free(h->tenants[i]);

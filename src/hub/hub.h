@@ -11,6 +11,8 @@
  *     hub_channel   a name and its subscribers on this loop; exists while it has one
  *     hub_room      a channel as a whole, at its owner: counts, members, the cached event
  *     hub_identity  whose sockets there are
+ *     hub_recovery  at the owner: the log of what was published, and what a client missed of it
+ *     hub_catchup   a subscriber that counts: behind, then live
  *     hub_post      what hubs tell each other
  *     hub_auth      signatures of subscriptions and REST calls
  *     hub_message   protocol events to and from JSON
@@ -40,12 +42,22 @@
 #include "hub/hub_hook.h"
 #include "hub/hub_relay.h"
 #include "io/io_loop.h"
+#include "io/io_pool.h"
+#include "stream/stream_log.h"
 
 struct hub;
 
 /* A hub on l, joined to the relay; apps and relay are borrowed. Before the loops run. */
 struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_relay *relay,
                     bool may_compress);
+/* Channels that this hub owns are logged there (stream_store_log of the same index), so that
+ * clients can recover what they missed. pool: for syncs, or NULL. Before the loops run. */
+void hub_use_log(struct hub *h, struct stream_log *log, struct io_pool *pool);
+/* After the loops ended, before that pool is freed. */
+void hub_end_log(struct hub *h);
+/* Which log has a channel: stream_store_options.log_of. Any thread. */
+size_t hub_log_of(struct str app_id, struct str channel, size_t log_count);
+
 /* After its loop was freed, which closes what sockets are left. */
 void hub_free(struct hub *h);
 

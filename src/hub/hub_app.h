@@ -5,6 +5,7 @@
 #define HUB_APP_H
 
 #include "core/str.h"
+#include "stream/stream.h"
 
 /* Slots: as many different apps as a process sees in its life. */
 enum { HUB_APP_MAX_KEY_BYTES = 128, HUB_APP_MAX_SLOTS = 4096 };
@@ -59,6 +60,14 @@ struct hub_app {
     size_t max_request_bytes;     // of the body
     size_t max_event_name_bytes, max_event_payload_bytes;
     int64_t max_event_channels, max_batch_items;
+
+    /* recovery of what a client missed */
+    struct {
+        bool is_off;
+        struct stream_limits limits; // of each channel
+        const struct str *channels;  // kept before anybody asks; a '*' at the end fits any rest
+        size_t channel_count;
+    } recovery;
 
     const struct hub_webhook *webhooks;
     size_t webhook_count;

@@ -9,12 +9,16 @@
  *
  * At the turn's end every subscriber gets the frames with one send; one who is excluded from some
  * gets the pieces between. A quiet channel is its name, an array of subscribers and nothing else.
+ * One who counts (hub_catchup) gets a frame for what it is excluded from, and when it cannot take a
+ * piece it is behind from there on, rather than cut off.
  * Whoever joins or leaves flushes first, so the array is the audience of all frames in the turn.
  */
 #include "hub/hub_channel.h"
 
 #include "core/check.h"
 #include "core/mem.h"
+#include "hub/hub_catchup.h"
+#include "hub/hub_post.h"
 #include "hub/hub_socket.h"
 #include "ws/ws_deflate.h"
 #include "ws/ws_offer.h"
@@ -24,6 +28,7 @@ enum {
         64 * 1024, // flushed before it grows larger: a send of this size is cheap enough
     MAX_EXCLUSIONS = 64,
     MIN_CAP = 2,
+    POSITION_EVERY = 64, // counted frames
 };
 
 enum form { PLAIN, DEFLATED, FORM_COUNT };
@@ -31,6 +36,7 @@ enum form { PLAIN, DEFLATED, FORM_COUNT };
 struct exclusion {
     const struct hub_socket *socket;
     size_t start[FORM_COUNT], end[FORM_COUNT]; // in frames
+    uint64_t serial;                           // 0: it is not counted
 };
 
 struct turn {
@@ -38,6 +44,9 @@ struct turn {
     struct hub_channel *channel;
     struct buf frames[FORM_COUNT]; // DEFLATED is empty until somebody wants it
     bool is_worth_deflating;
+    uint64_t serial;      // of the counted frame before this turn
+    bool has_uncounted;   // frames that nobody can ask for again
+    bool passes_position; // those who count are told where they are
     size_t exclusion_count;
     struct exclusion exclusions[MAX_EXCLUSIONS];
 };
@@ -45,7 +54,8 @@ struct turn {
 struct hub_channel {
     struct map *home; // the map that it is in
     struct hub_socket **sockets;
-    struct turn *turn; // NULL: nothing to send
+    struct turn *turn;             // NULL: nothing to send
+    struct hub_counters *counters; // NULL: nobody counts
     uint32_t count, cap;
     uint32_t pending; // subscriptions that are not in the array yet
     uint32_t name_len;
@@ -89,10 +99,14 @@ struct hub_channel *hub_channel_find(const struct hub_tenant *t, struct str name
 
 /* ---- sending ---- */
 
-static void send_range(struct hub_socket *s, const struct buf *frames, size_t start, size_t end)
+static struct str piece_of(const struct buf *frames, size_t start, size_t end)
 {
-    if (start < end)
-        hub_socket_send_frames(s, buf_head(frames) + start, end - start);
+    return (struct str){(const char *)buf_head(frames) + start, end - start};
+}
+
+static enum err send_piece(struct hub_socket *s, struct str piece)
+{
+    return piece.len > 0 ? s->transport->send_frames(s, piece.at, piece.len) : OK;
 }
 
 static void deflate_range(struct ws_deflate *d, struct turn *t, size_t start, size_t end)
@@ -116,30 +130,66 @@ static void deflate_turn(struct ws_deflate *d, struct turn *t)
     deflate_range(d, t, at, buf_len(&t->frames[PLAIN]));
 }
 
-static void send_turn(struct hub_socket *s, struct turn *t)
+/* It took what stands before, up to serial. Always false. */
+static bool on_full(struct hub_socket *s, const struct turn *t, uint64_t serial)
+{
+    struct hub_subscription *sub = hub_socket_find_subscription(s, t->channel);
+    if (hub_catchup_is_live(sub) && !t->has_uncounted)
+        hub_catchup_fall_behind(sub, t->channel->counters->stream_id, serial);
+    else
+        hub_socket_cut_off(s);
+    return false;
+}
+
+/* What stands for the frame that the socket is excluded from, when it counts. */
+static enum err send_skip(struct hub_socket *s, const struct turn *t, const struct exclusion *x)
+{
+    if (x->serial == 0 || !t->channel->counters)
+        return OK;
+    struct hub_subscription *sub = hub_socket_find_subscription(s, t->channel);
+    return hub_catchup_is_live(sub) ? hub_catchup_skip(sub, x->serial) : OK;
+}
+
+/* False: it could not take all. */
+static bool send_turn(struct hub_socket *s, struct turn *t)
 {
     enum form form = s->takes_deflated && t->is_worth_deflating ? DEFLATED : PLAIN;
     if (form == DEFLATED && buf_len(&t->frames[DEFLATED]) == 0)
         deflate_turn(ws_deflate_of(s->hub->loop), t);
+    const struct buf *frames = &t->frames[form];
+    uint64_t serial = t->serial;
     size_t start = 0;
     for (size_t i = 0; i < t->exclusion_count; i++) {
-        if (t->exclusions[i].socket != s)
+        const struct exclusion *x = &t->exclusions[i];
+        if (x->socket != s)
             continue;
-        send_range(s, &t->frames[form], start, t->exclusions[i].start[form]);
-        start = t->exclusions[i].end[form];
+        if (send_piece(s, piece_of(frames, start, x->start[form])) != OK)
+            return on_full(s, t, serial);
+        if (send_skip(s, t, x) != OK)
+            return on_full(s, t, x->serial - 1);
+        start = x->end[form];
+        serial = x->serial > 0 ? x->serial : serial;
     }
-    send_range(s, &t->frames[form], start, buf_len(&t->frames[form]));
+    if (send_piece(s, piece_of(frames, start, buf_len(frames))) != OK)
+        return on_full(s, t, serial);
+    return true;
 }
 
-static void flush(struct hub_channel *c)
+void hub_channel_flush(struct hub_channel *c)
 {
     struct turn *t = c->turn;
     if (!t)
         return;
     c->turn = NULL;
     list_remove(&t->node);
-    for (uint32_t i = 0; i < c->count; i++)
-        send_turn(c->sockets[i], t);
+    // Who falls behind leaves the array: the last takes its place, and its turn is now.
+    for (uint32_t i = 0; i < c->count;) {
+        struct hub_socket *s = c->sockets[i];
+        if (send_turn(s, t) || (i < c->count && c->sockets[i] == s))
+            i++;
+    }
+    if (t->passes_position && c->counters)
+        hub_catchup_tell_channel(c);
     buf_done(&t->frames[PLAIN]);
     buf_done(&t->frames[DEFLATED]);
     mem_free(t);
@@ -149,33 +199,67 @@ void hub_channel_flush_all(struct hub *h)
 {
     struct list *node;
     while ((node = h->turns.next) != &h->turns)
-        flush(LIST_ENTRY(node, struct turn, node)->channel);
+        hub_channel_flush(LIST_ENTRY(node, struct turn, node)->channel);
 }
 
 static struct turn *get_turn(struct hub *h, struct hub_channel *c, size_t len)
 {
     if (c->turn && (buf_len(&c->turn->frames[PLAIN]) + len > MAX_TURN_BYTES ||
                     c->turn->exclusion_count == MAX_EXCLUSIONS))
-        flush(c);
+        hub_channel_flush(c);
     if (!c->turn) {
         c->turn = MEM_NEW(struct turn);
         c->turn->channel = c;
+        c->turn->serial = c->counters ? c->counters->serial : 0;
         buf_init(&c->turn->frames[PLAIN], len > MAX_TURN_BYTES ? len : MAX_TURN_BYTES);
         list_append(&h->turns, &c->turn->node);
     }
     return c->turn;
 }
 
-void hub_channel_publish(struct hub *h, struct hub_channel *c, struct str frames,
+/* Keeps the channel's count. */
+static void count(struct hub_channel *c, struct turn *t, const struct hub_publication *p,
+                  const struct hub_socket *except)
+{
+    if (p->serial == 0) {
+        t->has_uncounted = true;
+        hub_catchup_pass(c, p->frame, except);
+        return;
+    }
+    c->counters->stream_id = p->stream_id;
+    c->counters->serial = p->serial;
+    if (p->serial % POSITION_EVERY == 0)
+        t->passes_position = true;
+}
+
+void hub_channel_publish(struct hub *h, struct hub_channel *c, const struct hub_publication *p,
                          const struct hub_socket *except)
 {
-    struct turn *t = get_turn(h, c, frames.len);
-    size_t start = buf_len(&t->frames[PLAIN]), end = start + frames.len;
-    CHECK(buf_append(&t->frames[PLAIN], frames.at, frames.len) == OK);
-    t->is_worth_deflating |= frames.len >= WS_DEFLATE_MIN_BYTES;
+    struct turn *t = get_turn(h, c, p->frame.len);
+    size_t start = buf_len(&t->frames[PLAIN]), end = start + p->frame.len;
+    CHECK(buf_append(&t->frames[PLAIN], p->frame.at, p->frame.len) == OK);
+    t->is_worth_deflating |= p->frame.len >= WS_DEFLATE_MIN_BYTES;
     if (except)
         t->exclusions[t->exclusion_count++] =
-            (struct exclusion){except, {[PLAIN] = start}, {[PLAIN] = end}};
+            (struct exclusion){except, {[PLAIN] = start}, {[PLAIN] = end}, p->serial};
+    if (c->counters)
+        count(c, t, p, except);
+}
+
+struct hub_counters *hub_channel_counters(const struct hub_channel *c)
+{
+    return c->counters;
+}
+
+struct hub_counters *hub_channel_get_counters(struct hub_channel *c)
+{
+    if (!c->counters) {
+        hub_channel_flush(c); // a turn is counted from its begin
+        c->counters = MEM_NEW(struct hub_counters);
+        list_init(&c->counters->live);
+        list_init(&c->counters->behind);
+    }
+    return c->counters;
 }
 
 /* ---- joining and leaving ---- */
@@ -193,6 +277,7 @@ static struct hub_channel *channel_new(struct map *home, struct str name)
 static void channel_free(struct hub_channel *c)
 {
     map_remove(c->home, hub_channel_name(c));
+    mem_free(c->counters);
     mem_free(c->sockets);
     mem_free(c);
 }
@@ -219,7 +304,7 @@ struct hub_subscription *hub_channel_join(struct hub_socket *s, struct str name)
 void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
-    flush(c);
+    hub_channel_flush(c);
     if (sub->index != HUB_CHANNEL_PENDING)
         return;
     if (c->count == c->cap)
@@ -232,7 +317,6 @@ void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub)
 static void remove_from_array(struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
-    flush(c);
     struct hub_socket *last = c->sockets[--c->count];
     if (sub->index != c->count) {
         c->sockets[sub->index] = last;
@@ -242,9 +326,21 @@ static void remove_from_array(struct hub_subscription *sub)
         set_cap(c, c->cap / 2);
 }
 
+void hub_channel_deactivate(struct hub_subscription *sub)
+{
+    struct hub_channel *c = sub->channel;
+    hub_channel_flush(c); // which may do the same
+    if (sub->index == HUB_CHANNEL_PENDING)
+        return;
+    remove_from_array(sub);
+    sub->index = HUB_CHANNEL_PENDING;
+    c->pending++;
+}
+
 void hub_channel_leave(struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
+    hub_channel_flush(c);
     if (sub->index == HUB_CHANNEL_PENDING)
         c->pending--;
     else

@@ -6,6 +6,9 @@
 #include "hub/hub_identity.h"
 #include "hub/hub_internal.h"
 
+struct hub_catchup;
+struct hub_counters;
+struct hub_publication;
 struct hub_socket;
 struct hub_channel;
 
@@ -32,10 +35,11 @@ struct hub_subscription {
     struct hub_subscription *next;
     struct hub_channel *channel;
     struct hub_subscriber *subscriber; // NULL: nobody in particular
+    struct hub_catchup *catchup;       // NULL: it does not count what it gets
     uint32_t index;                    // in the channel's array; HUB_CHANNEL_PENDING
     uint32_t ticket;                   // the socket's number for it
 };
-/* The owner has not answered yet: nothing is sent to it. */
+/* The owner has not answered yet, or it is behind: nothing is sent to it. */
 #define HUB_CHANNEL_PENDING UINT32_MAX
 
 /* NULL: nobody is there. */
@@ -49,14 +53,22 @@ struct hub_subscription *hub_channel_join(struct hub_socket *s, struct str name)
 /* The socket gets what is published from now on; if it did already, it got all that was published
  * before. */
 void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub);
+/* Nothing more is sent to it until it is activated again. */
+void hub_channel_deactivate(struct hub_subscription *sub);
 /* Takes the subscription out of its channel, which goes with its last; the caller has unlinked it
  * from the socket's list, and frees it. The socket got what was published before. */
 void hub_channel_leave(struct hub_subscription *sub);
 
-/* Queues whole frames for every subscriber but except (may be NULL); they leave at the turn's end.
- */
-void hub_channel_publish(struct hub *h, struct hub_channel *c, struct str frames,
+/* Queues the publication's frame for every subscriber but except (may be NULL); it leaves at the
+ * turn's end. */
+void hub_channel_publish(struct hub *h, struct hub_channel *c, const struct hub_publication *p,
                          const struct hub_socket *except);
+/* Sends what the channel has queued. */
+void hub_channel_flush(struct hub_channel *c);
+/* Those on the channel that count; NULL: nobody does. */
+struct hub_counters *hub_channel_counters(const struct hub_channel *c);
+/* The same, made when there is none. */
+struct hub_counters *hub_channel_get_counters(struct hub_channel *c);
 /* Sends what all channels have queued. */
 void hub_channel_flush_all(struct hub *h);
 

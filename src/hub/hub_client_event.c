@@ -1,5 +1,6 @@
 #include "hub/hub_client_event.h"
 
+#include "hub/hub_catchup.h"
 #include "hub/hub_post.h"
 
 /* Forwarded: event, channel and data byte for byte, and who says it as the signature had it. What
@@ -72,7 +73,7 @@ void hub_client_event(struct hub_socket *s, const struct hub_message *m, struct 
     const char *why = why_not(s, m->event, m->data ? m->data->text : STR(""),
                               hub_channel_type_of(channel, app->is_strict), channel);
     const struct hub_subscription *sub = hub_socket_find_by_name(s, channel);
-    bool is_member = sub && sub->index != HUB_CHANNEL_PENDING;
+    bool is_member = sub && (sub->index != HUB_CHANNEL_PENDING || hub_catchup_is_behind(sub));
     if (why)
         hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT, str_of(why));
     else if (!is_member && (app->is_strict || app->client_events == HUB_CLIENT_EVENTS_MEMBERS))

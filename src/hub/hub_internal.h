@@ -49,6 +49,14 @@ struct hub {
     struct io_hook hook;   // sends them
     struct list listings;  // of hub_backend.c: lists of all channels that were asked for here
 
+    /* of hub_recovery.c */
+    struct stream_log *log; // of the channels that this hub owns; NULL: none
+    struct list held;       // publications that wait for the disk
+    struct io_timer log_timer;
+    /* of hub_catchup.c */
+    struct list catching_up; // subscriptions that are behind, and wait to read more
+    struct io_timer catchup_timer;
+
     struct io_timer stop_timer;
     struct list stopping; // sockets that were told to go
     int64_t stop_by_ms;   // all are told until then

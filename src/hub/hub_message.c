@@ -42,6 +42,54 @@ static enum err optional_string(const struct json_slice *value, struct arena *a,
     return value->kind == JSON_STRING ? json_unescape(value, a, out) : ERR_INVALID;
 }
 
+/* Sixteen hexadecimal digits. */
+static enum err parse_stream_id(struct str text, uint64_t *out)
+{
+    if (text.len != 16)
+        return ERR_INVALID;
+    *out = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (c >= '0' && c <= '9')
+            *out = *out << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *out = *out << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return ERR_INVALID;
+    }
+    return OK;
+}
+
+/* A stream id that is not one of ours is of another server: the position counts for nothing, which
+ * the client must learn. */
+static enum err parse_recover(const struct json_slice *recover, struct arena *a,
+                              struct hub_message_subscribe *out)
+{
+    struct json_field fields[JSON_MAX_FIELDS];
+    size_t count;
+    struct str id;
+    int64_t serial = 0;
+    if (!recover || recover->kind == JSON_NULL)
+        return OK;
+    if (json_scan_object(recover->text, fields, JSON_MAX_FIELDS, &count) != OK)
+        return ERR_INVALID;
+    out->has_recover = true;
+    const struct json_slice *serial_json = json_field_find(fields, count, STR("serial"));
+    if (optional_string(json_field_find(fields, count, STR("stream_id")), a, &id) != OK ||
+        optional_string(json_field_find(fields, count, STR("socket_id")), a, &out->old_socket_id) !=
+            OK)
+        return ERR_INVALID;
+    if (id.len == 0)
+        return OK;
+    if (!serial_json || json_slice_int(serial_json, &serial) != OK || serial < 0)
+        return ERR_INVALID;
+    out->has_position = true;
+    out->serial = (uint64_t)serial;
+    if (parse_stream_id(id, &out->stream_id) != OK)
+        out->stream_id = 0;
+    return OK;
+}
+
 enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *a,
                                      struct hub_message_subscribe *out)
 {
@@ -50,6 +98,7 @@ enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *
     if (!m->data || json_scan_object(m->data->text, fields, JSON_MAX_FIELDS, &count) != OK)
         return ERR_INVALID;
 
+    *out = (struct hub_message_subscribe){0};
     const struct json_slice *channel = json_field_find(fields, count, STR("channel"));
     if (channel && channel->kind == JSON_NUMBER) // a name of digits that lost its quotes
         out->channel = channel->text;
@@ -62,6 +111,8 @@ enum err hub_message_parse_subscribe(const struct hub_message *m, struct arena *
         return ERR_INVALID;
     if (optional_string(json_field_find(fields, count, STR("channel_data")), a,
                         &out->channel_data) != OK)
+        return ERR_INVALID;
+    if (parse_recover(json_field_find(fields, count, STR("recover")), a, out) != OK)
         return ERR_INVALID;
     struct json_slice ignored;
     return out->channel_data.len > 0 ? json_scan(out->channel_data, &ignored) : OK;
@@ -247,6 +298,24 @@ void hub_message_internal_frame(struct buf *out, const char *event, struct str d
     put_string(&json, channel);
     put(&json, STR("}"));
     put_frame(out, &json);
+}
+
+void hub_message_skip_frame(struct buf *out, struct str channel, uint64_t serial)
+{
+    char data[48];
+    int len = snprintf(data, sizeof(data), "{\"serial\":%llu}", (unsigned long long)serial);
+    hub_message_internal_frame(out, "pusher_internal:skip", (struct str){data, (size_t)len},
+                               channel);
+}
+
+void hub_message_position_frame(struct buf *out, struct str channel, uint64_t stream_id,
+                                uint64_t serial)
+{
+    char data[80];
+    int len = snprintf(data, sizeof(data), "{\"stream_id\":\"%016llx\",\"serial\":%llu}",
+                       (unsigned long long)stream_id, (unsigned long long)serial);
+    hub_message_internal_frame(out, "pusher_internal:position", (struct str){data, (size_t)len},
+                               channel);
 }
 
 void hub_message_cache_miss_frame(struct buf *out, struct str channel)

@@ -23,6 +23,11 @@ MUST_USE enum err hub_message_parse(struct str text, struct arena *a, struct hub
 
 /* What a pusher:subscribe or pusher:unsubscribe says. */
 struct hub_message_subscribe {
+    /* Of a client that recovers what it missed (docs/recovery.md). */
+    bool has_recover;           // it wants to count what it gets
+    bool has_position;          // and what came after this position
+    uint64_t stream_id, serial; // the position
+    struct str old_socket_id;   // who it was then; may be empty
     struct str channel;
     struct str auth;         // empty when absent
     struct str channel_data; // empty when absent
@@ -66,6 +71,10 @@ void hub_message_client_event_frame(struct buf *out, struct str event_json, stru
 /* An event of the protocol's own, whose data is sent as a string. */
 void hub_message_internal_frame(struct buf *out, const char *event, struct str data,
                                 struct str channel);
+/* To one who counts: a message that it is excluded from; where the channel is. */
+void hub_message_skip_frame(struct buf *out, struct str channel, uint64_t serial);
+void hub_message_position_frame(struct buf *out, struct str channel, uint64_t stream_id,
+                                uint64_t serial);
 void hub_message_cache_miss_frame(struct buf *out, struct str channel);
 void hub_message_subscription_error_frame(struct buf *out, struct str channel, struct str type,
                                           struct str error, int status);

@@ -16,11 +16,14 @@ static uint32_t hash(uint32_t h, struct str s)
     return h;
 }
 
+size_t hub_log_of(struct str app_id, struct str channel, size_t log_count)
+{
+    return log_count == 1 ? 0 : hash(hash(2166136261U, app_id), channel) % log_count;
+}
+
 struct hub *hub_post_owner(const struct hub_relay *r, const struct hub_app *app, struct str channel)
 {
-    if (r->hub_count == 1)
-        return r->hubs[0];
-    return r->hubs[hash(hash(2166136261U, app->id), channel) % r->hub_count];
+    return r->hubs[hub_log_of(app->id, channel, r->hub_count)];
 }
 
 /* Moves strings into bytes, which have room for them. */
@@ -62,6 +65,7 @@ struct hub_publication *hub_post_new(const struct hub_relay *r, const struct hub
     copy.posts = (struct hub_post *)(void *)(p + 1);
     keep_all(strings, count, (char *)copy.posts + posts);
     *p = copy;
+    list_init(&p->node);
     return p;
 }
 
@@ -83,7 +87,7 @@ static void deliver(struct hub *h, const struct hub_publication *p)
         return;
     const struct hub_socket *except =
         p->except_socket_id.len > 0 ? hub_socket_find(h, p->except_socket_id) : NULL;
-    hub_channel_publish(h, c, p->frame, except);
+    hub_channel_publish(h, c, p, except);
 }
 
 static void on_owner(struct io_task *task)
@@ -152,9 +156,9 @@ void hub_post_note(const struct hub_note *note)
         return;
     }
     struct hub_note copy = *note;
-    struct str *strings[] = {&copy.channel,     &copy.socket_id,    &copy.was_key,
-                             &copy.user_key,    &copy.user_id_json, &copy.user_info_json,
-                             &copy.channel_data};
+    struct str *strings[] = {
+        &copy.channel,      &copy.socket_id,      &copy.was_key,      &copy.user_key,
+        &copy.user_id_json, &copy.user_info_json, &copy.channel_data, &copy.recover.old_socket_id};
     size_t count = sizeof(strings) / sizeof(strings[0]);
     struct note_post *post = mem_zalloc(sizeof(*post) + bytes_of(strings, count));
     keep_all(strings, count, post->bytes);
@@ -189,7 +193,7 @@ void hub_post_answer(struct hub *owner, struct hub *to, const struct hub_answer 
         return;
     }
     struct hub_answer copy = *answer;
-    struct str *strings[] = {&copy.channel, &copy.socket_id, &copy.frames};
+    struct str *strings[] = {&copy.channel, &copy.socket_id, &copy.frames, &copy.page.frames};
     size_t count = sizeof(strings) / sizeof(strings[0]);
     struct answer_post *post = mem_zalloc(sizeof(*post) + bytes_of(strings, count));
     keep_all(strings, count, post->bytes);

@@ -1,7 +1,7 @@
 /* hub_post.h -- what hubs tell each other, each on its own loop. For the hub's own files.
  *
  *     publication   an event:        any thread -> the channel's owner -> every hub
- *     note          someone joins or leaves a channel:       a hub -> the channel's owner
+ *     note          someone joins, leaves, wants more:       a hub -> the channel's owner
  *     answer        the owner's word on a join:              the owner -> that hub
  *
  * Every channel has one owner among the hubs, chosen by its name. All that concerns the channel as
@@ -15,7 +15,7 @@
 
 #include "hub/hub_internal.h"
 
-/* The owner of a channel. Any thread. */
+/* The owner of a channel: the hub of index hub_log_of. Any thread. */
 struct hub *hub_post_owner(const struct hub_relay *r, const struct hub_app *app,
                            struct str channel);
 
@@ -37,6 +37,9 @@ struct hub_publication {
     struct str channel;
     struct str frame;            // one whole WebSocket text frame
     struct str except_socket_id; // gets nothing; empty: all get it
+    bool is_counted;             // by those who recover: its name is no protocol's
+    uint64_t stream_id, serial;  // where it stands in the channel's stream; 0: nowhere
+    struct list node;            // of hub_recovery.c, while it waits for the disk
     struct str idempotency_key;  // hub_idempotency; empty: delivered always
     struct hub_post *posts;      // private: one for each hub
 };
@@ -51,7 +54,15 @@ void hub_post_free(struct hub_publication *p);
 
 /* ---- notes and answers ---- */
 
-enum hub_note_kind { HUB_JOIN, HUB_LEAVE };
+enum hub_note_kind { HUB_JOIN, HUB_LEAVE, HUB_MORE };
+
+/* What a client that recovers asks for. */
+struct hub_recover {
+    bool is_asked;
+    bool has_position; // and it wants what came after that one
+    uint64_t stream_id, serial;
+    struct str old_socket_id; // it had this id then
+};
 
 struct hub_note {
     enum hub_note_kind kind;
@@ -65,10 +76,21 @@ struct hub_note {
     /* who joins or leaves a presence channel; empty for nobody */
     struct str user_key, user_id_json, user_info_json;
     struct str channel_data; // of a join, as it was signed
+    struct hub_recover recover;
+    bool was_recoverable; // the subscription counted before
 };
 
 /* Tells the channel's owner: hub_room_take. note->from is the calling thread's hub. */
 void hub_post_note(const struct hub_note *note);
+
+/* What a subscriber that counts missed, as far as it goes. */
+struct hub_page {
+    bool is_there;
+    bool is_live;               // what follows is sent live
+    bool is_lost;               // the rest is gone
+    uint64_t stream_id, serial; // where the subscriber is after the page
+    struct str frames;
+};
 
 struct hub_answer {
     const struct hub_app *app;
@@ -76,6 +98,7 @@ struct hub_answer {
     uint32_t ticket;
     bool is_refused;   // the subscription is over
     struct str frames; // whole WebSocket frames for the socket
+    struct hub_page page;
 };
 
 /* The owner's thread; to gets it: hub_subscribe_answered. */

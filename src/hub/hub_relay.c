@@ -37,6 +37,20 @@ void hub_relay_join(struct hub_relay *r, struct hub *h)
 
 /* ---- publishing ---- */
 
+/* Clients that recover count every event but those that are the protocol's by name. */
+static bool is_counted(struct str event_json)
+{
+    struct arena a;
+    struct str name = {0};
+    arena_init(&a);
+    bool is_counted =
+        json_unescape(&(struct json_slice){JSON_STRING, event_json}, &a, &name) == OK &&
+        !str_starts(name, STR("client-")) && !str_starts(name, STR("pusher:")) &&
+        !str_starts(name, STR("pusher_internal:"));
+    arena_done(&a);
+    return is_counted;
+}
+
 void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
                     const struct hub_relay_event *event)
 {
@@ -52,6 +66,7 @@ void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
                                .channel = event->channel,
                                .frame = {(const char *)buf_head(&frame), buf_len(&frame)},
                                .except_socket_id = event->except_socket_id,
+                               .is_counted = is_counted(event->event_json),
                                .idempotency_key = event->idempotency_key,
                            }));
     buf_done(&frame);

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_message.h"
+#include "hub/hub_recovery.h"
 #include "hub/hub_relay_internal.h"
 
 /* Of one app on one loop; the events that expire first make room. */
@@ -300,7 +301,7 @@ static bool is_full(const struct hub_room *r, const struct hub_note *note)
 /* ---- joining and leaving ---- */
 
 static void answer(struct hub_room *r, const struct hub_note *note, bool is_refused,
-                   struct buf *frames)
+                   struct buf *frames, const struct hub_page *page)
 {
     hub_post_answer(r->tenant->hub, note->from,
                     &(struct hub_answer){
@@ -310,6 +311,7 @@ static void answer(struct hub_room *r, const struct hub_note *note, bool is_refu
                         .ticket = note->ticket,
                         .is_refused = is_refused,
                         .frames = {(const char *)buf_head(frames), buf_len(frames)},
+                        .page = *page,
                     });
     buf_done(frames);
 }
@@ -320,44 +322,68 @@ static void refuse(struct hub_room *r, const struct hub_note *note)
     hub_message_init(&frames, note->channel.len);
     hub_message_subscription_error_frame(&frames, note->channel, STR("LimitReached"),
                                          STR("The channel has too many members."), 4100);
-    answer(r, note, true, &frames);
+    answer(r, note, true, &frames, &(struct hub_page){0});
 }
 
-static void put_success(struct buf *frames, struct hub_room *r, struct str channel,
-                        bool is_presence)
+/* recovery: JSON, or empty. */
+static void put_success(struct buf *frames, struct hub_room *r, bool is_presence,
+                        struct str recovery)
 {
     struct buf data;
-    if (!is_presence) {
-        hub_message_internal_frame(frames, "pusher_internal:subscription_succeeded", STR("{}"),
-                                   channel);
-        return;
+    struct hub_roster *roster = is_presence ? get_roster(r) : NULL;
+    buf_init(&data, 64 + recovery.len + (roster ? hub_roster_text_bytes(roster) : 0));
+    CHECK(buf_append(&data, "{", 1) == OK);
+    if (roster) {
+        CHECK(buf_append(&data, "\"presence\":", 11) == OK);
+        hub_roster_write(roster, &data);
     }
-    struct hub_roster *roster = get_roster(r);
-    buf_init(&data, 32 + hub_roster_text_bytes(roster));
-    CHECK(buf_append(&data, "{\"presence\":", 12) == OK);
-    hub_roster_write(roster, &data);
+    if (recovery.len > 0)
+        CHECK(buf_printf(&data, "%s\"recovery\":%.*s", roster ? "," : "", STR_ARG(recovery)) == OK);
     CHECK(buf_append(&data, "}", 1) == OK);
     hub_message_internal_frame(frames, "pusher_internal:subscription_succeeded",
                                (struct str){(const char *)buf_head(&data), buf_len(&data)},
-                               channel);
+                               hub_room_name(r));
     buf_done(&data);
 }
 
-/* "Subscribed", who is there, and what is cached. */
+/* "Subscribed", who is there, what is cached, what was missed. To one who counts, the cached event
+ * comes before its count begins, and not at all when nothing was missed. */
 static void accept(struct hub_room *r, const struct hub_note *note)
 {
     struct hub_channel_type type = hub_channel_type_of(note->channel, note->app->is_strict);
+    struct hub_recovered recovered = {0};
     struct buf frames;
     size_t roster_bytes = r->roster ? hub_roster_text_bytes(r->roster) : 0;
-    hub_message_init(&frames, 2 * roster_bytes + 3 * note->channel.len + hub_room_cached(r).len);
-    put_success(&frames, r, note->channel, type.is_presence);
-    if (r->cached) {
-        CHECK(buf_append(&frames, r->cached->frame, r->cached->frame_len) == OK);
-    } else if (type.is_cache) {
+    bool counts = note->recover.is_asked;
+    struct str cached = hub_room_cached(r);
+    if (counts)
+        hub_recovery_answer(r, note, &recovered);
+    struct str recovery = {(const char *)buf_head(&recovered.json), buf_len(&recovered.json)};
+    hub_message_init(&frames, 2 * roster_bytes + 3 * note->channel.len + cached.len + recovery.len);
+    if (counts && !recovered.is_whole)
+        CHECK(buf_append(&frames, cached.at, cached.len) == OK);
+    put_success(&frames, r, type.is_presence, recovery);
+    if (!counts)
+        CHECK(buf_append(&frames, cached.at, cached.len) == OK);
+    if (type.is_cache && cached.len == 0) {
         hub_message_cache_miss_frame(&frames, note->channel);
         tell_app(r, HUB_HOOK_CACHE_MISS, STR(""));
     }
-    answer(r, note, false, &frames);
+    answer(r, note, false, &frames, &recovered.page);
+    hub_recovery_answer_done(&recovered);
+}
+
+/* Takes one that was counted out of the counts. */
+static void forget(struct hub_room *r, const struct hub_note *note, struct str user_key)
+{
+    CHECK(r->subscribers > 0);
+    r->subscribers--;
+    tell_count(r);
+    hub_recovery_leave(r, note);
+    if (user_key.len > 0)
+        leave_user(r, user_key);
+    if (r->subscribers == 0)
+        tell_app(r, HUB_HOOK_CHANNEL_VACATED, STR(""));
 }
 
 static void take_join(struct hub *owner, const struct hub_note *note)
@@ -365,6 +391,8 @@ static void take_join(struct hub *owner, const struct hub_note *note)
     struct hub_room *r = get_room(hub_tenant_of(owner, note->app), note->channel);
     bool is_user = note->user_key.len > 0;
     if (is_user && is_full(r, note)) {
+        if (note->is_again)
+            forget(r, note, note->was_key);
         refuse(r, note);
         drop_room_when_idle(r);
         return;
@@ -375,6 +403,7 @@ static void take_join(struct hub *owner, const struct hub_note *note)
             tell_app(r, HUB_HOOK_CHANNEL_OCCUPIED, STR(""));
         tell_count(r);
     }
+    hub_recovery_join(r, note);
     if (is_user && !is_same_user)
         join_user(r, note);
     else if (!is_user && note->channel_data.len > 0)
@@ -388,22 +417,24 @@ static void take_join(struct hub *owner, const struct hub_note *note)
 static void take_leave(struct hub *owner, const struct hub_note *note)
 {
     struct hub_room *r = hub_room_find(hub_tenant_of(owner, note->app), note->channel);
-    CHECK(r && r->subscribers > 0); // its join came before
-    r->subscribers--;
-    tell_count(r);
-    if (note->user_key.len > 0)
-        leave_user(r, note->user_key);
-    if (r->subscribers == 0)
-        tell_app(r, HUB_HOOK_CHANNEL_VACATED, STR(""));
+    CHECK(r); // its join came before
+    forget(r, note, note->user_key);
     drop_room_when_idle(r);
 }
 
 void hub_room_take(struct hub *owner, const struct hub_note *note)
 {
-    if (note->kind == HUB_JOIN)
+    switch (note->kind) {
+    case HUB_JOIN:
         take_join(owner, note);
-    else
+        break;
+    case HUB_LEAVE:
         take_leave(owner, note);
+        break;
+    case HUB_MORE:
+        hub_recovery_more(owner, note);
+        break;
+    }
 }
 
 /* ---- the cached event ---- */
@@ -489,7 +520,13 @@ void hub_room_publish(struct hub *owner, struct hub_publication *p)
     }
     if (p->kind == HUB_EVENT && hub_channel_type_of(p->channel, t->app->is_strict).is_cache)
         cache(t, p);
-    const struct hub_room *r = hub_room_find(t, p->channel);
+    if (!hub_recovery_publish(owner, p))
+        hub_room_send(owner, p);
+}
+
+void hub_room_send(struct hub *owner, struct hub_publication *p)
+{
+    const struct hub_room *r = hub_room_find(hub_tenant_of(owner, p->app), p->channel);
     if (r && r->subscribers > 0)
         hub_post_to_hubs(owner, p);
     else

@@ -19,9 +19,11 @@ struct hub_room {
     struct list node; // in tenant->room_list
     struct hub_tenant *tenant;
     uint32_t subscribers; // over all hubs
+    uint32_t recoverable; // of them, those that count what they get
     uint32_t name_len;
     struct hub_roster *roster; // NULL: not asked for yet
     struct hub_cached *cached; // NULL: nothing
+    struct stream *stream;     // held while somebody counts; NULL: none, or none could be had
     char name[];
 };
 
@@ -56,6 +58,8 @@ void hub_room_walk_end(struct hub_room_walk *w);
 void hub_room_take(struct hub *owner, const struct hub_note *note);
 /* An event for the channel. Takes p. */
 void hub_room_publish(struct hub *owner, struct hub_publication *p);
+/* Sends it to those who are on the channel now. Takes p. */
+void hub_room_send(struct hub *owner, struct hub_publication *p);
 
 /* A count of subscribers is due: they get pusher_internal:subscription_count. ctx: the hub. */
 void hub_room_tell_count(void *ctx, const struct hub_app *app, const struct hub_hook_event *event);

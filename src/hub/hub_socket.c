@@ -15,6 +15,7 @@
 #include "core/crypto.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "hub/hub_catchup.h"
 #include "hub/hub_client_event.h"
 #include "hub/hub_message.h"
 #include "hub/hub_relay_internal.h"
@@ -32,7 +33,7 @@ static const struct hub_app *app_of(const struct hub_socket *s)
 
 /* One slow phone must not hold the memory of a channel: it is told and let go. What it has not read
  * is lost, which it learns from the code. */
-static void cut_off(struct hub_socket *s)
+void hub_socket_cut_off(struct hub_socket *s)
 {
     enum { ROOM_FOR_WHY = 512 };
     size_t waiting = s->transport->waiting(s);
@@ -45,13 +46,13 @@ static void cut_off(struct hub_socket *s)
 void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len)
 {
     if (s->transport->send_frames(s, frames, len) != OK)
-        cut_off(s);
+        hub_socket_cut_off(s);
 }
 
 void hub_socket_send_text(struct hub_socket *s, struct str text)
 {
     if (s->transport->send_text(s, text) != OK)
-        cut_off(s);
+        hub_socket_cut_off(s);
 }
 
 void hub_socket_init_out(const struct hub_socket *s, struct buf *out)
@@ -101,6 +102,7 @@ static void on_ping(struct hub_socket *s, const struct hub_message *m, struct ar
     (void)m;
     (void)a;
     hub_socket_send_text(s, hub_message_pong);
+    hub_catchup_tell_socket(s);
 }
 
 static void on_pong(struct hub_socket *s, const struct hub_message *m, struct arena *a)
@@ -192,7 +194,8 @@ static void ping(struct hub_socket *s)
     if (!s->uses_control_frames)
         hub_socket_send_text(s, hub_message_ping);
     else if (s->transport->ping(s) != OK)
-        cut_off(s);
+        hub_socket_cut_off(s);
+    hub_catchup_tell_socket(s);
 }
 
 /* Milliseconds until it must be looked at again; 0: it is over. */

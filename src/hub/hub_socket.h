@@ -80,6 +80,8 @@ struct hub_subscription *hub_socket_find_subscription(const struct hub_socket *s
                                                       const struct hub_channel *c);
 struct hub_subscription *hub_socket_find_by_name(const struct hub_socket *s, struct str channel);
 
+/* It reads too slowly: it is told, and let go. */
+void hub_socket_cut_off(struct hub_socket *s);
 /* Sends whole frames, or a text. A socket that reads too slowly for them is cut off. */
 void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len);
 void hub_socket_send_text(struct hub_socket *s, struct str text);

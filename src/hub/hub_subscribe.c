@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "hub/hub_auth.h"
+#include "hub/hub_catchup.h"
 #include "hub/hub_user.h"
 
 enum { STATUS_UNAUTHORIZED = 401, STATUS_LIMIT = 4009, STATUS_MEMBER_TOO_LARGE = 4301 };
@@ -130,7 +131,8 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
     struct hub_subscriber *was = sub->subscriber;
     sub->subscriber = subscriber_new(s, user);
 
-    bool is_waiting = type.is_presence || type.is_cache;
+    bool is_waiting = type.is_presence || type.is_cache || ask->has_recover;
+    bool was_recoverable = sub->catchup != NULL;
     struct hub_note note = {
         .kind = HUB_JOIN,
         .app = s->tenant->app,
@@ -140,6 +142,12 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
         .ticket = sub->ticket,
         .is_waiting = is_waiting,
         .is_again = is_again,
+        .recover = {.is_asked = ask->has_recover,
+                    .has_position = ask->has_position,
+                    .stream_id = ask->stream_id,
+                    .serial = ask->serial,
+                    .old_socket_id = ask->old_socket_id},
+        .was_recoverable = was_recoverable,
     };
     if (type.is_presence) {
         note.was_key = was ? was->key : STR("");
@@ -148,6 +156,10 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
         note.user_info_json = user->info_json;
         note.channel_data = ask->channel_data;
     }
+    if (ask->has_recover)
+        hub_catchup_ask(s, sub);
+    else
+        hub_catchup_end(sub);
     if (!is_waiting)
         hub_channel_activate(s, sub);
     hub_post_note(&note); // sub may be gone now
@@ -196,6 +208,8 @@ static void drop(struct hub_socket *s, struct hub_subscription **link)
     *link = sub->next;
     if (--s->subscription_count == 0)
         s->tenant->subscribed--;
+    hub_channel_flush(sub->channel);
+    hub_catchup_end(sub);
     hub_channel_leave(sub);
     subscriber_free(sub->subscriber);
     mem_free(sub);
@@ -213,6 +227,7 @@ static void leave(struct hub_socket *s, struct hub_subscription **link)
         .channel = arena_str(&a, hub_channel_name(sub->channel)),
         .socket_id = str_of(s->id),
         .ticket = sub->ticket,
+        .was_recoverable = sub->catchup != NULL,
     };
     if (sub->subscriber &&
         hub_channel_type_of(note.channel, s->tenant->app->is_strict).is_presence) {
@@ -259,9 +274,14 @@ void hub_subscribe_answered(struct hub *h, const struct hub_answer *answer)
     struct hub_subscription **link = s ? link_of(s, answer->channel) : NULL;
     if (!link || (*link)->ticket != answer->ticket)
         return; // it left meanwhile, and said so; or it asked again, and that answer will come
+    struct hub_subscription *sub = *link;
+    const struct hub_page *page = &answer->page;
     if (answer->is_refused)
         drop(s, link);
-    else
-        hub_channel_activate(s, *link);
-    hub_socket_send_frames(s, answer->frames.at, answer->frames.len);
+    else if (!page->is_there)
+        hub_channel_activate(s, sub);
+    if (answer->frames.len > 0)
+        hub_socket_send_frames(s, answer->frames.at, answer->frames.len);
+    if (page->is_there && sub->catchup)
+        hub_catchup_take(sub, page);
 }

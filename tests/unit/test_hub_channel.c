@@ -6,6 +6,7 @@
 
 #include "core/crypto.h"
 #include "hub/hub_message.h"
+#include "hub/hub_post.h"
 #include "hub/hub_relay.h"
 #include "hub/hub_ws.h"
 #include "test.h"
@@ -104,8 +105,9 @@ static void publish_data(struct rig *r, const char *event, const char *data_json
     snprintf(json, sizeof(json), "\"%s\"", event);
     buf_init(&frame, MAX_TEXT);
     hub_message_event_frame(&frame, str_of(json), str_of(data_json), STR("c"));
-    hub_channel_publish(r->hub, c, (struct str){(const char *)buf_head(&frame), buf_len(&frame)},
-                        except);
+    const struct hub_publication p = {.app = &r->app,
+                                      .frame = {(const char *)buf_head(&frame), buf_len(&frame)}};
+    hub_channel_publish(r->hub, c, &p, except);
     buf_done(&frame);
 }
 
