@@ -44,7 +44,7 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
 	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory V=asan lint' 'unit=build/asan/unit' \
 	    'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
-	    'conformance=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
+	    'conformance=VICHE=build/asan/viche $(NODE_TEST) --test-concurrency=2 tests/conformance/*.test.mjs' \
 	    'browser=$(MAKE) --no-print-directory -j2 V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'crash=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
@@ -62,7 +62,7 @@ unit: $(OUT)/unit                                  ## unit tests only; T=name ru
 
 conformance: ; @tools/deps test                     ## stock Pusher clients and every case of docs/conformance.md
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche
-	VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs
+	VICHE=build/asan/viche $(NODE_TEST) --test-concurrency=2 tests/conformance/*.test.mjs
 
 bench: ; @tools/deps bench                          ## measure; rows and conditions as in docs/performance.md
 	@$(MAKE) --no-print-directory V=release build/release/viche

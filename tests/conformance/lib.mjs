@@ -1,15 +1,16 @@
 // lib.mjs -- what the conformance cases share: a hub with several apps, raw and stock clients, signed calls.
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import PusherClientModule from 'pusher-js';
 import PusherServer from 'pusher';
+import { hmac, signedQuery as signQuery } from '../integration/hub_client.mjs';
 import { startServer } from '../integration/lib.mjs';
 import { TEXT, frame, rawSocket } from '../integration/ws_client.mjs';
 
+export { hmac } from '../integration/hub_client.mjs';
 export { until } from '../integration/lib.mjs';
 export * from '../integration/ws_client.mjs';
 
@@ -54,29 +55,15 @@ export function appWith(name, change = {}) {
     return { ...app1, app_id: `id-${name}`, key: `key-${name}`, secret: `secret-${name}`, ...change };
 }
 
-export const hmac = (secret, text) => createHmac('sha256', secret).update(text).digest('hex');
-
 /** The auth string of a subscription. */
 export function sign(app, socketId, channel, channelData) {
     const text = [socketId, channel, ...(channelData === undefined ? [] : [channelData])].join(':');
     return `${app.key}:${hmac(app.secret, text)}`;
 }
 
-/** The query of a REST call, signed as the SDKs do it. change: other values of parameters, undefined takes one out. */
-export function signedQuery(app, method, path, body = '', { secret = app.secret, ...change } = {}) {
-    const all = {
-        auth_key: app.key,
-        auth_timestamp: String(Math.floor(Date.now() / 1000)),
-        auth_version: '1.0',
-        ...(body && { body_md5: createHash('md5').update(body).digest('hex') }),
-        ...change,
-    };
-    const query = Object.keys(all)
-        .filter((k) => all[k] !== undefined)
-        .sort()
-        .map((k) => `${k}=${all[k]}`)
-        .join('&');
-    return `${query}&auth_signature=${hmac(secret, `${method}\n${path}\n${query}`)}`;
+/** The query of an app's REST call, signed as the SDKs do it; params: more of it, or others in place of the usual. */
+export function signedQuery(app, method, path, body = '', { secret = app.secret, ...params } = {}) {
+    return signQuery(method, path, body, { key: app.key, secret, params });
 }
 
 // ---- frames ----
