@@ -52,6 +52,7 @@ test-all: test                                     ## the same, then TSan, clang
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
 	@node tests/run.mjs 'clang=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \
 	    'browser-every=EVERY=1 VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'crash-20=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
 	    'tidy=$(MAKE) --no-print-directory tidy' \

@@ -26,6 +26,7 @@ struct hub_channel_type hub_channel_type_of(struct str name, bool is_strict);
 /* Who subscribed, by the channel_data that was signed. */
 struct hub_subscriber {
     struct hub_identity identity;
+    bool is_member;          // of a presence channel: its owner counts it
     struct str key, id_json; // as hub_message_user
     char bytes[];
 };
@@ -38,6 +39,7 @@ struct hub_subscription {
     struct hub_catchup *catchup;       // NULL: it does not count what it gets
     uint32_t index;                    // in the channel's array; HUB_CHANNEL_PENDING
     uint32_t ticket;                   // the socket's number for it
+    bool is_waiting;                   // for the owner's answer
 };
 /* The owner has not answered yet, or it is behind: nothing is sent to it. */
 #define HUB_CHANNEL_PENDING UINT32_MAX

@@ -112,7 +112,10 @@ static void post_to(struct hub_publication *p, struct hub *h, void (*run)(struct
 
 void hub_post_to_owner(const struct hub_relay *r, struct hub_publication *p)
 {
-    post_to(p, hub_post_owner(r, p->app, p->channel), on_owner);
+    if (r->is_closed)
+        hub_post_free(p);
+    else
+        post_to(p, hub_post_owner(r, p->app, p->channel), on_owner);
 }
 
 void hub_post_to_hubs(struct hub *owner, struct hub_publication *p)
@@ -193,7 +196,8 @@ void hub_post_answer(struct hub *owner, struct hub *to, const struct hub_answer 
         return;
     }
     struct hub_answer copy = *answer;
-    struct str *strings[] = {&copy.channel, &copy.socket_id, &copy.frames, &copy.page.frames};
+    struct str *strings[] = {&copy.channel, &copy.socket_id, &copy.user_key, &copy.frames,
+                             &copy.page.frames};
     size_t count = sizeof(strings) / sizeof(strings[0]);
     struct answer_post *post = mem_zalloc(sizeof(*post) + bytes_of(strings, count));
     keep_all(strings, count, post->bytes);

@@ -71,7 +71,7 @@ struct hub_note {
     struct str channel, socket_id;
     uint32_t ticket;    // of the subscription, comes back with the answer
     bool is_waiting;    // wants an answer
-    bool is_again;      // the socket is on the channel already
+    bool is_again;      // the socket is on the channel already, the owner said so
     struct str was_key; // and was this user there; empty: none
     /* who joins or leaves a presence channel; empty for nobody */
     struct str user_key, user_id_json, user_info_json;
@@ -79,6 +79,9 @@ struct hub_note {
     struct hub_recover recover;
     bool was_recoverable; // the subscription counted before
 };
+
+/* One who waits for an answer says nothing of leaving until it is there: only a subscription that
+ * the owner counts is taken back. */
 
 /* Tells the channel's owner: hub_room_take. note->from is the calling thread's hub. */
 void hub_post_note(const struct hub_note *note);
@@ -94,10 +97,12 @@ struct hub_page {
 
 struct hub_answer {
     const struct hub_app *app;
-    struct str channel, socket_id;
+    enum hub_note_kind kind; // of the note that it answers
+    struct str channel, socket_id, user_key;
     uint32_t ticket;
-    bool is_refused;   // the subscription is over
-    struct str frames; // whole WebSocket frames for the socket
+    bool is_recoverable; // the subscription counts
+    bool is_refused;     // the subscription is over, and not counted
+    struct str frames;   // whole WebSocket frames for the socket
     struct hub_page page;
 };
 

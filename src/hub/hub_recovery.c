@@ -252,6 +252,7 @@ void hub_recovery_more(struct hub *owner, const struct hub_note *note)
     }
     hub_post_answer(owner, note->from,
                     &(struct hub_answer){.app = note->app,
+                                         .kind = HUB_MORE,
                                          .channel = note->channel,
                                          .socket_id = note->socket_id,
                                          .ticket = note->ticket,

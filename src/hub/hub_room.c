@@ -306,9 +306,12 @@ static void answer(struct hub_room *r, const struct hub_note *note, bool is_refu
     hub_post_answer(r->tenant->hub, note->from,
                     &(struct hub_answer){
                         .app = note->app,
+                        .kind = HUB_JOIN,
                         .channel = note->channel,
                         .socket_id = note->socket_id,
+                        .user_key = note->user_key,
                         .ticket = note->ticket,
+                        .is_recoverable = note->recover.is_asked,
                         .is_refused = is_refused,
                         .frames = {(const char *)buf_head(frames), buf_len(frames)},
                         .page = *page,

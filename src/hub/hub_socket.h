@@ -38,6 +38,7 @@ struct hub_socket {
     struct hub_tenant *tenant;              // NULL: was refused
     struct hub_subscription *subscriptions; // newest first
     uint32_t subscription_count;
+    uint32_t waiting_count; // answers of channels' owners that are owed to it
     uint32_t last_ticket;
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do

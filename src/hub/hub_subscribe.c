@@ -88,13 +88,14 @@ static enum err read_user(const struct hub_message_subscribe *ask, struct hub_ch
 }
 
 static struct hub_subscriber *subscriber_new(struct hub_socket *s,
-                                             const struct hub_message_user *user)
+                                             const struct hub_message_user *user, bool is_member)
 {
     if (user->key.len == 0)
         return NULL;
     struct hub_subscriber *who = mem_zalloc(sizeof(*who) + user->key.len + user->id_json.len);
     memcpy(who->bytes, user->key.at, user->key.len);
     memcpy(who->bytes + user->key.len, user->id_json.at, user->id_json.len);
+    who->is_member = is_member;
     who->key = (struct str){who->bytes, user->key.len};
     who->id_json = (struct str){who->bytes + user->key.len, user->id_json.len};
     hub_identity_add(&who->identity, s, who->key);
@@ -124,15 +125,14 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
                  struct hub_channel_type type, const struct hub_message_user *user)
 {
     struct hub_subscription *sub = hub_socket_find_by_name(s, ask->channel);
-    bool is_again = sub != NULL;
+    bool is_again = sub && !sub->is_waiting; // else the answer that comes is taken back
     if (!sub)
         sub = subscription_new(s, ask->channel);
     sub->ticket = ++s->last_ticket;
     struct hub_subscriber *was = sub->subscriber;
-    sub->subscriber = subscriber_new(s, user);
+    sub->subscriber = subscriber_new(s, user, type.is_presence);
 
     bool is_waiting = type.is_presence || type.is_cache || ask->has_recover;
-    bool was_recoverable = sub->catchup != NULL;
     struct hub_note note = {
         .kind = HUB_JOIN,
         .app = s->tenant->app,
@@ -147,10 +147,10 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
                     .stream_id = ask->stream_id,
                     .serial = ask->serial,
                     .old_socket_id = ask->old_socket_id},
-        .was_recoverable = was_recoverable,
+        .was_key = is_again && was && was->is_member ? was->key : STR(""),
+        .was_recoverable = is_again && sub->catchup != NULL,
     };
     if (type.is_presence) {
-        note.was_key = was ? was->key : STR("");
         note.user_key = user->key;
         note.user_id_json = user->id_json;
         note.user_info_json = user->info_json;
@@ -160,7 +160,10 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
         hub_catchup_ask(s, sub);
     else
         hub_catchup_end(sub);
-    if (!is_waiting)
+    sub->is_waiting = is_waiting;
+    if (is_waiting)
+        s->waiting_count++;
+    else
         hub_channel_activate(s, sub);
     hub_post_note(&note); // sub may be gone now
     subscriber_free(was);
@@ -189,8 +192,10 @@ void hub_subscribe(struct hub_socket *s, const struct hub_message *m, struct are
         hub_socket_send_bad_message(s);
         return;
     }
-    if (s->subscription_count >= s->tenant->app->max_channels &&
-        !hub_socket_find_by_name(s, ask.channel)) {
+    // The second: who asks faster than owners answer must not fill their queues.
+    if ((s->subscription_count >= s->tenant->app->max_channels &&
+         !hub_socket_find_by_name(s, ask.channel)) ||
+        s->waiting_count >= s->tenant->app->max_channels) {
         refuse(s, ask.channel, "LimitReached", "The connection has too many channels.",
                STATUS_LIMIT);
         return;
@@ -219,6 +224,10 @@ static void leave(struct hub_socket *s, struct hub_subscription **link)
 {
     const struct hub_subscription *sub = *link;
     struct arena a;
+    if (sub->is_waiting) {
+        drop(s, link); // hub_subscribe_answered sees to the rest
+        return;
+    }
     arena_init(&a);
     struct hub_note note = {
         .kind = HUB_LEAVE,
@@ -229,11 +238,8 @@ static void leave(struct hub_socket *s, struct hub_subscription **link)
         .ticket = sub->ticket,
         .was_recoverable = sub->catchup != NULL,
     };
-    if (sub->subscriber &&
-        hub_channel_type_of(note.channel, s->tenant->app->is_strict).is_presence) {
+    if (sub->subscriber && sub->subscriber->is_member)
         note.user_key = arena_str(&a, sub->subscriber->key);
-        note.user_id_json = arena_str(&a, sub->subscriber->id_json);
-    }
     drop(s, link); // before: the leaver hears nothing of its own leave
     hub_post_note(&note);
     arena_done(&a);
@@ -268,13 +274,35 @@ void hub_subscribe_leave_all(struct hub_socket *s)
 
 /* ---- the owner's answer ---- */
 
+/* It left meanwhile, or asked again, and that answer will come. */
+static void take_back(struct hub *h, const struct hub_answer *answer)
+{
+    if (answer->kind != HUB_JOIN || answer->is_refused)
+        return;
+    hub_post_note(&(struct hub_note){
+        .kind = HUB_LEAVE,
+        .app = answer->app,
+        .from = h,
+        .channel = answer->channel,
+        .socket_id = answer->socket_id,
+        .ticket = answer->ticket,
+        .user_key = answer->user_key,
+        .was_recoverable = answer->is_recoverable,
+    });
+}
+
 void hub_subscribe_answered(struct hub *h, const struct hub_answer *answer)
 {
     struct hub_socket *s = hub_socket_find(h, answer->socket_id);
     struct hub_subscription **link = s ? link_of(s, answer->channel) : NULL;
-    if (!link || (*link)->ticket != answer->ticket)
-        return; // it left meanwhile, and said so; or it asked again, and that answer will come
+    if (s && answer->kind == HUB_JOIN)
+        s->waiting_count--;
+    if (!link || (*link)->ticket != answer->ticket) {
+        take_back(h, answer);
+        return;
+    }
     struct hub_subscription *sub = *link;
+    sub->is_waiting = false;
     const struct hub_page *page = &answer->page;
     if (answer->is_refused)
         drop(s, link);
