@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/app_admin.h"
 #include "app/app_apps.h"
 #include "app/app_bridge.h"
 #include "app/app_data.h"
@@ -53,6 +54,7 @@ struct app {
     struct http_proxy proxy;
     struct app_listen listen;
     struct app_node *nodes;
+    struct app_admin *admin;
     int loops;
     bool has_web, has_hub, has_worker;
     char *why;
@@ -215,8 +217,16 @@ static void build_queue(struct app *a)
     store_on_commit(a->store, on_commit, a);
 }
 
+static void start_admin(struct app *a)
+{
+    const struct api_admin ctx = {
+        .hub = a->nodes[0].hub, .pool = a->pool, .queue = a->queue, .loops = a->loops};
+    app_admin_start(a->admin, a->nodes[0].loop, &ctx);
+}
+
 static enum err start(struct app *a)
 {
+    start_admin(a);
     enum err err = civic_jobs_start(a->store);
     if (!err)
         err = queue_start(a->queue);
@@ -235,6 +245,7 @@ static void drain(struct app *a)
 {
     for (int i = 0; i < a->loops; i++)
         app_node_drain(&a->nodes[i]);
+    app_admin_drain(a->admin, a->options->drain_ms, &a->stops);
     if (!app_stops_wait(&a->stops, a->options->drain_ms + 1000))
         log_warn("at=app.stop why=\"requests did not finish in time\"");
     if (!queue_stop(a->queue, a->options->drain_ms))
@@ -274,6 +285,7 @@ static void tear_down(struct app *a)
     for (int i = 0; a->nodes && i < a->loops; i++)
         app_node_done(&a->nodes[i]);
     app_listen_done(&a->listen);
+    app_admin_free(a->admin);
     app_bridge_free(a->bridge);
     queue_free(a->queue);
     app_webhook_free(a->webhook);
@@ -382,6 +394,8 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
         err = app_listen_open(&a.listen, options, a.loops, why_out, why_cap);
     if (!err)
         err = open_data(&a);
+    if (!err)
+        err = app_admin_new(options->admin, options->data, &a.admin, why_out, why_cap);
     if (!err)
         err = app_texts_load(why_out, why_cap);
     if (!err) {

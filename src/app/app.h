@@ -20,6 +20,7 @@
 
 struct app_options {
     const char *listen;   // "127.0.0.1:8080", or several: "127.0.0.1:8080,tls://0.0.0.0:8443"
+    const char *admin;    // the operator's address, or ""
     const char *tls_cert; // PEM file of the certificate and its chain, or ""
     const char *tls_key;  // PEM file of its private key, or ""
     const char *data;     // directory

@@ -11,6 +11,7 @@
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
 #include "hub/hub_user.h"
+#include "hub/hub_watch.h"
 #include "hub/hub_ws.h"
 #include "hub/hub_xhr.h"
 #include "ws/ws_handshake.h"
@@ -22,6 +23,7 @@ static void on_turn_end(struct io_hook *hook)
     struct hub *h = LIST_ENTRY(hook, struct hub, hook);
     hub_recovery_flush(h);
     hub_channel_flush_all(h);
+    hub_post_observe_turn(h);
 }
 
 static void on_stop_timer(struct io_timer *timer);
@@ -34,6 +36,7 @@ static struct hub_tenant *tenant_new(struct hub *h, const struct hub_app *app)
     map_init(&t->channels);
     map_init(&t->watches);
     map_init(&t->people);
+    list_init(&t->late);
     hub_room_init_tenant(t);
     return t;
 }
@@ -104,6 +107,8 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     list_init(&h->listings);
     hub_recovery_init_hub(h);
     hub_catchup_init_hub(h);
+    list_init(&h->late);
+    h->watch = hub_watch_new(h);
     io_timer_init(&h->stop_timer, on_stop_timer);
     h->hook.run = on_turn_end;
     io_loop_add_hook(l, &h->hook);
@@ -125,6 +130,7 @@ void hub_free(struct hub *h)
             tenant_free(h->tenants[i]);
     mem_free(h->tenants);
     hub_hook_free(h->webhooks);
+    hub_watch_free(h->watch);
     map_done(&h->socket_ids);
     mem_free(h);
 }
@@ -181,8 +187,11 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
     const struct hub_app *app = hub_app_find_by_key(h->apps, key);
     struct hub_hello hello = {.is_pusher_js = is_pusher_js(x)};
     struct hub_refusal refusal = hub_check_app(h, app, http_field_get(&x->req, STR("Origin")));
-    char address[HUB_ADMISSION_ADDRESS_BYTES];
+    char address[HUB_ADMISSION_ADDRESS_BYTES], key_bytes[HUB_WATCH_SHOWN_BYTES];
     hub_admission_address(x->peer, address);
+    key = hub_watch_shorten(key); // x takes its bytes along
+    memcpy(key_bytes, key.at, key.len);
+    key.at = key_bytes;
 
     struct ws_upgrade up;
     // Tools that watch a Reverb server look for this field.
@@ -192,10 +201,18 @@ void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
         return;
     if (!refusal.code)
         refusal = hub_admission_enter(h->relay->admissions, app, address, &hello.admitted);
-    if (refusal.code)
+    if (refusal.code) {
+        hub_watch(h, &(struct hub_watch_event){.kind = HUB_WATCH_REFUSED,
+                                               .app = app,
+                                               .key = key,
+                                               .address = address,
+                                               .code = refusal.code,
+                                               .why = refusal.why});
         hub_ws_refuse(h, io, &up, refusal.code, refusal.why);
-    else
+    } else {
+        hello.address = address;
         hub_ws_accept(hub_tenant_of(h, app), io, &hello, &up);
+    }
     buf_done(&up.early);
 }
 

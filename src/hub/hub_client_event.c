@@ -2,6 +2,7 @@
 
 #include "hub/hub_catchup.h"
 #include "hub/hub_post.h"
+#include "hub/hub_watch.h"
 
 /* Forwarded: event, channel and data byte for byte, and who says it as the signature had it. What
  * else the client wrote is not, so it can pretend nothing. */
@@ -51,9 +52,20 @@ static const char *why_not(struct hub_socket *s, struct str event, struct str da
         return "The event data is too large.";
     if (app->max_client_events_per_s > 0 &&
         !hub_limit_take(&hub_socket_limits(s)->client_events, s->active_at_ms,
-                        app->max_client_events_per_s, 1000))
+                        app->max_client_events_per_s, 1000)) {
+        hub_meter_add(&s->tenant->meter, HUB_METER_RATE_LIMITED, 1);
         return "Rate limit exceeded";
+    }
     return NULL;
+}
+
+static void refuse(struct hub_socket *s, struct str channel, int code, struct str why)
+{
+    hub_watch_socket(s, (struct hub_watch_event){.kind = HUB_WATCH_REFUSED_CLIENT_EVENT,
+                                                 .channel = channel,
+                                                 .code = code,
+                                                 .why = why});
+    hub_socket_send_error(s, code, why);
 }
 
 void hub_client_event(struct hub_socket *s, const struct hub_message *m, struct arena *a)
@@ -75,10 +87,10 @@ void hub_client_event(struct hub_socket *s, const struct hub_message *m, struct 
     const struct hub_subscription *sub = hub_socket_find_by_name(s, channel);
     bool is_member = sub && (sub->index != HUB_CHANNEL_PENDING || hub_catchup_is_behind(sub));
     if (why)
-        hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT, str_of(why));
+        refuse(s, channel, HUB_ERROR_CLIENT_EVENT, str_of(why));
     else if (!is_member && (app->is_strict || app->client_events == HUB_CLIENT_EVENTS_MEMBERS))
-        hub_socket_send_error(s, HUB_ERROR_UNAUTHORIZED,
-                              STR("The client is not a member of the specified channel."));
+        refuse(s, channel, HUB_ERROR_UNAUTHORIZED,
+               STR("The client is not a member of the specified channel."));
     else
         forward(s, m, channel, sub);
 }

@@ -7,6 +7,7 @@
 #include "hub/hub_hold.h"
 #include "hub/hub_hook.h"
 #include "hub/hub_idempotency.h"
+#include "hub/hub_meter.h"
 
 /* What one hub holds of one app. */
 struct hub_tenant {
@@ -17,6 +18,9 @@ struct hub_tenant {
     struct map watches;        // of hub_user.c: the users whose names this hub owns
     struct map people;         // of hub_identity.c: whose sockets this hub has, by user_id
     size_t subscribed;         // sockets with a subscription
+    struct hub_meter meter;
+    struct list late;       // in hub->late, when something was published to it in this turn
+    int64_t oldest_made_ns; // of that
 
     /* of hub_room.c */
     struct list room_list; // the same rooms, newest first
@@ -48,6 +52,9 @@ struct hub {
     struct list turns;     // channels with frames of this turn
     struct io_hook hook;   // sends them
     struct list listings;  // of hub_backend.c: lists of all channels that were asked for here
+    struct list late;      // tenants of whose publications it is observed then how long they waited
+    struct hub_meter meter; // of what belongs to no app
+    struct hub_watch *watch;
 
     /* of hub_recovery.c */
     struct stream_log *log; // of the channels that this hub owns; NULL: none

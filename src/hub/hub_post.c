@@ -1,12 +1,14 @@
 #include "hub/hub_post.h"
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
 #include "hub/hub_subscribe.h"
+#include "hub/hub_watch.h"
 
 /* FNV-1a: spreads names; whoever chooses names to gather them on one loop slows only that. */
 static uint32_t hash(uint32_t h, struct str s)
@@ -64,6 +66,7 @@ struct hub_publication *hub_post_new(const struct hub_relay *r, const struct hub
     struct hub_publication *p = mem_zalloc(sizeof(*p) + posts + bytes_of(strings, count));
     copy.posts = (struct hub_post *)(void *)(p + 1);
     keep_all(strings, count, (char *)copy.posts + posts);
+    copy.made_ns = clock_mono_ns();
     *p = copy;
     list_init(&p->node);
     return p;
@@ -80,14 +83,50 @@ static void unref(struct hub_publication *p)
         hub_post_free(p);
 }
 
+/* Once a publication, for all who get it. */
+static void meter(struct hub_tenant *t, const struct hub_channel *c,
+                  const struct hub_publication *p, const struct hub_socket *except)
+{
+    const struct hub_subscription *own = except ? hub_socket_find_subscription(except, c) : NULL;
+    uint64_t receivers = hub_channel_count(c);
+    if (own && own->index != HUB_CHANNEL_PENDING)
+        receivers--;
+    if (receivers == 0)
+        return;
+    hub_meter_add(&t->meter, HUB_METER_SENT, receivers);
+    hub_meter_add(&t->meter, HUB_METER_SENT_BYTES, receivers * p->frame.len);
+    if (!list_is_empty(&t->late)) {
+        t->oldest_made_ns = p->made_ns < t->oldest_made_ns ? p->made_ns : t->oldest_made_ns;
+        return;
+    }
+    t->oldest_made_ns = p->made_ns;
+    list_append(&t->hub->late, &t->late);
+}
+
+void hub_post_observe_turn(struct hub *h)
+{
+    if (list_is_empty(&h->late))
+        return;
+    int64_t now_ns = clock_mono_ns();
+    struct list *node;
+    while ((node = list_shift(&h->late))) {
+        struct hub_tenant *t = LIST_ENTRY(node, struct hub_tenant, late);
+        hub_meter_observe(&t->meter.delivery, (now_ns - t->oldest_made_ns) / 1000);
+    }
+}
+
 static void deliver(struct hub *h, const struct hub_publication *p)
 {
-    struct hub_channel *c = hub_channel_find(hub_tenant_of(h, p->app), p->channel);
+    struct hub_tenant *t = hub_tenant_of(h, p->app);
+    struct hub_channel *c = hub_channel_find(t, p->channel);
     if (!c)
         return;
     const struct hub_socket *except =
         p->except_socket_id.len > 0 ? hub_socket_find(h, p->except_socket_id) : NULL;
     hub_channel_publish(h, c, p, except);
+    meter(t, c, p, except);
+    if (hub_watch_is_tapped(h))
+        hub_watch_delivered(h, p, c, except);
 }
 
 static void on_owner(struct io_task *task)

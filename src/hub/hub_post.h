@@ -33,6 +33,7 @@ struct hub_post;
 struct hub_publication {
     atomic_size_t refs;
     enum hub_publication_kind kind;
+    int64_t made_ns; // of clock_mono_ns
     const struct hub_app *app;
     struct str channel;
     struct str frame;            // one whole WebSocket text frame
@@ -51,6 +52,8 @@ void hub_post_to_owner(const struct hub_relay *r, struct hub_publication *p);
 /* The owner's thread: every hub's subscribers get the frame. Takes p. */
 void hub_post_to_hubs(struct hub *owner, struct hub_publication *p);
 void hub_post_free(struct hub_publication *p);
+/* At the end of a turn, when all is sent: how long what was published waited for it. */
+void hub_post_observe_turn(struct hub *h);
 
 /* ---- notes and answers ---- */
 

@@ -9,6 +9,7 @@
 #include "hub/hub_message.h"
 #include "hub/hub_recovery.h"
 #include "hub/hub_relay_internal.h"
+#include "hub/hub_watch.h"
 
 /* Of one app on one loop; the events that expire first make room. */
 enum { MAX_CACHED_BYTES = 64 * 1024 * 1024 };
@@ -514,6 +515,17 @@ static bool was_published(struct hub_tenant *t, const struct hub_publication *p)
     return !is_new;
 }
 
+static void watch(struct hub *owner, const struct hub_publication *p, size_t subscribers)
+{
+    struct hub_meter *m = &hub_tenant_of(owner, p->app)->meter;
+    if (p->kind == HUB_EVENT)
+        hub_meter_add(m, HUB_METER_PUBLISHED, 1);
+    else if (p->kind == HUB_CLIENT_EVENT)
+        hub_meter_add(m, HUB_METER_CLIENT_EVENTS, 1);
+    if (hub_watch_is_tapped(owner))
+        hub_watch_published(owner, p, subscribers);
+}
+
 void hub_room_publish(struct hub *owner, struct hub_publication *p)
 {
     struct hub_tenant *t = hub_tenant_of(owner, p->app);
@@ -530,6 +542,7 @@ void hub_room_publish(struct hub *owner, struct hub_publication *p)
 void hub_room_send(struct hub *owner, struct hub_publication *p)
 {
     const struct hub_room *r = hub_room_find(hub_tenant_of(owner, p->app), p->channel);
+    watch(owner, p, r ? r->subscribers : 0);
     if (r && r->subscribers > 0)
         hub_post_to_hubs(owner, p);
     else

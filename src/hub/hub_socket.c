@@ -8,10 +8,12 @@
  */
 #include "hub/hub_socket.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -21,12 +23,18 @@
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_subscribe.h"
 #include "hub/hub_user.h"
+#include "hub/hub_watch.h"
 
 enum { MAX_PONG_WAIT_MS = 30000 };
 
 static const struct hub_app *app_of(const struct hub_socket *s)
 {
     return s->tenant ? s->tenant->app : &hub_app_defaults;
+}
+
+static struct hub_meter *meter_of(const struct hub_socket *s)
+{
+    return s->tenant ? &s->tenant->meter : &s->hub->meter;
 }
 
 /* ---- sending ---- */
@@ -39,6 +47,7 @@ void hub_socket_cut_off(struct hub_socket *s)
     size_t waiting = s->transport->waiting(s);
     log_warn("at=hub.slow_reader app=%.*s socket=%s waiting_bytes=%zu", STR_ARG(app_of(s)->id),
              s->id, waiting);
+    hub_meter_add(meter_of(s), HUB_METER_SLOW_READERS, 1);
     s->transport->set_max_waiting(s, waiting + ROOM_FOR_WHY);
     hub_socket_close(s, HUB_ERROR_OVER_CAPACITY, STR("Connection reads too slowly"));
 }
@@ -51,6 +60,7 @@ void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len
 
 void hub_socket_send_text(struct hub_socket *s, struct str text)
 {
+    hub_meter_add_text(meter_of(s), text.len);
     if (s->transport->send_text(s, text) != OK)
         hub_socket_cut_off(s);
 }
@@ -81,14 +91,22 @@ void hub_socket_send_error(struct hub_socket *s, int code, struct str why)
 
 void hub_socket_send_bad_message(struct hub_socket *s)
 {
-    hub_socket_send_error(s, HUB_ERROR_RECONNECT, STR("Invalid message format"));
+    struct str why = STR("Invalid message format");
+    hub_watch_socket(s, (struct hub_watch_event){.kind = HUB_WATCH_REFUSED_MESSAGE,
+                                                 .code = HUB_ERROR_RECONNECT,
+                                                 .why = why});
+    hub_socket_send_error(s, HUB_ERROR_RECONNECT, why);
 }
 
 void hub_socket_close(struct hub_socket *s, int code, struct str why)
 {
     struct buf out;
+    if (s->id[0]) // else it was refused, which was told
+        hub_watch_socket(
+            s, (struct hub_watch_event){.kind = HUB_WATCH_ENDED, .code = code, .why = why});
     hub_socket_init_out(s, &out);
     hub_message_error(&out, code, why);
+    hub_meter_add_text(meter_of(s), buf_len(&out));
     // A full queue has no room for the reason; the close code below gets through in any case.
     (void)!s->transport->send_text(s, text_of(&out));
     buf_done(&out);
@@ -155,10 +173,15 @@ static bool may_send(struct hub_socket *s)
         hub_limit_take(&hub_socket_limits(s)->messages, s->active_at_ms, app->rate.max_attempts,
                        app->rate.decay_s * 1000))
         return true;
+    struct str why = STR("Rate limit exceeded");
+    hub_meter_add(meter_of(s), HUB_METER_RATE_LIMITED, 1);
+    hub_watch_socket(s, (struct hub_watch_event){.kind = HUB_WATCH_REFUSED_MESSAGE,
+                                                 .code = HUB_ERROR_CLIENT_EVENT,
+                                                 .why = why});
     if (app->rate.terminates)
-        hub_socket_close(s, HUB_ERROR_CLIENT_EVENT, STR("Rate limit exceeded"));
+        hub_socket_close(s, HUB_ERROR_CLIENT_EVENT, why);
     else
-        hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT, STR("Rate limit exceeded"));
+        hub_socket_send_error(s, HUB_ERROR_CLIENT_EVENT, why);
     return false;
 }
 
@@ -168,6 +191,8 @@ void hub_socket_receive(struct hub_socket *s, struct str text)
     struct arena a;
 
     note_activity(s);
+    hub_meter_add(meter_of(s), HUB_METER_RECEIVED, 1);
+    hub_meter_add(meter_of(s), HUB_METER_RECEIVED_BYTES, text.len);
     if (!may_send(s))
         return;
     arena_init(&a);
@@ -264,13 +289,40 @@ void hub_socket_init(struct hub_socket *s, const struct hub_transport *transport
     note_activity(s);
 }
 
+static void keep_address(struct hub_socket *s, const char *address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    if (!address || inet_pton(AF_INET6, address, s->address) == 1)
+        return;
+    if (inet_pton(AF_INET, address, s->address + sizeof(mapped)) == 1)
+        memcpy(s->address, mapped, sizeof(mapped));
+}
+
+const char *hub_socket_address(const struct hub_socket *s,
+                               char out[static HUB_ADMISSION_ADDRESS_BYTES])
+{
+    static const uint8_t unknown[sizeof(s->address)];
+    struct in6_addr v6;
+    memcpy(&v6, s->address, sizeof(v6));
+    bool is_v4 = IN6_IS_ADDR_V4MAPPED(&v6);
+    out[0] = '\0';
+    if (memcmp(s->address, unknown, sizeof(unknown)) != 0)
+        CHECK(inet_ntop(is_v4 ? AF_INET : AF_INET6, s->address + (is_v4 ? 12 : 0), out,
+                        HUB_ADMISSION_ADDRESS_BYTES));
+    return out;
+}
+
 void hub_socket_open(struct hub_socket *s, const struct hub_hello *hello)
 {
     const struct hub_app *app = s->tenant->app;
     struct buf out;
     s->uses_control_frames = !hello->is_pusher_js;
     s->admitted = hello->admitted;
+    s->opened_at_ms = clock_unix_ms();
+    keep_address(s, hello->address);
     choose_id(s);
+    hub_meter_add(&s->tenant->meter, HUB_METER_OPENED, 1);
+    hub_watch_note(s, HUB_WATCH_OPENED, STR(""));
     hub_socket_init_out(s, &out);
     hub_message_established(&out, str_of(s->id), app->activity_timeout_s);
     hub_socket_send_out(s, &out);
@@ -288,8 +340,11 @@ void hub_socket_done(struct hub_socket *s)
     hub_user_leave(s);
     if (s->tenant)
         hub_admission_leave(s->hub->relay->admissions, s->tenant->app, &s->admitted);
-    if (s->id[0])
+    if (s->id[0]) {
+        hub_meter_add(&s->tenant->meter, HUB_METER_CLOSED, 1);
+        hub_watch_note(s, HUB_WATCH_CLOSED, STR(""));
         map_remove(&s->hub->socket_ids, str_of(s->id));
+    }
     list_remove(&s->node);
     s->hub->socket_count--;
     mem_free(s->limits);

@@ -45,6 +45,8 @@ struct hub_socket {
     bool is_authorized;       // signed in, or on a channel that needs a signature
     bool takes_deflated;      // compressed frames with a window of 32 KiB (permessage-deflate)
     char id[HUB_SOCKET_ID_BYTES];
+    uint8_t address[16];       // of the client, as hub_admission_address has it; zero: unknown
+    int64_t opened_at_ms;      // of clock_unix_ms
     int64_t active_at_ms;      // when it last said something
     int64_t authorize_by_ms;   // 0: it need not
     struct hub_user *user;     // NULL: did not sign in
@@ -60,7 +62,8 @@ void hub_socket_init(struct hub_socket *s, const struct hub_transport *transport
                      struct hub_tenant *tenant);
 /* Gives it an id and greets it. */
 struct hub_hello {
-    bool is_pusher_js; // it understands pusher:ping
+    bool is_pusher_js;   // it understands pusher:ping
+    const char *address; // of hub_admission_address; NULL: unknown
     struct hub_admitted admitted;
 };
 void hub_socket_open(struct hub_socket *s, const struct hub_hello *hello);
@@ -95,6 +98,10 @@ void hub_socket_send_out(struct hub_socket *s, struct buf *out);
 void hub_socket_send_error(struct hub_socket *s, int code, struct str why);
 /* "Invalid message format". */
 void hub_socket_send_bad_message(struct hub_socket *s);
+
+/* Its client's address, in out; empty: unknown. */
+const char *hub_socket_address(const struct hub_socket *s,
+                               char out[static HUB_ADMISSION_ADDRESS_BYTES]);
 
 /* Counts of the socket's limits, made when asked for. */
 struct hub_limits *hub_socket_limits(struct hub_socket *s);

@@ -1,10 +1,10 @@
 #include "hub/hub_subscribe.h"
 
-#include "core/log.h"
 #include "core/mem.h"
 #include "hub/hub_auth.h"
 #include "hub/hub_catchup.h"
 #include "hub/hub_user.h"
+#include "hub/hub_watch.h"
 
 enum { STATUS_UNAUTHORIZED = 401, STATUS_LIMIT = 4009, STATUS_MEMBER_TOO_LARGE = 4301 };
 
@@ -17,8 +17,10 @@ static void refuse(struct hub_socket *s, struct str channel, const char *type, c
     hub_socket_init_out(s, &out);
     hub_message_subscription_error(&out, channel, str_of(type), str_of(why), status);
     hub_socket_send_out(s, &out);
-    log_debug("at=hub.subscribe app=%.*s socket=%s refused=%s", STR_ARG(s->tenant->app->id), s->id,
-              type);
+    hub_watch_socket(s, (struct hub_watch_event){.kind = HUB_WATCH_REFUSED_SUBSCRIPTION,
+                                                 .channel = channel,
+                                                 .code = status,
+                                                 .why = str_of(why)});
 }
 
 /* Reverb's clients wait for the error, soketi's and Echo's for the channel's own: they get both. */
@@ -117,6 +119,7 @@ static struct hub_subscription *subscription_new(struct hub_socket *s, struct st
     s->subscriptions = sub;
     if (s->subscription_count++ == 0)
         s->tenant->subscribed++;
+    hub_meter_add(&s->tenant->meter, HUB_METER_SUBSCRIBED, 1);
     return sub;
 }
 
@@ -173,6 +176,7 @@ static void join(struct hub_socket *s, const struct hub_message_subscribe *ask,
     hub_socket_init_out(s, &out);
     hub_message_subscribed(&out, ask->channel);
     hub_socket_send_out(s, &out);
+    hub_watch_note(s, HUB_WATCH_SUBSCRIBED, ask->channel);
 }
 
 void hub_subscribe(struct hub_socket *s, const struct hub_message *m, struct arena *a)
@@ -215,6 +219,7 @@ static void drop(struct hub_socket *s, struct hub_subscription **link)
         s->tenant->subscribed--;
     hub_channel_flush(sub->channel);
     hub_catchup_end(sub);
+    hub_meter_add(&s->tenant->meter, HUB_METER_UNSUBSCRIBED, 1);
     hub_channel_leave(sub);
     subscriber_free(sub->subscriber);
     mem_free(sub);
@@ -242,6 +247,7 @@ static void leave(struct hub_socket *s, struct hub_subscription **link)
         note.user_key = arena_str(&a, sub->subscriber->key);
     drop(s, link); // before: the leaver hears nothing of its own leave
     hub_post_note(&note);
+    hub_watch_note(s, HUB_WATCH_UNSUBSCRIBED, note.channel);
     arena_done(&a);
 }
 
@@ -304,10 +310,20 @@ void hub_subscribe_answered(struct hub *h, const struct hub_answer *answer)
     struct hub_subscription *sub = *link;
     sub->is_waiting = false;
     const struct hub_page *page = &answer->page;
-    if (answer->is_refused)
+    hub_meter_add_frames(&s->tenant->meter, answer->frames);
+    hub_meter_add_frames(&s->tenant->meter, page->frames);
+    if (answer->is_refused) {
         drop(s, link);
-    else if (!page->is_there)
+        hub_watch_socket(s,
+                         (struct hub_watch_event){.kind = HUB_WATCH_REFUSED_SUBSCRIPTION,
+                                                  .channel = answer->channel,
+                                                  .code = HUB_ERROR_OVER_CAPACITY,
+                                                  .why = STR("The channel has too many members.")});
+    } else if (!page->is_there) {
         hub_channel_activate(s, sub);
+    }
+    if (!answer->is_refused && answer->frames.len > 0)
+        hub_watch_note(s, HUB_WATCH_SUBSCRIBED, answer->channel);
     if (answer->frames.len > 0)
         hub_socket_send_frames(s, answer->frames.at, answer->frames.len);
     if (page->is_there && sub->catchup)

@@ -6,6 +6,7 @@
 #include "hub/hub_auth.h"
 #include "hub/hub_post.h"
 #include "hub/hub_relay_internal.h"
+#include "hub/hub_watch.h"
 
 enum { MAX_ID_BYTES = 256 };
 
@@ -280,8 +281,11 @@ void hub_user_sign_in(struct hub_socket *s, const struct hub_message *m, struct 
     bool is_other = s->user && !str_eq(s->user->id, in->id);
     if (err || is_other ||
         !hub_auth_user_is_valid(s->tenant->app, str_of(s->id), in->user_data, in->auth)) {
-        log_debug("at=hub.signin app=%.*s socket=%s refused=1", STR_ARG(s->tenant->app->id), s->id);
-        hub_socket_send_error(s, HUB_ERROR_UNAUTHORIZED, STR("Connection is unauthorized"));
+        struct str why = STR("Connection is unauthorized");
+        hub_watch_socket(s, (struct hub_watch_event){.kind = HUB_WATCH_REFUSED_SIGNIN,
+                                                     .code = HUB_ERROR_UNAUTHORIZED,
+                                                     .why = why});
+        hub_socket_send_error(s, HUB_ERROR_UNAUTHORIZED, why);
         return;
     }
     struct buf out;

@@ -7,6 +7,7 @@
 #include "hub/hub_post.h"
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_socket.h"
+#include "hub/hub_watch.h"
 #include "ws/ws_frame.h"
 
 enum { LINE_BYTES = 2 }; // of a line beside its content: its letter and its end
@@ -343,6 +344,13 @@ static void on_gap_timer(struct io_timer *timer)
 
 /* ---- words to the session ---- */
 
+/* That it was asked for by: the name begins with it. */
+static struct str key_of(const struct word *w)
+{
+    struct str rest;
+    return str_cut(name_of(w), '/', &rest);
+}
+
 static struct session *session_new(const struct word *w)
 {
     struct session *s = mem_zalloc(sizeof(*s) + w->name_len);
@@ -361,10 +369,18 @@ static struct session *session_new(const struct word *w)
     if (!refusal.code)
         refusal =
             hub_admission_enter(w->to->relay->admissions, w->app, w->address, &hello.admitted);
-    if (refusal.code)
+    if (refusal.code) {
+        hub_watch(w->to, &(struct hub_watch_event){.kind = HUB_WATCH_REFUSED,
+                                                   .app = w->app,
+                                                   .key = key_of(w),
+                                                   .address = w->address,
+                                                   .code = refusal.code,
+                                                   .why = refusal.why});
         hub_socket_close(&s->socket, refusal.code, refusal.why);
-    else
+    } else {
+        hello.address = w->address;
         hub_socket_open(&s->socket, &hello);
+    }
     return s;
 }
 

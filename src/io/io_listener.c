@@ -11,6 +11,8 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/check.h"
@@ -138,6 +140,30 @@ enum err io_listener_open(struct str address, int *fd_out, char *why_out, size_t
         *fd_out = fd;
     freeaddrinfo(found);
     return err;
+}
+
+enum err io_listener_open_unix(const char *path, int *fd_out, char *why_out, size_t why_cap)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(addr.sun_path)) {
+        snprintf(why_out, why_cap, "the path %s is too long for a socket", path);
+        return ERR_TOO_LARGE;
+    }
+    memcpy(addr.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    // On Linux the file gets the mode of the unbound socket: there is no moment when others may.
+    bool is_ready = fd >= 0 && fchmod(fd, 0600) == 0 &&
+                    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
+                    listen(fd, BACKLOG) == 0;
+    if (is_ready) {
+        *fd_out = fd;
+        return OK;
+    }
+    log_error("at=io_listener.open_unix errno=%d", errno);
+    snprintf(why_out, why_cap, "cannot listen on %s: %s", path, strerrordesc_np(errno));
+    if (fd >= 0)
+        close(fd);
+    return ERR_IO;
 }
 
 enum err io_listener_open_sibling(int fd, int *fd_out)

@@ -1,0 +1,266 @@
+/* api_metrics.c -- a family for each row of the tables below:
+ *
+ *     # HELP viche_hub_connections Open connections.
+ *     # TYPE viche_hub_connections gauge
+ *     viche_hub_connections{app="1001"} 12
+ *
+ * The label app is the app's id; empty: connections that asked for an app that does not exist.
+ */
+#include "api/api_metrics.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct out {
+    struct buf *buf;
+    enum err err; // the first
+};
+
+#define PUT(o, ...)                                                                                \
+    do {                                                                                           \
+        if (!(o)->err)                                                                             \
+            (o)->err = buf_printf((o)->buf, __VA_ARGS__);                                          \
+    } while (0)
+
+static void put_head(struct out *o, const char *name, const char *type, const char *help)
+{
+    PUT(o, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* A label's value: backslash, quote and line feed are escaped. */
+static void put_value(struct out *o, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] == '\n')
+            PUT(o, "\\n");
+        else if (s.at[i] == '\\' || s.at[i] == '"')
+            PUT(o, "\\%c", s.at[i]);
+        else
+            PUT(o, "%c", s.at[i]);
+    }
+}
+
+/* "NAME{app="1001"", to be followed by more labels or a brace. */
+static void put_app(struct out *o, const char *name, const struct hub_meter_app *a)
+{
+    PUT(o, "%s{app=\"", name);
+    put_value(o, a->app ? a->app->id : STR(""));
+    PUT(o, "\"");
+}
+
+/* ---- of the hubs ---- */
+
+static const struct {
+    const char *name;
+    enum hub_meter_counter counter;
+    const char *help;
+} counters[] = {
+    {"viche_hub_connections_opened_total", HUB_METER_OPENED, "Connections that were accepted."},
+    {"viche_hub_connections_closed_total", HUB_METER_CLOSED, "Accepted connections that ended."},
+    {"viche_hub_received_messages_total", HUB_METER_RECEIVED, "Messages of clients."},
+    {"viche_hub_received_bytes_total", HUB_METER_RECEIVED_BYTES, "Bytes of messages of clients."},
+    {"viche_hub_sent_messages_total", HUB_METER_SENT,
+     "Messages sent to clients, each subscriber counted."},
+    {"viche_hub_sent_bytes_total", HUB_METER_SENT_BYTES,
+     "Bytes of frames sent to clients, before compression."},
+    {"viche_hub_published_events_total", HUB_METER_PUBLISHED,
+     "Events that backends published, each channel counted."},
+    {"viche_hub_client_events_total", HUB_METER_CLIENT_EVENTS,
+     "Client events that were forwarded."},
+    {"viche_hub_subscriptions_total", HUB_METER_SUBSCRIBED, "Subscriptions that were made."},
+    {"viche_hub_slow_readers_total", HUB_METER_SLOW_READERS,
+     "Connections cut off because they read too slowly."},
+    {"viche_hub_rate_limited_messages_total", HUB_METER_RATE_LIMITED,
+     "Messages of clients past a rate limit."},
+};
+
+static const char *const whats[HUB_METER_CODED] = {
+    [HUB_METER_REFUSED_CONNECTION] = "connection",
+    [HUB_METER_REFUSED_SUBSCRIPTION] = "subscription",
+    [HUB_METER_REFUSED_CLIENT_EVENT] = "client_event",
+    [HUB_METER_REFUSED_SIGNIN] = "signin",
+    [HUB_METER_REFUSED_MESSAGE] = "message",
+};
+
+static uint64_t connections(const struct hub_meter_app *a)
+{
+    return a->meter.counts[HUB_METER_OPENED] - a->meter.counts[HUB_METER_CLOSED];
+}
+
+static uint64_t subscriptions(const struct hub_meter_app *a)
+{
+    return a->meter.counts[HUB_METER_SUBSCRIBED] - a->meter.counts[HUB_METER_UNSUBSCRIBED];
+}
+
+static uint64_t channels(const struct hub_meter_app *a)
+{
+    return a->channels;
+}
+
+static uint64_t cached_bytes(const struct hub_meter_app *a)
+{
+    return a->cached_bytes;
+}
+
+static const struct {
+    const char *name;
+    uint64_t (*read)(const struct hub_meter_app *a);
+    const char *help;
+} gauges[] = {
+    {"viche_hub_connections", connections, "Open connections."},
+    {"viche_hub_subscriptions", subscriptions, "Subscriptions of open connections."},
+    {"viche_hub_channels", channels, "Channels that somebody is on or that keep an event."},
+    {"viche_hub_cached_bytes", cached_bytes, "Bytes of events that cache channels keep."},
+};
+
+static void put_codes(struct out *o, const char *name, const char *what,
+                      const struct hub_meter_app *a, const uint64_t *counts)
+{
+    for (size_t i = 0; i < HUB_METER_CODES; i++) {
+        if (counts[i] == 0)
+            continue;
+        put_app(o, name, a);
+        if (what)
+            PUT(o, ",what=\"%s\"", what);
+        PUT(o, ",code=\"");
+        if (hub_meter_codes[i] != 0)
+            PUT(o, "%d", hub_meter_codes[i]);
+        else
+            PUT(o, "other");
+        PUT(o, "\"} %llu\n", (unsigned long long)counts[i]);
+    }
+}
+
+static void put_refusals(struct out *o, const struct hub_meter_app *apps, size_t count)
+{
+    static const char refusals[] = "viche_hub_refusals_total", closes[] = "viche_hub_closes_total";
+    put_head(o, refusals, "counter", "What was refused to clients, by the protocol's code.");
+    for (size_t i = 0; i < count; i++)
+        for (size_t what = 0; what < HUB_METER_CODED; what++)
+            if (whats[what])
+                put_codes(o, refusals, whats[what], &apps[i], apps[i].meter.coded[what]);
+    put_head(o, closes, "counter", "Connections that the server closed, by the protocol's code.");
+    for (size_t i = 0; i < count; i++)
+        put_codes(o, closes, NULL, &apps[i], apps[i].meter.coded[HUB_METER_ENDED]);
+}
+
+static void put_histogram(struct out *o, const struct hub_meter_app *a)
+{
+    const struct hub_histogram *h = &a->meter.delivery;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < HUB_METER_BUCKETS; i++) {
+        sum += h->buckets[i];
+        put_app(o, "viche_hub_delivery_seconds_bucket", a);
+        if (i + 1 < HUB_METER_BUCKETS)
+            PUT(o, ",le=\"%g\"} %llu\n", (double)hub_meter_bounds_us[i] / 1e6,
+                (unsigned long long)sum);
+        else
+            PUT(o, ",le=\"+Inf\"} %llu\n", (unsigned long long)sum);
+    }
+    put_app(o, "viche_hub_delivery_seconds_sum", a);
+    PUT(o, "} %.6f\n", (double)h->sum_us / 1e6);
+    put_app(o, "viche_hub_delivery_seconds_count", a);
+    PUT(o, "} %llu\n", (unsigned long long)sum);
+}
+
+static void put_hubs(struct out *o, const struct hub_meter_app *apps, size_t count)
+{
+    for (size_t row = 0; row < sizeof(counters) / sizeof(counters[0]); row++) {
+        put_head(o, counters[row].name, "counter", counters[row].help);
+        for (size_t i = 0; i < count; i++) {
+            put_app(o, counters[row].name, &apps[i]);
+            PUT(o, "} %llu\n", (unsigned long long)apps[i].meter.counts[counters[row].counter]);
+        }
+    }
+    for (size_t row = 0; row < sizeof(gauges) / sizeof(gauges[0]); row++) {
+        put_head(o, gauges[row].name, "gauge", gauges[row].help);
+        for (size_t i = 0; i < count; i++) {
+            put_app(o, gauges[row].name, &apps[i]);
+            PUT(o, "} %llu\n", (unsigned long long)gauges[row].read(&apps[i]));
+        }
+    }
+    put_refusals(o, apps, count);
+    put_head(o, "viche_hub_delivery_seconds", "histogram",
+             "From publishing to the last send of the loop's turn; of each turn the longest.");
+    for (size_t i = 0; i < count; i++)
+        put_histogram(o, &apps[i]);
+}
+
+/* ---- of the process ---- */
+
+static int64_t read_resident(void)
+{
+    long long pages = -1;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file)
+        return -1;
+    if (fscanf(file, "%*s %lld", &pages) != 1) // NOLINT(cert-err34-c): the kernel wrote it
+        pages = -1;
+    fclose(file);
+    return pages < 0 ? -1 : pages * sysconf(_SC_PAGESIZE);
+}
+
+static int64_t count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return -1;
+    int64_t count = -3; // ".", ".." and that of dir
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+void api_metrics_read_process(struct api_metrics *m)
+{
+    struct rusage usage = {0};
+    struct rlimit limit;
+    m->resident_bytes = read_resident();
+    m->open_descriptors = count_descriptors();
+    m->max_descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int64_t)limit.rlim_cur : -1;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    m->cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void put_one(struct out *o, const char *name, const char *type, const char *help,
+                    int64_t value)
+{
+    if (value < 0)
+        return;
+    put_head(o, name, type, help);
+    PUT(o, "%s %lld\n", name, (long long)value);
+}
+
+static void put_queue(struct out *o, const struct queue_stats *q)
+{
+    static const char name[] = "viche_queue_jobs";
+    put_head(o, name, "gauge", "Jobs of all queues, by their state.");
+    PUT(o, "%s{state=\"ready\"} %lld\n", name, (long long)q->ready);
+    PUT(o, "%s{state=\"scheduled\"} %lld\n", name, (long long)q->scheduled);
+    PUT(o, "%s{state=\"running\"} %lld\n", name, (long long)q->running);
+    PUT(o, "%s{state=\"dead\"} %lld\n", name, (long long)q->dead);
+    put_one(o, "viche_queue_done_total", "counter",
+            "Jobs of the default queue that this process finished.", q->done);
+    put_one(o, "viche_queue_failed_total", "counter",
+            "Tries of jobs of the default queue that failed.", q->failed);
+}
+
+enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
+                           const struct hub_meter_app *apps, size_t count)
+{
+    struct out o = {.buf = out};
+    put_hubs(&o, apps, count);
+    if (m->has_queue)
+        put_queue(&o, &m->queue);
+    put_one(&o, "viche_loops", "gauge", "Event loops.", m->loops);
+    put_one(&o, "process_resident_memory_bytes", "gauge", "Resident memory.", m->resident_bytes);
+    put_one(&o, "process_open_fds", "gauge", "Open descriptors.", m->open_descriptors);
+    put_one(&o, "process_max_fds", "gauge", "Descriptors that may be open.", m->max_descriptors);
+    put_head(&o, "process_cpu_seconds_total", "counter", "Processor time, user and system.");
+    PUT(&o, "process_cpu_seconds_total %.2f\n", m->cpu_s);
+    return o.err;
+}

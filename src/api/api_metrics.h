@@ -1,0 +1,24 @@
+/* api_metrics.h -- numbers in Prometheus' text format 0.0.4. */
+#ifndef API_METRICS_H
+#define API_METRICS_H
+
+#include "core/buf.h"
+#include "hub/hub_meter.h"
+#include "queue/queue.h"
+
+/* What is not the hubs'. */
+struct api_metrics {
+    int loops;
+    bool has_queue; // it could be read
+    struct queue_stats queue;
+    int64_t resident_bytes, open_descriptors, max_descriptors; // below 0: unknown
+    double cpu_s;
+};
+
+/* Fills in what the system says of the process. Blocks. */
+void api_metrics_read_process(struct api_metrics *m);
+/* Appends all of it. ERR_TOO_LARGE: out is full. */
+MUST_USE enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
+                                    const struct hub_meter_app *apps, size_t count);
+
+#endif
