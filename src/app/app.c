@@ -117,6 +117,15 @@ static void raise_descriptor_limit(void)
         log_warn("at=app.start why=\"cannot raise the limit of descriptors\"");
 }
 
+/* An announcement between a job's commit and a crash is lost; our own pages learn of it because
+ * they fetch anew after a restart. So their events are not recovered over one: the log is in
+ * memory. */
+static void log_pages_in_memory(struct app *a)
+{
+    if (a->has_web)
+        a->apps.mine[0].recovery.limits.ack = STREAM_MEMORY;
+}
+
 static enum err open_data(struct app *a)
 {
     enum err err =
@@ -128,6 +137,7 @@ static enum err open_data(struct app *a)
     err = app_apps_load(a->options->apps, a->options->data, &a->apps, a->why, a->why_cap);
     if (err)
         return err;
+    log_pages_in_memory(a);
     return app_recovery_open(&a->recovery, a->options, a->has_hub, (size_t)a->loops, a->why,
                              a->why_cap);
 }
@@ -308,6 +318,7 @@ static void reload_apps(struct app *a)
         log_error("at=app.reload what=apps why=\"%s\"", why);
         return;
     }
+    log_pages_in_memory(a);
     hub_relay_use_apps(a->relay, a->apps.apps);
     app_webhook_use_apps(a->webhook, a->apps.apps);
     log_info("at=app.reload what=apps count=%zu", a->apps.apps->count);

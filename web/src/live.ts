@@ -3,7 +3,7 @@
 //     connecting --> live <--> reconnecting --> offline (the device has no network)
 //
 // A channel that was subscribed, for the first time or again, may have missed events before: its refresh
-// runs then. It also runs when the page was hidden for long, and with each attempt to connect once some
+// runs then, unless the hub has sent them all (viche-echo). It also runs when the page was hidden for long, and with each attempt to connect once some
 // have failed, so that a page whose sockets are blocked is only slower.
 //
 // pusher-js waits 15, 30 and 60 s for an attempt even when it was refused at once. So the attempts are
@@ -11,6 +11,8 @@
 
 import Echo from 'laravel-echo';
 import Pusher from 'pusher-js';
+
+import { recover, type Recovery } from '../packages/viche-echo/index';
 import type { PageData } from './data';
 
 export type LiveState = 'connecting' | 'live' | 'reconnecting' | 'offline';
@@ -32,6 +34,7 @@ interface Followed {
 
 export class Live {
     private readonly echo: Echo<'reverb'>;
+    private readonly recovery: Recovery;
     private readonly followed: Followed[] = [];
     private wasLive = false;
     private hiddenSince = 0;
@@ -57,6 +60,7 @@ export class Live {
             enabledTransports: ['ws', 'wss'],
             authEndpoint: '/broadcasting/auth',
         });
+        this.recovery = recover(this.echo.connector.pusher);
         this.watchConnection();
         this.watchPage();
     }
@@ -71,7 +75,9 @@ export class Live {
             ? this.echo.private(channel.slice(prefix.length))
             : this.echo.channel(channel);
         for (const [event, handler] of Object.entries(handlers)) subscribed.listen(`.${event}`, handler);
+        subscribed.listen('.recovery_lost', () => void this.refresh(followed));
         subscribed.subscribed(() => {
+            if (followed.wasSubscribed && this.recovery.recovered(channel)) return;
             const wait = followed.wasSubscribed ? Math.random() * SPREAD_MS : 0;
             followed.wasSubscribed = true;
             setTimeout(() => this.refresh(followed), wait);
