@@ -23,6 +23,12 @@ static const struct cli_command commands[] = {
     {"seed", "fill the database with a demo town (--demo)", &cli_data_seed_options, cli_data_seed},
     {"migrate", "bring the database up to this version", &cli_data_options, cli_data_migrate},
     {"check", "check that the database is sound", &cli_data_options, cli_data_check},
+    {"hub channels", "channels of the running server", &cli_hub_options, cli_hub_channels},
+    {"hub connections", "its connections; with --socket one of them", &cli_hub_options,
+     cli_hub_connections},
+    {"hub refusals", "who was refused lately, and why", &cli_hub_options, cli_hub_refusals},
+    {"hub tail", "what happens, as it happens: why does nothing arrive?", &cli_hub_options,
+     cli_hub_tail},
     {"config", "print a file for --config, with every option at its default", &no_options,
      run_config},
     {"version", "print the version", &no_options, run_version},
@@ -80,7 +86,7 @@ static void print_commands(FILE *out)
 {
     fprintf(out, "usage: viche COMMAND [OPTIONS]      viche COMMAND --help lists its options\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-15s %s\n", commands[i].name, commands[i].help);
     fprintf(
         out,
         "\nAn option may also stand in the environment (VICHE_LISTEN) or in a file (--config).\n"

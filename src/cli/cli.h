@@ -33,6 +33,11 @@ int cli_data_migrate(const struct cli_command *command, int argc, char *const *a
 int cli_data_check(const struct cli_command *command, int argc, char *const *argv);
 int cli_data_seed(const struct cli_command *command, int argc, char *const *argv);
 int cli_user_add(const struct cli_command *command, int argc, char *const *argv);
-extern const struct conf_table cli_data_options, cli_data_seed_options, cli_user_options;
+int cli_hub_channels(const struct cli_command *command, int argc, char *const *argv);
+int cli_hub_connections(const struct cli_command *command, int argc, char *const *argv);
+int cli_hub_refusals(const struct cli_command *command, int argc, char *const *argv);
+int cli_hub_tail(const struct cli_command *command, int argc, char *const *argv);
+extern const struct conf_table cli_data_options, cli_data_seed_options, cli_user_options,
+    cli_hub_options;
 
 #endif

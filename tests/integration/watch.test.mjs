@@ -1,5 +1,6 @@
 // What an operator sees: metrics that match what clients did, what the hub holds and refuses, what happens in it.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -8,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import PusherServer from 'pusher';
-import { runViche, startServer, until } from './lib.mjs';
+import { runViche, startServer, until, viche } from './lib.mjs';
 import { TEXT, frame, rawSocket } from './ws_client.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'viche-watch-'));
@@ -363,4 +364,34 @@ test('an address that cannot be had is said at the start', () => {
     const r = runViche(['serve', '--listen', '127.0.0.1:0', '--data', join(dir, 'd'), '--admin', 'nowhere']);
     assert.equal(r.status, 1);
     assert.match(r.stderr, /--admin: cannot listen on nowhere/);
+});
+
+test('viche hub says from the shell what the server does', async () => {
+    const c = await connect('tail');
+    await c.join('shell-room');
+    await c.join('private-shell', undefined, 'key5:wrong');
+    const hub = (...args) => runViche(['hub', ...args, '--data', server.dataDir]);
+    const channels = hub('channels', '--channel', 'shell-');
+    assert.equal(channels.status, 0, channels.stderr);
+    assert.match(channels.stdout, /^app +channel +subscribers +users +cached_bytes *\ntail +shell-room +1 +0 +0 *\n$/);
+    assert.match(hub('connections', '--channel', 'shell-room').stdout, new RegExp(`tail +${c.id} +127\\.0\\.0\\.1 +1 `));
+    assert.deepEqual(JSON.parse(hub('connections', '--socket', c.id).stdout).channels.map((x) => x.channel), ['shell-room']);
+    assert.match(hub('refusals').stdout, /private-shell +401/);
+    assert.ok(JSON.parse(hub('channels', '--json').stdout).rows.length > 0);
+    assert.match(hub('connections', '--socket', '1.1').stderr, /no such connection/);
+
+    const tail = spawn(viche, ['hub', 'tail', '--channel', 'shell-room', '--data', server.dataDir], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let lines = '';
+    tail.stdout.on('data', (text) => (lines += text));
+    await until(async () => {
+        await backend('tail').trigger('shell-room', 'hello', {});
+        return /"what":"published".*hello/.test(lines);
+    });
+    tail.kill('SIGTERM');
+    c.destroy();
+
+    const nobody = runViche(['hub', 'channels', '--data', join(dir, 'nowhere')]);
+    assert.equal(nobody.status, 1);
+    assert.match(nobody.stderr, /no server answers at .*admin\.sock; is it running/);
+    assert.equal(runViche(['hub', 'tails']).status, 2);
 });
