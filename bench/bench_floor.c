@@ -100,7 +100,8 @@ static void on_bytes(struct floor *f, int fd, const char *bytes)
         f->kinds[fd] = OPENED;
         send_text(fd, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
                       "Upgrade\r\n\r\n");
-        send_frame(fd, "{\"event\":\"pusher:connection_established\",\"data\":\"{}\"}");
+        send_frame(fd, "{\"event\":\"pusher:connection_established\","
+                       "\"data\":\"{\\\"socket_id\\\":\\\"1.1\\\"}\"}");
     } else if (f->kinds[fd] == OPENED) {
         f->kinds[fd] = SUBSCRIBED;
         f->subscribers[f->count++] = fd;
@@ -152,7 +153,7 @@ int main(int argc, char **argv)
     static struct floor f;
     build_frames(&f, (size_t)load_arg_int(&args, "event-bytes", "250"));
     f.is_gathering = load_arg_int(&args, "gather", "0") != 0;
-    load_need_fds(12000);
+    load_need_fds(MAX_FDS);
     listen_on(&f, (int)load_arg_int(&args, "port", NULL));
     puts("ready");
     fflush(stdout);

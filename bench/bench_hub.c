@@ -1,42 +1,35 @@
-/* bench_hub -- subscribers of one channel: fan-out by signed publishes, or memory of idle
- * connections.
+/* bench_hub -- subscribers of one channel and signed publishes to it.
  *
  *     bench_hub --mode fanout --port P --key K --secret S --app ID --connections N
  *               [--in-flight 1] [--seconds 5] [--pids 1,2] [--data-bytes 200] [--nap-us 500]
- *     bench_hub --mode idle   --port P --key K --connections N --pids 1
+ *     bench_hub --mode paced  ... --rate 60 [--stuck 0]
  *
- * Each of --in-flight publishers has one request out at a time. With one publisher, a message is
- * read by every subscriber before the next is sent: nothing can be gathered. Between reads the
- * generator naps: a reader that is woken for every message makes the sender's send() pay for the
- * wake-up (up to half again), which is the generator's cost, not the server's. Prints one line of
- * JSON.
+ * fanout: each of --in-flight publishers has one request out at a time. With one publisher, a
+ * message is read by every subscriber before the next is sent: nothing can be gathered. Between
+ * reads the generator naps: a reader that is woken for every message makes the sender's send() pay
+ * for the wake-up (up to half again), which is the generator's cost, not the server's.
+ *
+ * paced: --rate publishes a second, whatever comes of them, and how long each took from when it was
+ * due to each subscriber. --stuck more subscribers never read.
+ *
+ * Prints one line of JSON.
  */
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <time.h>
 
 #include "load.h"
 #include "load_http.h"
-#include "load_ws.h"
+#include "load_pool.h"
+#include "load_sign.h"
 
-enum {
-    MAX_EVENTS = 1024,
-    MAX_IN_FLIGHT = 32,
-    MAX_AHEAD = 128,
-    OPENING_AT_ONCE = 128,
-    WARM_UP_SOCKETS = 200
-};
+enum { MAX_IN_FLIGHT = 32, MAX_AHEAD = 128, MAX_DATA_BYTES = 9000, MAX_BODY_BYTES = 9500 };
 
 struct bench {
-    struct load_ws_target target;
-    const char *app, *key, *secret;
-    struct load_ws *sockets;
-    size_t count, ready;
-    int epoll;
+    struct load_pool pool;
+    const char *app, *secret;
+    size_t count;
     struct load_http publishers[MAX_IN_FLIGHT];
     size_t in_flight;
     long data_bytes;
@@ -45,6 +38,10 @@ struct bench {
     uint64_t event_bytes; // payload of the last event
     int64_t published_ns[MAX_AHEAD];
     struct load_hist to_all; // from a publish to its last delivery
+    /* paced */
+    double begin_ns, interval_ns; // publish number n is due at begin + n * interval
+    uint64_t first_counted;       // those before it warm up
+    struct load_hist to_each;     // from when a publish was due to a delivery
 };
 
 static void on_event(void *ctx, struct load_ws *ws, const char *text, size_t len)
@@ -59,84 +56,45 @@ static void on_event(void *ctx, struct load_ws *ws, const char *text, size_t len
     }
 }
 
-/* Reads everything that is there; how many sockets had something. */
-static int read_ready(struct bench *b, int wait_ms)
-{
-    struct epoll_event events[MAX_EVENTS];
-    int n = epoll_wait(b->epoll, events, MAX_EVENTS, wait_ms);
-    for (int i = 0; i < n; i++) {
-        struct load_ws *ws = events[i].data.ptr;
-        enum load_ws_state before = ws->state;
-        load_ws_read(ws, &b->target, on_event, b);
-        if (before != LOAD_WS_READY && ws->state == LOAD_WS_READY)
-            b->ready++;
-    }
-    return n;
-}
-
-static void open_sockets(struct bench *b, size_t count)
-{
-    int64_t deadline = load_now_ns() + INT64_C(60000000000);
-    for (size_t opened = 0; b->ready < count;) {
-        for (; opened < count && opened - b->ready < OPENING_AT_ONCE; opened++) {
-            load_ws_open(&b->sockets[opened], &b->target);
-            struct epoll_event e = {.events = EPOLLIN, .data.ptr = &b->sockets[opened]};
-            epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->sockets[opened].fd, &e);
-        }
-        read_ready(b, 100);
-        if (load_now_ns() > deadline)
-            load_die("only %zu of %zu sockets subscribed within 60 s", b->ready, count);
-    }
-}
-
-static void hex(const unsigned char *bytes, size_t len, char *out)
-{
-    for (size_t i = 0; i < len; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
 /* The query of a signed publish (Pusher's REST API). */
 static int signed_query(const struct bench *b, const char *body, size_t len, char *out, size_t cap)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len;
-    char md5[33], text[512], signature[65];
-    EVP_Digest(body, len, digest, &digest_len, EVP_md5(), NULL);
-    hex(digest, digest_len, md5);
+    char md5[33], text[512], signature[LOAD_SIGN_BYTES];
+    load_sign_md5(body, len, md5);
     int query_len =
-        snprintf(out, cap, "auth_key=%s&auth_timestamp=%lld&auth_version=1.0&body_md5=%s", b->key,
-                 (long long)time(NULL), md5);
+        snprintf(out, cap, "auth_key=%s&auth_timestamp=%lld&auth_version=1.0&body_md5=%s",
+                 b->pool.target.key, (long long)time(NULL), md5);
     int text_len = snprintf(text, sizeof text, "POST\n/apps/%s/events\n%s", b->app, out);
     if (query_len >= (int)cap || text_len >= (int)sizeof text)
         load_die("the key is too long");
-    HMAC(EVP_sha256(), b->secret, (int)strlen(b->secret), (const unsigned char *)text,
-         (size_t)text_len, digest, &digest_len);
-    hex(digest, digest_len, signature);
+    load_sign(b->secret, text, (size_t)text_len, signature);
     return query_len +
            snprintf(out + query_len, cap - (size_t)query_len, "&auth_signature=%s", signature);
 }
 
 static void publish(struct bench *b, struct load_http *h)
 {
-    char body[4096], query[512], request[6000], pad[2048];
-    size_t pad_len = (size_t)b->data_bytes < sizeof pad ? (size_t)b->data_bytes : sizeof pad - 1;
-    memset(pad, 'x', pad_len);
-    pad[pad_len] = 0;
+    char body[MAX_BODY_BYTES], query[512], request[MAX_BODY_BYTES + 1000];
+    char pad[MAX_DATA_BYTES + 1];
+    memset(pad, 'x', (size_t)b->data_bytes);
+    pad[b->data_bytes] = 0;
     int body_len = snprintf(body, sizeof body,
                             "{\"name\":\"bench.event\",\"channel\":\"%s\",\"data\":\"{\\\"n\\\":%"
                             "08llu,\\\"text\\\":\\\"%s\\\"}\"}",
-                            b->target.channel, (unsigned long long)b->published, pad);
+                            b->pool.target.channel, (unsigned long long)b->published, pad);
     signed_query(b, body, (size_t)body_len, query, sizeof query);
     int len = snprintf(request, sizeof request,
                        "POST /apps/%s/events?%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                        "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                       b->app, query, b->target.port, body_len, body);
+                       b->app, query, b->pool.target.port, body_len, body);
     if (len >= (int)sizeof request)
         load_die("the event is too long");
     b->published_ns[b->published % MAX_AHEAD] = load_now_ns();
     load_http_send(h, request, (size_t)len);
     b->published++;
 }
+
+/* ---- fan-out ---- */
 
 /* Each publisher waits for its answer. One alone waits for its deliveries too; many may be ahead of
  * the subscribers by a few messages each, as independent ones would be. */
@@ -157,7 +115,7 @@ static void run_until(struct bench *b, int64_t until_ns)
 {
     while (load_now_ns() < until_ns) {
         publish_due(b);
-        if (read_ready(b, 0) == 0)
+        if (load_pool_read(&b->pool, 0) == 0)
             load_sleep_ns(b->nap_ns);
     }
 }
@@ -169,7 +127,7 @@ static void drain(struct bench *b)
         for (size_t i = 0; i < b->in_flight; i++)
             if (b->publishers[i].is_busy)
                 load_http_read(&b->publishers[i]);
-        read_ready(b, 10);
+        load_pool_read(&b->pool, 10);
         if (load_now_ns() > deadline)
             load_die("%llu of %llu deliveries came", (unsigned long long)b->delivered,
                      (unsigned long long)(b->published * b->count));
@@ -178,11 +136,12 @@ static void drain(struct bench *b)
 
 static void fan_out(struct bench *b, int64_t run_ns, const char *pids)
 {
+    b->pool.on_event = on_event;
     int64_t started = load_now_ns();
-    open_sockets(b, b->count);
+    load_pool_open(&b->pool, b->count);
     double open_seconds = (double)(load_now_ns() - started) / 1e9;
     for (size_t i = 0; i < b->in_flight; i++)
-        load_http_open(&b->publishers[i], b->target.port);
+        load_http_open(&b->publishers[i], b->pool.target.port);
     run_until(b, load_now_ns() + run_ns / 4);
     memset(&b->to_all, 0, sizeof b->to_all);
     uint64_t before = b->delivered;
@@ -203,42 +162,87 @@ static void fan_out(struct bench *b, int64_t run_ns, const char *pids)
            (double)b->count / open_seconds);
 }
 
-/* A few sockets come and go first, so that what the server allocates once is not counted. */
-static void warm_up(struct bench *b)
+/* ---- paced ---- */
+
+static void on_paced_event(void *ctx, struct load_ws *ws, const char *text, size_t len)
 {
-    open_sockets(b, WARM_UP_SOCKETS);
-    for (size_t i = 0; i < WARM_UP_SOCKETS; i++)
-        load_ws_close(&b->sockets[i]);
-    b->ready = 0;
-    load_sleep_ns(500000000);
+    struct bench *b = ctx;
+    uint64_t number = ws->events - 1; // each subscriber gets all, in order
+    (void)text;
+    b->event_bytes = len;
+    b->delivered++;
+    if (number >= b->first_counted)
+        load_hist_add(&b->to_each,
+                      load_now_ns() - (int64_t)(b->begin_ns + (double)number * b->interval_ns));
 }
 
-static void idle(struct bench *b, const char *pids)
+static void read_answers(struct bench *b)
 {
-    warm_up(b);
-    int64_t before = load_rss_bytes(pids), server_ns = load_cpu_ns(pids), started = load_now_ns();
-    open_sockets(b, b->count);
-    double seconds = (double)(load_now_ns() - started) / 1e9;
+    for (size_t i = 0; i < b->in_flight; i++) {
+        struct load_http *h = &b->publishers[i];
+        int status = h->is_busy ? load_http_read(h) : 0;
+        if (status && status != 200)
+            load_die("a publish was refused: %.500s", h->head);
+    }
+}
+
+static void publish_paced(struct bench *b, uint64_t total)
+{
+    double now = (double)load_now_ns();
+    for (size_t i = 0; i < b->in_flight && b->published < total; i++) {
+        if (b->begin_ns + (double)b->published * b->interval_ns > now)
+            return;
+        if (!b->publishers[i].is_busy)
+            publish(b, &b->publishers[i]);
+    }
+}
+
+static void paced(struct bench *b, const struct load_args *args)
+{
+    const char *pids = load_arg(args, "pids", NULL);
+    uint64_t rate = (uint64_t)load_arg_int(args, "rate", "60");
+    uint64_t total = rate * (uint64_t)load_arg_int(args, "seconds", "5");
+    size_t stuck = (size_t)load_arg_int(args, "stuck", "0");
+    struct load_pool never_read;
+    load_pool_init(&never_read, args, stuck);
+    load_pool_open(&never_read, stuck);
+    b->pool.on_event = on_paced_event;
+    b->in_flight = MAX_IN_FLIGHT;
+    for (size_t i = 0; i < b->in_flight; i++)
+        load_http_open(&b->publishers[i], b->pool.target.port);
+    load_pool_open(&b->pool, b->count);
+
+    b->first_counted = total / 4;
+    b->interval_ns = 1e9 / (double)rate;
+    b->begin_ns = (double)load_now_ns();
+    int64_t rss = load_rss_bytes(pids), most = rss, server_ns = load_cpu_ns(pids);
+    int64_t deadline = (int64_t)(b->begin_ns + (double)total * b->interval_ns + 1e10);
+    for (uint64_t looked = 0; b->delivered < total * b->count;) {
+        publish_paced(b, total);
+        load_pool_read(&b->pool, 1);
+        read_answers(b);
+        if (b->published / 16 != looked) { // the peak, without much cost
+            looked = b->published / 16;
+            int64_t now = load_rss_bytes(pids);
+            most = now > most ? now : most;
+        }
+        if (load_now_ns() > deadline)
+            load_die("%llu of %llu deliveries came", (unsigned long long)b->delivered,
+                     (unsigned long long)(total * b->count));
+    }
     server_ns = load_cpu_ns(pids) - server_ns;
-    load_sleep_ns(1500000000);
-    int64_t after = load_rss_bytes(pids);
-    printf(
-        "{\"connections\":%zu,\"rss_before\":%lld,\"rss_after\":%lld,\"bytes_per_connection\":%.0f,"
-        "\"subscribed_per_s\":%.0f,\"server_s_per_m\":%.3f}\n",
-        b->count, (long long)before, (long long)after, (double)(after - before) / (double)b->count,
-        (double)b->count / seconds, (double)server_ns / (double)b->count / 1e3);
+    printf("{\"connections\":%zu,\"stuck\":%zu,\"deliveries\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+           "\"max_ms\":%.3f,\"server_s_per_m\":%.3f,\"event_bytes\":%llu,\"grown_bytes\":%lld}\n",
+           b->count, stuck, (unsigned long long)b->delivered, load_hist_ms(&b->to_each, 0.5),
+           load_hist_ms(&b->to_each, 0.99), (double)b->to_each.max_ns / 1e6,
+           (double)server_ns / (double)b->delivered / 1e3, (unsigned long long)b->event_bytes,
+           (long long)(most - rss));
 }
 
 int main(int argc, char **argv)
 {
     struct load_args args = {argc, argv};
     static struct bench b;
-    static char path[200];
-    b.key = load_arg(&args, "key", NULL);
-    snprintf(path, sizeof path, "/app/%s?protocol=7&client=bench&version=1", b.key);
-    b.target = (struct load_ws_target){.port = (int)load_arg_int(&args, "port", NULL),
-                                       .path = path,
-                                       .channel = load_arg(&args, "channel", "bench")};
     b.app = load_arg(&args, "app", "bench");
     b.secret = load_arg(&args, "secret", "");
     b.count = (size_t)load_arg_int(&args, "connections", "1000");
@@ -247,14 +251,12 @@ int main(int argc, char **argv)
     b.nap_ns = load_arg_int(&args, "nap-us", "500") * 1000;
     if (b.in_flight < 1 || b.in_flight > MAX_IN_FLIGHT)
         load_die("--in-flight is 1 to %d", MAX_IN_FLIGHT);
-    size_t most = b.count > WARM_UP_SOCKETS ? b.count : WARM_UP_SOCKETS;
-    load_need_fds(most + 100);
-    b.sockets = calloc(most, sizeof *b.sockets);
-    b.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!b.sockets || b.epoll < 0)
-        load_die("no memory");
-    if (strcmp(load_arg(&args, "mode", "fanout"), "idle") == 0)
-        idle(&b, load_arg(&args, "pids", NULL));
+    if (b.data_bytes < 0 || b.data_bytes > MAX_DATA_BYTES)
+        load_die("--data-bytes is 0 to %d", MAX_DATA_BYTES);
+    load_pool_init(&b.pool, &args, b.count);
+    b.pool.ctx = &b;
+    if (strcmp(load_arg(&args, "mode", "fanout"), "paced") == 0)
+        paced(&b, &args);
     else
         fan_out(&b, load_arg_int(&args, "seconds", "5") * INT64_C(1000000000),
                 load_arg(&args, "pids", ""));

@@ -112,7 +112,8 @@ static void open_all(struct bench *b, const char *path, const char *channels, in
     while (f && b->channel_count < MAX_CHANNELS && fgets(line, sizeof line, f)) {
         line[strcspn(line, "\n")] = 0;
         size_t i = b->channel_count++;
-        b->targets[i] = (struct load_ws_target){port, path, strdup(line)};
+        b->targets[i] =
+            (struct load_ws_target){.port = port, .path = path, .channel = strdup(line)};
         load_ws_open(&b->sockets[i], &b->targets[i]);
         watch(b, b->sockets[i].fd, (uint32_t)i);
         int64_t deadline = load_now_ns() + INT64_C(5000000000);

@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "load_sign.h"
 
 enum { READ_MAX = 1 << 18, OPCODE_TEXT = 1, OPCODE_CLOSE = 8, OPCODE_PING = 9, OPCODE_PONG = 10 };
 
 void load_ws_open(struct load_ws *ws, const struct load_ws_target *target)
 {
     char head[512];
-    *ws = (struct load_ws){.fd = load_connect(target->port)};
+    *ws = (struct load_ws){.fd = load_connect(target->port), .channel = target->channel};
     int len = snprintf(head, sizeof head,
                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
                        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -50,12 +51,36 @@ static void send_frame(struct load_ws *ws, unsigned opcode, const char *payload,
         load_die("cannot send a frame: %s", strerror(errno));
 }
 
-static void subscribe(struct load_ws *ws, const char *channel)
+/* "KEY:SIGNATURE" of socket_id:channel; the socket's id stands in the greeting, whose data is a
+ * string of JSON. */
+static void write_auth(const char *greeting, size_t len, const char *channel,
+                       const struct load_ws_target *target, char *out, size_t cap)
 {
-    char text[400];
-    int len = snprintf(
-        text, sizeof text,
-        "{\"event\":\"pusher:subscribe\",\"data\":{\"auth\":\"\",\"channel\":\"%s\"}}", channel);
+    static const char mark[] = "socket_id\\\":\\\"";
+    char text[400], signature[LOAD_SIGN_BYTES];
+    const char *id = memmem(greeting, len, mark, sizeof mark - 1);
+    if (!id)
+        load_die("a greeting without an id: %.*s", (int)len, greeting);
+    id += sizeof mark - 1;
+    const char *end = memchr(id, '\\', (size_t)(greeting + len - id));
+    int text_len = snprintf(text, sizeof text, "%.*s:%s", end ? (int)(end - id) : 0, id, channel);
+    if (text_len >= (int)sizeof text)
+        load_die("the channel's name is too long");
+    load_sign(target->secret, text, (size_t)text_len, signature);
+    if (snprintf(out, cap, "%s:%s", target->key, signature) >= (int)cap)
+        load_die("the key is too long");
+}
+
+static void subscribe(struct load_ws *ws, const char *greeting, size_t greeting_len,
+                      const struct load_ws_target *target)
+{
+    char text[500], auth[200] = "";
+    if (target->secret)
+        write_auth(greeting, greeting_len, ws->channel, target, auth, sizeof auth);
+    int len =
+        snprintf(text, sizeof text,
+                 "{\"event\":\"pusher:subscribe\",\"data\":{\"auth\":\"%s\",\"channel\":\"%s\"}}",
+                 auth, ws->channel);
     if (len >= (int)sizeof text)
         load_die("the channel's name is too long");
     send_frame(ws, OPCODE_TEXT, text, (size_t)len);
@@ -73,10 +98,11 @@ static bool is_protocol(const struct load_ws *ws, const char *text, size_t len)
     return ws->state != LOAD_WS_READY || (len < 64 && has(text, len, "\"pusher:"));
 }
 
-static void on_protocol(struct load_ws *ws, const char *text, size_t len, const char *channel)
+static void on_protocol(struct load_ws *ws, const char *text, size_t len,
+                        const struct load_ws_target *target)
 {
     if (has(text, len, "pusher:connection_established")) {
-        subscribe(ws, channel);
+        subscribe(ws, text, len, target);
     } else if (has(text, len, "pusher_internal:subscription_succeeded")) {
         ws->state = LOAD_WS_READY;
     } else if (has(text, len, "pusher:ping")) {
@@ -103,9 +129,11 @@ static void take_frame(struct load_ws *ws, unsigned opcode, const char *text, si
                  len < 2 ? 0 : (unsigned char)text[0] << 8 | (unsigned char)text[1],
                  len < 2 ? 0 : (int)len - 2, text + 2);
     else if (is_protocol(ws, text, len))
-        on_protocol(ws, text, len, sink->target->channel);
-    else
+        on_protocol(ws, text, len, sink->target);
+    else {
+        ws->events++;
         sink->on_event(sink->ctx, ws, text, len);
+    }
 }
 
 /* The bytes of the first frame with its head, 0 when it is not whole. */

@@ -18,12 +18,15 @@ struct load_ws {
     enum load_ws_state state;
     char *rest; // the beginning of a frame (or of the handshake's answer) that is not whole yet
     size_t rest_len;
+    const char *channel; // what it subscribes to; load_ws_open sets the target's
+    uint64_t events;     // of the channel that came
 };
 
 struct load_ws_target {
     int port;
-    const char *path;    // "/app/KEY?protocol=7&client=bench"
-    const char *channel; // a public channel
+    const char *path; // "/app/KEY?protocol=7&client=bench"
+    const char *channel;
+    const char *key, *secret; // sign the subscription; secret NULL: a public channel
 };
 
 /* One event that was published to the channel; text is the frame's payload, not terminated. */

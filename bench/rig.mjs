@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { root, until } from '../tests/integration/lib.mjs';
 
-const programs = ['bench_http', 'bench_hub', 'bench_latency', 'bench_disk', 'bench_floor'];
+const programs = ['bench_http', 'bench_hub', 'bench_connect', 'bench_latency', 'bench_disk', 'bench_floor'];
+const shared = ['load', 'load_http', 'load_sign', 'load_ws', 'load_pool'];
 const out = join(root, 'build/release/bench');
 export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
@@ -16,14 +17,14 @@ const execFileAsync = promisify(execFile);
 
 /** Compiles the generators with the project's own flags. */
 export function build() {
-    const names = ['load', 'load_http', 'load_ws', ...programs];
+    const names = [...shared, ...programs];
     execFileSync('make', ['--no-print-directory', '-s', 'V=release', ...names.map((n) => `build/release/bench/${n}.o`)], {
         cwd: root,
         stdio: 'inherit',
     });
     const objectOf = (n) => join(out, `${n}.o`);
     for (const p of programs)
-        execFileSync('gcc', [...['load', 'load_http', 'load_ws', p].map(objectOf), '-lcrypto', '-lsqlite3', '-o', join(out, p)]);
+        execFileSync('gcc', [...[...shared, p].map(objectOf), '-lcrypto', '-lsqlite3', '-o', join(out, p)]);
 }
 
 export const folder = mkdtempSync(join(tmpdir(), 'viche-bench-'));

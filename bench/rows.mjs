@@ -1,6 +1,7 @@
 // rows.mjs -- the measurements. Each takes the context made by run.mjs and gives table rows:
 // {what, figure, goal, baseline}. A goal is {text, isMet}.
 import { spawn } from 'node:child_process';
+import { createHash, createHmac } from 'node:crypto';
 import { readFileSync, mkdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { get } from 'node:http';
@@ -166,14 +167,14 @@ export async function latency({ seconds, facts }) {
     ];
 }
 
-const FAN_OUT_ROUNDS = 3;
+const ROUNDS = 3;
 const hubOptions = { key: app.key, secret: app.secret, app: app.id };
 
 // Server and floor take turns, so that what the machine does meanwhile meets both.
 async function fanOut(connections, inFlight, seconds) {
     const load = { ...hubOptions, connections, 'in-flight': inFlight, seconds };
     const rounds = [];
-    for (let i = 0; i < FAN_OUT_ROUNDS; i++) {
+    for (let i = 0; i < ROUNDS; i++) {
         const bare = await startBare();
         const server = await generate('bench_hub', { ...load, port: bare.port, pids: bare.pids });
         await bare.stop();
@@ -208,16 +209,151 @@ export async function fanout({ seconds, facts }) {
     return rows;
 }
 
+const idleWhat = (connections, own) => `idle connection with one subscription, ${n0(connections)} of them, ${own ? 'each on a channel of its own' : 'on one channel'}`;
+
 export async function idle({ facts }) {
-    const bare = await startBare();
-    const r = await generate('bench_hub', { ...hubOptions, mode: 'idle', port: bare.port, pids: bare.pids, connections: 10000 });
-    facts.idle = r;
-    await bare.stop();
+    const rows = [];
+    for (const [connections, own] of [
+        [10000, 0],
+        [10000, 1],
+        [19000, 0],
+        [19000, 1],
+    ]) {
+        const bare = await startBare();
+        const r = await generate('bench_connect', { ...hubOptions, mode: 'idle', port: bare.port, pids: bare.pids, connections, 'own-channels': own });
+        facts[`idle ${connections} ${own}`] = r;
+        await bare.stop();
+        rows.push({
+            what: idleWhat(connections, own),
+            figure: `${n0(r.bytes_per_connection)} B`,
+            goal: goal('<= 1,024 B', r.bytes_per_connection <= 1024),
+        });
+    }
+    return rows;
+}
+
+const floorLoad = { 'warm-up': 0 }; // the floor ends when a connection does
+
+// Connects and subscribes, by turns at the server and at the floor.
+export async function connect({ facts }) {
+    const rows = [];
+    for (const [what, least, options] of [
+        ['a public channel', 20000, { channel: 'bench' }],
+        ['a private channel (the generator signs)', 15000, { channel: 'private-bench', signed: 1 }],
+    ]) {
+        const load = { ...hubOptions, ...options, mode: 'open', connections: 10000 };
+        const rounds = [];
+        for (let i = 0; i < ROUNDS; i++) {
+            const bare = await startBare();
+            const server = await generate('bench_connect', { ...load, port: bare.port, pids: bare.pids });
+            await bare.stop();
+            const floor = await startFloor({});
+            rounds.push({ server, floor: await generate('bench_connect', { ...load, ...floorLoad, port: floor.port, pids: floor.pid }) });
+            await floor.stop();
+        }
+        const of = (who, field) => median(rounds.map((r) => r[who][field]));
+        facts[`connect, ${what}`] = rounds;
+        rows.push({
+            what: `connect and subscribe to ${what}, 128 at a time`,
+            figure: `${n0(of('server', 'per_s'))}/s, ${n2(of('server', 'server_s_per_m'))} s/M`,
+            goal: goal(`>= ${n0(least)}/s`, of('server', 'per_s') >= least),
+            baseline: `floor: ${n0(of('floor', 'per_s'))}/s, ${n2(of('floor', 'server_s_per_m'))} s/M`,
+        });
+    }
+    return rows;
+}
+
+// A signature is good for ten minutes.
+function publishRequest() {
+    const body = JSON.stringify({ name: 'bench.event', channel: 'bench', data: JSON.stringify({ text: 'x'.repeat(160) }) });
+    const md5 = createHash('md5').update(body).digest('hex');
+    const query = `auth_key=${app.key}&auth_timestamp=${Math.floor(Date.now() / 1000)}&auth_version=1.0&body_md5=${md5}`;
+    const signature = createHmac('sha256', app.secret).update(`POST\n/apps/${app.id}/events\n${query}`).digest('hex');
+    return requestsFile([{ method: 'POST', path: `/apps/${app.id}/events?${query}&auth_signature=${signature}`, body }]);
+}
+
+export async function publish({ seconds, facts }) {
+    const nginx = await startNginx('x');
+    const load = { connections: 32, seconds: Math.max(2, Math.round(seconds / 2)), requests: publishRequest() };
+    const rounds = [];
+    for (let i = 0; i < ROUNDS; i++) {
+        const bare = await startBare();
+        const server = await generate('bench_http', { ...load, port: bare.port, pids: bare.pids });
+        await bare.stop();
+        rounds.push({ server, nginx: await generate('bench_http', { ...load, port: nginx.port, pids: nginx.pid }) });
+    }
+    await nginx.stop();
+    const of = (who, field) => median(rounds.map((r) => r[who][field]));
+    const failed = rounds.reduce((sum, r) => sum + r.server.failed, 0);
+    facts.publish = rounds;
     return [
         {
-            what: 'idle connection with one subscription, 10,000 of them',
-            figure: `${n0(r.bytes_per_connection)} B; opened and subscribed at ${n0(r.subscribed_per_s)}/s, ${n2(r.server_s_per_m)} s/M`,
-            goal: goal('<= 1,024 B', r.bytes_per_connection <= 1024),
+            what: 'signed publish of 160 B without subscribers, 32 keep-alive connections',
+            figure: `${n0(of('server', 'rate'))}/s, p50 ${n2(of('server', 'p50_ms'))}, p99 ${n2(of('server', 'p99_ms'))} ms; ${n2(of('server', 'server_s_per_m'))} s/M; ${failed} failed`,
+            goal: goal('>= 60,000/s', of('server', 'rate') >= 60000 && failed === 0),
+            baseline: `nginx return 201: ${n0(of('nginx', 'rate'))}/s, ${n2(of('nginx', 'server_s_per_m'))} s/M`,
+        },
+    ];
+}
+
+export async function paced({ seconds, facts }) {
+    const load = { ...hubOptions, mode: 'paced', connections: 1000, rate: 60, seconds };
+    const bare = await startBare();
+    const r = await generate('bench_hub', { ...load, port: bare.port, pids: bare.pids });
+    await bare.stop();
+    const floor = await startFloor({ 'event-bytes': r.event_bytes });
+    const base = await generate('bench_hub', { ...load, port: floor.port, pids: floor.pid });
+    await floor.stop();
+    facts.paced = { server: r, floor: base };
+    return [
+        {
+            what: '60 publishes/s to 1,000 subscribers, from when each was due to each delivery',
+            figure: `p50 ${n2(r.p50_ms)}, p99 ${n2(r.p99_ms)}, max ${n2(r.max_ms)} ms; ${n2(r.server_s_per_m)} s/M`,
+            goal: goal('p50 <= 5 ms, p99 <= 12 ms', r.p50_ms <= 5 && r.p99_ms <= 12),
+            baseline: `floor: p50 ${n2(base.p50_ms)}, p99 ${n2(base.p99_ms)} ms, ${n2(base.server_s_per_m)} s/M`,
+        },
+    ];
+}
+
+const STUCK = 20;
+const STUCK_MAX_BYTES = (STUCK + 1) * 2 ** 20; // hub_app.max_out_bytes of each, and what is beside
+
+export async function stuck({ facts }) {
+    const load = { ...hubOptions, mode: 'paced', connections: 20, rate: 300, seconds: 5, 'data-bytes': 8000 }; // 12 MB each
+    const measure = async (count) => {
+        const bare = await startBare();
+        const r = await generate('bench_hub', { ...load, stuck: count, port: bare.port, pids: bare.pids });
+        await bare.stop();
+        return r;
+    };
+    const without = await measure(0);
+    const r = await measure(STUCK);
+    const grown = r.grown_bytes - without.grown_bytes;
+    facts.stuck = { stuck: r, without };
+    return [
+        {
+            what: `12 MB to each of 20 subscribers in 5 s, beside ${STUCK} that stop reading`,
+            figure: `memory grows by ${n2(grown / 2 ** 20)} MiB; the others p50 ${n2(r.p50_ms)}, p99 ${n2(r.p99_ms)} ms`,
+            goal: goal('<= 21 MiB; p99 later by <= 5 ms', grown <= STUCK_MAX_BYTES && r.p99_ms - without.p99_ms <= 5),
+            baseline: `without them p50 ${n2(without.p50_ms)}, p99 ${n2(without.p99_ms)} ms`,
+        },
+    ];
+}
+
+export async function back({ facts }) {
+    const bare = await startBare();
+    const r = await generate('bench_connect', { ...hubOptions, mode: 'back', connections: 15000, port: bare.port, pids: bare.pids });
+    await bare.stop();
+    const floor = await startFloor({});
+    const base = await generate('bench_connect', { ...hubOptions, ...floorLoad, mode: 'open', connections: 15000, port: floor.port, pids: floor.pid });
+    await floor.stop();
+    facts.back = { server: r, floor: base };
+    return [
+        {
+            what: '15,000 connections are reset at once: all are back and subscribed',
+            figure: `in ${r.seconds.toFixed(1)} s; ${n2(r.server_s_per_m)} s/M`,
+            goal: goal('<= 20 s', r.seconds <= 20),
+            baseline: `floor, their coming alone: ${base.seconds.toFixed(1)} s, ${n2(base.server_s_per_m)} s/M`,
         },
     ];
 }
