@@ -38,6 +38,21 @@ static bool scan_byte(struct http_parse *p, uint8_t b)
     return false;
 }
 
+/* How many of the bytes are text of a line, eight at a time; it may be more than it says. */
+static size_t skip_text(const uint8_t *bytes, size_t len)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    size_t n = 0;
+    for (uint64_t eight; len - n >= sizeof(eight); n += sizeof(eight)) {
+        memcpy(&eight, bytes + n, sizeof(eight));
+        uint64_t is_control = (eight - ones * ' ') & ~eight & highs; // a byte below a space
+        uint64_t is_delete = ((eight ^ ones * 0x7f) - ones) & ~(eight ^ ones * 0x7f) & highs;
+        if (is_control | is_delete)
+            break;
+    }
+    return n;
+}
+
 /* How many of the bytes belong to the head; stops at its end. */
 static size_t scan_head(struct http_parse *p, const uint8_t *bytes, size_t len)
 {
@@ -45,6 +60,10 @@ static size_t scan_head(struct http_parse *p, const uint8_t *bytes, size_t len)
     size_t n = 0;
 
     while (n < len && p->line_end != HEAD_END) {
+        if (p->line_end == IN_LINE)
+            n += skip_text(bytes + n, (len < room ? len : room) - n);
+        if (n == len)
+            break;
         if (n == room) {
             fail(p, p->has_line ? 431 : 414);
             return n;

@@ -244,60 +244,68 @@ void hub_message_init(struct buf *out, size_t content_bytes)
     buf_init(out, 1024 + 6 * content_bytes); // an escape takes up to six bytes
 }
 
-/* The whole of json, whose bytes it frees, as a frame. */
-static void put_frame(struct buf *out, struct buf *json)
+/* Leaves room for the header, whose length the text decides; where the frame begins. */
+static size_t begin_frame(struct buf *out)
 {
-    uint8_t header[WS_FRAME_MAX_HEADER_BYTES];
-    struct ws_frame frame = {.opcode = WS_TEXT, .fin = true, .size_bytes = buf_len(json)};
-    put(out, (struct str){(const char *)header, ws_frame_write(&frame, header)});
-    put(out, (struct str){(const char *)buf_head(json), buf_len(json)});
-    buf_done(json);
+    static const uint8_t room[WS_FRAME_MAX_HEADER_BYTES] = {0};
+    size_t at = buf_len(out);
+    CHECK(buf_append(out, room, sizeof(room)) == OK);
+    return at;
+}
+
+/* All that was put since is the frame's text. */
+static void end_frame(struct buf *out, size_t at)
+{
+    uint8_t *head = out->bytes + out->start + at;
+    const uint8_t *text = head + WS_FRAME_MAX_HEADER_BYTES;
+    size_t len = buf_len(out) - at - WS_FRAME_MAX_HEADER_BYTES;
+    struct ws_frame frame = {.opcode = WS_TEXT, .fin = true, .size_bytes = len};
+    size_t header_len = ws_frame_write(&frame, head);
+    memmove(head + header_len, text, len);
+    buf_trim(out, WS_FRAME_MAX_HEADER_BYTES - header_len);
 }
 
 void hub_message_event_frame(struct buf *out, struct str event_json, struct str data_json,
                              struct str channel)
 {
-    struct buf json;
-    buf_init(&json, out->max);
-    put(&json, STR("{\"event\":"));
-    put(&json, event_json);
-    put(&json, STR(",\"data\":"));
-    put(&json, data_json);
-    put(&json, STR(",\"channel\":"));
-    put_string(&json, channel);
-    put(&json, STR("}"));
-    put_frame(out, &json);
+    size_t at = begin_frame(out);
+    put(out, STR("{\"event\":"));
+    put(out, event_json);
+    put(out, STR(",\"data\":"));
+    put(out, data_json);
+    put(out, STR(",\"channel\":"));
+    put_string(out, channel);
+    put(out, STR("}"));
+    end_frame(out, at);
 }
 
 void hub_message_client_event_frame(struct buf *out, struct str event_json, struct str data_json,
                                     struct str channel, struct str user_id_json)
 {
-    struct buf json;
-    buf_init(&json, out->max);
-    put(&json, STR("{\"event\":"));
-    put(&json, event_json);
-    put(&json, STR(",\"channel\":"));
-    put_string(&json, channel);
-    put(&json, STR(",\"data\":"));
-    put(&json, data_json);
+    size_t at = begin_frame(out);
+    put(out, STR("{\"event\":"));
+    put(out, event_json);
+    put(out, STR(",\"channel\":"));
+    put_string(out, channel);
+    put(out, STR(",\"data\":"));
+    put(out, data_json);
     if (user_id_json.len > 0) {
-        put(&json, STR(",\"user_id\":"));
-        put(&json, user_id_json);
+        put(out, STR(",\"user_id\":"));
+        put(out, user_id_json);
     }
-    put(&json, STR("}"));
-    put_frame(out, &json);
+    put(out, STR("}"));
+    end_frame(out, at);
 }
 
 void hub_message_internal_frame(struct buf *out, const char *event, struct str data,
                                 struct str channel)
 {
-    struct buf json;
-    buf_init(&json, out->max);
-    put_event(&json, event, data);
-    put(&json, STR(",\"channel\":"));
-    put_string(&json, channel);
-    put(&json, STR("}"));
-    put_frame(out, &json);
+    size_t at = begin_frame(out);
+    put_event(out, event, data);
+    put(out, STR(",\"channel\":"));
+    put_string(out, channel);
+    put(out, STR("}"));
+    end_frame(out, at);
 }
 
 void hub_message_skip_frame(struct buf *out, struct str channel, uint64_t serial)
@@ -320,19 +328,17 @@ void hub_message_position_frame(struct buf *out, struct str channel, uint64_t st
 
 void hub_message_cache_miss_frame(struct buf *out, struct str channel)
 {
-    struct buf json;
-    buf_init(&json, out->max);
-    put(&json, STR("{\"event\":\"pusher:cache_miss\",\"channel\":"));
-    put_string(&json, channel);
-    put(&json, STR("}"));
-    put_frame(out, &json);
+    size_t at = begin_frame(out);
+    put(out, STR("{\"event\":\"pusher:cache_miss\",\"channel\":"));
+    put_string(out, channel);
+    put(out, STR("}"));
+    end_frame(out, at);
 }
 
 void hub_message_subscription_error_frame(struct buf *out, struct str channel, struct str type,
                                           struct str error, int status)
 {
-    struct buf json;
-    buf_init(&json, out->max);
-    hub_message_subscription_error(&json, channel, type, error, status);
-    put_frame(out, &json);
+    size_t at = begin_frame(out);
+    hub_message_subscription_error(out, channel, type, error, status);
+    end_frame(out, at);
 }

@@ -1,4 +1,7 @@
 #include "http/http_parse.h"
+
+#include <stdio.h>
+
 #include "test.h"
 
 #define GET "GET / HTTP/1.1\r\n"
@@ -181,6 +184,35 @@ TEST(http_parse_refuses_a_nul_byte_as_soon_as_it_comes)
     parse(&d, "GET / \0", 7, 7);
     EXPECT_EQ(d.p.status, 400);
     done(&d);
+}
+
+/* What comes of the head with this byte for one of its tildes. */
+static enum http_parse_state state_with(const char *head, size_t at, int byte)
+{
+    char text[256];
+    struct parsed d;
+    size_t len = (size_t)snprintf(text, sizeof(text), "%s", head);
+    char *place = strstr(text, "~~~~");
+    place[at] = (char)byte;
+    parse(&d, text, len, len);
+    enum http_parse_state state = d.p.state;
+    done(&d);
+    return state;
+}
+
+/* A head is scanned by words of eight bytes: no place in one is different. */
+TEST(http_parse_knows_each_byte_at_each_place)
+{
+    const char *in_value = "GET / HTTP/1.1\r\nHost: a\r\nX: ~~~~~~~~~~~~~~~~~~\r\n\r\n";
+    const char *in_query = "GET /a?~~~~~~~~~~~~~~~~~~ HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (size_t at = 0; at < 18; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            bool is_text = (byte >= ' ' && byte != 0x7f) || byte == '\t';
+            bool is_visible = byte > ' ' && byte < 0x7f && byte != '#';
+            EXPECT_EQ(state_with(in_value, at, byte) == HTTP_PARSE_DONE, is_text);
+            EXPECT_EQ(state_with(in_query, at, byte) == HTTP_PARSE_DONE, is_visible);
+        }
+    }
 }
 
 TEST(http_parse_accepts_the_forms_of_the_rfc)
