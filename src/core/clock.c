@@ -4,13 +4,21 @@
 #include <string.h>
 #include <time.h>
 
-static _Atomic int64_t advance_ms; // by tests only
+/* By tests only. */
+static _Atomic int64_t advance_ms;
+static _Atomic int64_t stopped_ns[2]; // by clock; 0: it runs
 
-static int64_t now_ns(clockid_t id)
+static int64_t running_ns(clockid_t id)
 {
     struct timespec now;
     clock_gettime(id, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec +
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t now_ns(clockid_t id)
+{
+    int64_t ns = atomic_load_explicit(&stopped_ns[id == CLOCK_MONOTONIC], memory_order_relaxed);
+    return (ns > 0 ? ns : running_ns(id)) +
            atomic_load_explicit(&advance_ms, memory_order_relaxed) * 1000000;
 }
 
@@ -27,6 +35,12 @@ int64_t clock_mono_ms(void)
 int64_t clock_mono_ns(void)
 {
     return now_ns(CLOCK_MONOTONIC);
+}
+
+void clock_test_stop(void)
+{
+    atomic_store(&stopped_ns[0], running_ns(CLOCK_REALTIME));
+    atomic_store(&stopped_ns[1], running_ns(CLOCK_MONOTONIC));
 }
 
 void clock_test_advance(int64_t ms)

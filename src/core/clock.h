@@ -11,6 +11,9 @@ int64_t clock_unix_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
 
+/* Tests only: both clocks stand still from now on, but for clock_test_advance; so a slow machine
+ * changes nothing. */
+void clock_test_stop(void);
 /* Tests only: adds to both clocks from now on. */
 void clock_test_advance(int64_t ms);
 

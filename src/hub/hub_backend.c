@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_post.h"
+#include "hub/hub_relay_internal.h"
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
 #include "ws/ws_frame.h"
@@ -266,6 +267,8 @@ static void on_listed(void *const *parts, size_t count, void *ctx);
 
 static void start_list(struct asked *q)
 {
+    if (q->asking->relay->is_closed)
+        return; // other loops may be gone: hub_backend_give_up
     hub_relay_ask(q->asking, sizeof(struct text_part), list_here, on_listed, q);
 }
 

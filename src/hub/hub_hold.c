@@ -14,7 +14,8 @@ struct item {
     char bytes[];
 };
 
-/* Those that cancel each other have one key: "1001 m presence-room\n7". */
+/* Those that cancel each other have one key: "1001 m 13 presence-room7": whatever bytes a name has.
+ */
 static char sort_of(enum hub_hook_kind kind)
 {
     switch (kind) {
@@ -34,10 +35,24 @@ static char sort_of(enum hub_hook_kind kind)
     return '\0'; // never held
 }
 
+static struct str keep(char **at, struct str s)
+{
+    struct str kept = {*at, s.len};
+    if (s.len > 0)
+        memcpy(*at, s.at, s.len);
+    *at += s.len;
+    return kept;
+}
+
 static struct str key_of(const struct hub_app *app, const struct hub_hook_event *e, struct arena *a)
 {
-    return arena_printf(a, "%zu %c %.*s\n%.*s", app->slot, sort_of(e->kind), STR_ARG(e->channel),
-                        STR_ARG(e->user_id));
+    struct str head = arena_printf(a, "%zu %c %zu ", app->slot, sort_of(e->kind), e->channel.len);
+    char *key = arena_alloc(a, head.len + e->channel.len + e->user_id.len);
+    char *at = key;
+    keep(&at, head);
+    keep(&at, e->channel);
+    keep(&at, e->user_id);
+    return (struct str){key, (size_t)(at - key)};
 }
 
 /* ---- telling ---- */
@@ -112,15 +127,6 @@ static void on_timer(struct io_timer *timer)
 }
 
 /* ---- holding ---- */
-
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {*at, s.len};
-    if (s.len > 0)
-        memcpy(*at, s.at, s.len);
-    *at += s.len;
-    return kept;
-}
 
 static struct item *hold(struct hub_hold *h, const struct hub_app *app,
                          const struct hub_hook_event *e, struct str key)

@@ -87,12 +87,18 @@ static void drop_roster(struct hub_room *r)
     r->roster = NULL;
 }
 
+/* With its room, which may exist for it alone: many small ones count as well. */
+static size_t cached_bytes_of(const struct hub_cached *cached)
+{
+    return sizeof(*cached) + cached->frame_len + sizeof(*cached->room) + cached->room->name_len;
+}
+
 static void drop_cached(struct hub_room *r)
 {
     struct hub_cached *cached = r->cached;
     if (!cached)
         return;
-    r->tenant->cached_bytes -= cached->frame_len;
+    r->tenant->cached_bytes -= cached_bytes_of(cached);
     list_remove(&cached->node);
     mem_free(cached);
     r->cached = NULL;
@@ -479,7 +485,7 @@ static void cache(struct hub_tenant *t, const struct hub_publication *p)
     cached->due_ms = io_loop_now_ms(t->hub->loop) + t->app->cache_ttl_s * 1000;
     cached->frame_len = p->frame.len;
     memcpy(cached->frame, p->frame.at, p->frame.len);
-    t->cached_bytes += p->frame.len;
+    t->cached_bytes += cached_bytes_of(cached);
     list_append(&t->cached, &cached->node);
     while (t->cached_bytes > MAX_CACHED_BYTES)
         drop_first_cached(t);

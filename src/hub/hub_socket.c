@@ -24,6 +24,7 @@
 #include "hub/hub_subscribe.h"
 #include "hub/hub_user.h"
 #include "hub/hub_watch.h"
+#include "ws/ws_close.h"
 
 enum { MAX_PONG_WAIT_MS = 30000 };
 
@@ -193,6 +194,10 @@ void hub_socket_receive(struct hub_socket *s, struct str text)
     note_activity(s);
     hub_meter_add(meter_of(s), HUB_METER_RECEIVED, 1);
     hub_meter_add(meter_of(s), HUB_METER_RECEIVED_BYTES, text.len);
+    if (text.len > app_of(s)->max_message_bytes) { // the transport's limit is from before a reload
+        hub_socket_close(s, WS_CLOSE_TOO_LARGE, STR("Maximum message size exceeded"));
+        return;
+    }
     if (!may_send(s))
         return;
     arena_init(&a);

@@ -68,13 +68,13 @@ static bool may_subscribe(struct hub_socket *s, const struct hub_message_subscri
         refuse_unauthorized(s, ask->channel);
         return false;
     }
-    if (type.is_presence && app->max_presence_member_bytes > 0 &&
-        ask->channel_data.len > app->max_presence_member_bytes) {
-        refuse(s, ask->channel, "LimitReached", "The member's data is too large.",
-               STATUS_MEMBER_TOO_LARGE);
-        return false;
-    }
     return true;
+}
+
+static bool is_member_too_large(const struct hub_app *app, const struct hub_message_subscribe *ask)
+{
+    return app->max_presence_member_bytes > 0 &&
+           ask->channel_data.len > app->max_presence_member_bytes;
 }
 
 /* ---- subscribing ---- */
@@ -192,6 +192,11 @@ void hub_subscribe(struct hub_socket *s, const struct hub_message *m, struct are
         return;
     if (type.is_presence && ask.channel_data.len == 0)
         ask.channel_data = hub_user_channel_data(s);
+    if (type.is_presence && is_member_too_large(s->tenant->app, &ask)) {
+        refuse(s, ask.channel, "LimitReached", "The member's data is too large.",
+               STATUS_MEMBER_TOO_LARGE);
+        return;
+    }
     if (read_user(&ask, type, a, &user) != OK) {
         hub_socket_send_bad_message(s);
         return;

@@ -384,24 +384,29 @@ static struct session *session_new(const struct word *w)
     return s;
 }
 
-/* The carrier that was there ends, with nothing more to say. */
+/* With nothing more to say; its client asks again. */
+static void end_carrier(struct hub *h, struct hub *carrier_hub, struct carrier *c)
+{
+    struct word *w = word_new(WRITE, h, carrier_hub, STR(""), STR("h\n"));
+    w->carrier = c;
+    w->is_last = true;
+    post(w);
+}
+
 static void replace_carrier(struct session *s)
 {
-    struct word *w;
-    if (!s->carrier)
-        return;
-    w = word_new(WRITE, s->socket.hub, s->carrier_hub, STR(""), STR("h\n"));
-    w->carrier = s->carrier;
-    w->is_last = true;
+    if (s->carrier)
+        end_carrier(s->socket.hub, s->carrier_hub, s->carrier);
     s->carrier = NULL;
-    post(w);
 }
 
 static void take_open(const struct word *w)
 {
     struct session *s = map_find(&w->to->sessions, name_of(w));
-    if (s && s->is_ended)
-        return; // its last words are on their way; the client asks again
+    if (s && s->is_ended) { // its last words are on their way
+        end_carrier(w->to, w->from, w->carrier);
+        return;
+    }
     if (!s)
         s = session_new(w);
     replace_carrier(s);
@@ -441,7 +446,7 @@ static int receive_all(struct session *s, struct str body)
 {
     enum { MAX_TEXTS = 256, NO_CONTENT = 204, BAD_REQUEST = 400 };
     struct json_slice *texts = mem_zalloc(MAX_TEXTS * sizeof(*texts));
-    size_t count = 0, max = s->socket.tenant->app->max_message_bytes;
+    size_t count = 0;
     struct arena a;
     arena_init(&a);
     enum err err = json_scan_array(body, texts, MAX_TEXTS, &count);
@@ -450,9 +455,7 @@ static int receive_all(struct session *s, struct str body)
     for (size_t i = 0; !err && i < count && s->is_open; i++) {
         struct str text;
         err = json_unescape(&texts[i], &a, &text);
-        if (!err && text.len > max)
-            hub_socket_close(&s->socket, 1009, STR("Maximum message size exceeded"));
-        else if (!err)
+        if (!err)
             hub_socket_receive(&s->socket, text);
     }
     arena_done(&a);

@@ -167,6 +167,10 @@ test('a presence channel is full at its limit, a member has a size, a short abse
     await a.json();
     b.join(channel, JSON.stringify({ user_id: 'b', user_info: 'x'.repeat(60) }));
     assert.deepEqual((await b.json()).data.status, 4301);
+    late.signIn({ id: 'd', user_info: 'x'.repeat(60) });
+    assert.equal((await late.json()).event, 'pusher:signin_success');
+    late.join(channel); // as who it signed in as
+    assert.deepEqual((await late.json()).data.status, 4301);
     b.join(channel, '{"user_id":"b"}');
     await b.json();
     await a.json();

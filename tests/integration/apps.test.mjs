@@ -125,3 +125,20 @@ test('SIGHUP loads the apps anew and drops nobody but those whose app is gone or
     await until(async () => (await greeting(server, 'key2')).event === 'pusher:connection_established');
     await server.stop();
 });
+
+test('a smaller max_message_size holds for connections from before the reload too', async () => {
+    const file = fileOf([{ ...keys(1), max_message_size: 50000 }]);
+    const server = await startServer({ args: ['--loops', '1', '--apps', file] });
+    const subscribe = (bytes) =>
+        frame(TEXT, JSON.stringify({ event: 'pusher:subscribe', data: { channel: 'c'.repeat(bytes) } }));
+    const { c } = await greeting(server, 'key1');
+    c.send(subscribe(40000));
+    assert.equal((await c.json()).data.type, 'LimitReached');
+    writeFileSync(file, JSON.stringify([{ ...keys(1), max_message_size: 100, activity_timeout: 99 }]));
+    server.child.kill('SIGHUP');
+    await until(async () => (await greeting(server, 'key1')).data.activity_timeout === 99);
+    c.send(subscribe(40000));
+    assert.equal(await c.closed(), 1009);
+    assert.equal((await greeting(server, 'key1')).event, 'pusher:connection_established');
+    await server.stop();
+});

@@ -41,6 +41,7 @@ static void on_sent(void *ctx, const struct hub_app *app, const struct hub_webho
 static struct rig *rig_new(void)
 {
     struct rig *r = MEM_NEW(struct rig);
+    clock_test_stop();
     r->loop = io_loop_new(0);
     r->sent = mem_zalloc(MAX_SENT);
     r->webhooks[0] = (struct hub_webhook){.url = STR("all"), .kinds = (1u << HUB_HOOK_KINDS) - 1};
@@ -284,6 +285,20 @@ TEST(hub_hook_keeps_quiet_about_a_return_also_to_who_asked_for_arrivals_only)
     add(r, HUB_HOOK_CHANNEL_OCCUPIED, "a", "");
     hub_hook_flush(r->hook);
     expect_sent(r, "");
+    rig_free(r);
+}
+
+TEST(hub_hook_keeps_names_apart_whatever_bytes_they_have)
+{
+    struct rig *r = rig_new();
+    const struct str names[] = {{"a\0x", 3}, {"a", 1}};
+    for (size_t i = 0; i < 2; i++)
+        hub_hook_add(
+            r->hook, &r->app,
+            &(struct hub_hook_event){.kind = HUB_HOOK_CHANNEL_VACATED, .channel = names[i]});
+    hub_hook_flush(r->hook);
+    expect_sent(r, "all \"events\":[{\"name\":\"channel_vacated\",\"channel\":\"a\\u0000x\"},"
+                   "{\"name\":\"channel_vacated\",\"channel\":\"a\"}]}\n");
     rig_free(r);
 }
 
