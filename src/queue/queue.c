@@ -223,7 +223,6 @@ static enum err find_due(struct store_tx *tx, const struct queue_options *option
                          struct queue_look *out)
 {
     struct store_stmt *st;
-    size_t seen = 0;
     enum err err = store_prepare(
         tx,
         "SELECT id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, "
@@ -239,7 +238,6 @@ static enum err find_due(struct store_tx *tx, const struct queue_options *option
     store_bind_int(st, 5, looked_after);
     store_bind_int(st, 6, (int64_t)cap);
     while (!(err = store_step(st))) {
-        seen++;
         if (store_column_int(st, 7) == 0) {
             out->needs_claim = true;
             continue;
@@ -248,9 +246,6 @@ static enum err find_due(struct store_tx *tx, const struct queue_options *option
         job_of_row(st, job);
         job->is_held = true;
     }
-    if (seen > 0 && out->count > 0)
-        out->last = (struct queue_cursor){out->jobs[out->count - 1].run_at_ms,
-                                          out->jobs[out->count - 1].id};
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
@@ -348,7 +343,8 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
     }
     enum err err = store_prepare(
         tx,
-        "UPDATE job SET state = $3, attempt = attempt + 1, run_at_ms = $4, last_error = $5 "
+        "UPDATE job SET state = $3, epoch = epoch + 1, attempt = attempt + 1, run_at_ms = $4, "
+        "last_error = $5 "
         "WHERE id = $1 AND epoch = $2 AND state = $6",
         &st);
     if (err)
@@ -378,9 +374,10 @@ enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t
     enum err err = drop_twin(tx, job);
     if (err != ERR_CONFLICT)
         return err;
-    return move_claimed(
-        tx, "UPDATE job SET state = 0, run_at_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4",
-        job, run_at_ms);
+    return move_claimed(tx,
+                        "UPDATE job SET state = 0, epoch = epoch + 1, run_at_ms = $3 "
+                        "WHERE id = $1 AND epoch = $2 AND state = $4",
+                        job, run_at_ms);
 }
 
 enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)

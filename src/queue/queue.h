@@ -157,9 +157,8 @@ struct queue_cursor {
 struct queue_look {
     struct queue_job *jobs; // is_held, each with an arena that the caller frees
     size_t count;
-    struct queue_cursor last; // of them
-    bool needs_claim;         // others are due, or a lease is over: queue_claim
-    int64_t next_run_at_ms;   // when nothing is due: when something will be; 0: never
+    bool needs_claim;       // others are due, or a lease is over: queue_claim
+    int64_t next_run_at_ms; // when nothing is due: when something will be; 0: never
 };
 /* Claims in memory: finds up to cap due jobs of the options' queue, oldest first, that have no
  * unique key (a key is free for the next job while one runs, which the row must say) and an id

@@ -76,6 +76,8 @@ struct queue {
     pthread_cond_t ended;  // for stop: a job ended, a claim came back
     pthread_cond_t tick;   // for the renewer
     struct list ready, finished, hand;
+    struct list gone; // ended while a look was under way, which may have seen their rows
+    bool is_looking;
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
     struct queue_cursor cursor; // what was found so far
@@ -150,7 +152,10 @@ static void end_run(struct queue *q, struct run *run)
     list_remove(&run->in_hand);
     q->hand_count--;
     arena_done(&run->job.arena);
-    mem_free(run);
+    if (q->is_looking)
+        list_append(&q->gone, &run->in_hand);
+    else
+        mem_free(run);
     if (q->is_stopping)
         pthread_cond_signal(&q->ended);
 }
@@ -412,31 +417,48 @@ static enum err look_fn(struct store_tx *tx, void *arg)
                       &look->found);
 }
 
-/* Called with the mutex held. */
-static bool is_in_hand(const struct queue *q, int64_t id)
+static bool has_job(const struct list *runs, int64_t id)
 {
-    for (struct list *node = q->hand.next; node != &q->hand; node = node->next)
+    for (struct list *node = runs->next; node != runs; node = node->next)
         if (LIST_ENTRY(node, struct run, in_hand)->job.id == id)
             return true;
     return false;
 }
 
-/* Called with the mutex held. */
+static void end_look(struct queue *q)
+{
+    struct list *node;
+    q->is_looking = false;
+    while ((node = list_shift(&q->gone)))
+        mem_free(LIST_ENTRY(node, struct run, in_hand));
+}
+
+static bool is_behind(struct queue_cursor cursor, const struct queue_job *job)
+{
+    return job->run_at_ms > cursor.run_at_ms ||
+           (job->run_at_ms == cursor.run_at_ms && job->id > cursor.id);
+}
+
+/* Called with the mutex held. The rows of jobs in hand are found again, and those of jobs that
+ * ended since the look began; they are left out. */
 static void take_found(struct queue *q, const struct look *look, bool is_all)
 {
     const struct queue_look *found = &look->found;
-    size_t taken = 0, max = (size_t)q->options.batch;
+    size_t taken = 0, left = 0, max = (size_t)q->options.batch;
     for (size_t i = 0; i < found->count; i++) {
         struct queue_job *job = &found->jobs[i];
-        if (taken == max || (is_all && is_in_hand(q, job->id))) {
+        bool is_known = has_job(&q->hand, job->id) || has_job(&q->gone, job->id);
+        if (is_known || taken == max) {
+            left += !is_known;
             arena_done(&job->arena);
             continue;
         }
         add_run(q, job);
         taken++;
-        q->cursor = (struct queue_cursor){job->run_at_ms, job->id};
+        if (is_behind(q->cursor, job)) // it never goes back
+            q->cursor = (struct queue_cursor){job->run_at_ms, job->id};
     }
-    if (found->count == look->cap)
+    if (left > 0 || found->count == look->cap)
         q->may_be_ready = true;
     else
         q->due_at_ms = found->next_run_at_ms;
@@ -454,7 +476,7 @@ static void look(struct queue *q)
     bool is_all = now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
     struct look look = {.queue = q, .after = is_all ? (struct queue_cursor){0} : q->cursor};
     look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
-    q->is_claiming = true;
+    q->is_claiming = q->is_looking = true;
     q->may_be_ready = false;
     if (is_all)
         q->looked_all_at_ms = now_ms;
@@ -472,6 +494,7 @@ static void look(struct queue *q)
         if (look.found.needs_claim && !q->is_stopping)
             claim(q);
     }
+    end_look(q);
     mem_free(look.found.jobs);
     pthread_cond_broadcast(&q->work);
     pthread_cond_signal(&q->ended);
@@ -637,6 +660,7 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     list_init(&q->ready);
     list_init(&q->finished);
     list_init(&q->hand);
+    list_init(&q->gone);
     pthread_mutex_init(&q->mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

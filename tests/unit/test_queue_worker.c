@@ -299,6 +299,26 @@ TEST(queue_alone_refuses_the_result_of_a_job_that_was_claimed_by_its_row_meanwhi
     end(w);
 }
 
+TEST(queue_alone_runs_each_job_once_though_an_older_one_comes_late)
+{
+    is_alone = true;
+    struct world *w = begin(2);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    clock_test_advance(1300); // the next look is from the beginning
+    struct queue_new late = {.kind = STR("a"), .run_at_ms = 1};
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &late), OK);
+    wait_for(w, &w->held, 2);
+    enqueue(w, "a");
+    hold(w, false);
+    wait_for(w, &w->dones, 3);
+    WAIT_STATS(w, stats.done == 3);
+    EXPECT_EQ(w->runs, 3);
+    EXPECT_EQ(stats_of(w).refused, 0);
+    end(w);
+}
+
 TEST(queue_alone_counts_the_crashes_of_an_earlier_process_by_the_rows)
 {
     is_alone = true;

@@ -57,7 +57,7 @@ export class Live {
             wsPort: port,
             wssPort: port,
             forceTLS: isSecure,
-            enabledTransports: ['ws', 'wss'],
+            enabledTransports: [isSecure ? 'wss' : 'ws'], // the other can never work on this port
             authEndpoint: '/broadcasting/auth',
         });
         this.recovery = recover(this.echo.connector.pusher);
