@@ -33,7 +33,6 @@ all: $(OUT)/viche                                  ## build the server
 
 DATA   = data
 NODE_TEST = node --test --test-concurrency=1 --test-timeout=900000
-VERSION   = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 run: ; @tools/deps run                              ## build, fill with demo data, serve http://127.0.0.1:8080
 	@$(MAKE) --no-print-directory V=release build/release/viche

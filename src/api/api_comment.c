@@ -77,8 +77,10 @@ static enum err decode_create(struct api_call *call)
     if (err)
         return err;
     api_body_text(&body, "/body", &civic_text_comment, &c->comment.body);
+    size_t complaints = call->problem.field_count;
     api_body_int(&body, "/parent_id", 0, &c->comment.parent_id);
-    if (api_body_has(&body, "/parent_id") && c->comment.parent_id <= 0)
+    bool is_read = api_body_has(&body, "/parent_id") && call->problem.field_count == complaints;
+    if (is_read && c->comment.parent_id <= 0)
         api_body_refuse(call, "/parent_id", "not-found", 0);
     api_body_text(&body, "/client_id", &civic_text_client, &c->comment.client_id);
     if (!c->comment.client_id.len)

@@ -77,7 +77,7 @@ static const struct conf_option options[] = {
      .value = "3",
      .min = 1,
      .max = 64,
-     .help = "threads that read the database, draw pages and check passwords",
+     .help = "threads that read the database and draw pages",
      .at = AT(app.readers)},
     {.name = "apps",
      .kind = CONF_TEXT,
@@ -208,6 +208,17 @@ static bool set_path(struct serve_target *target, struct arena *texts, int *stat
     return false;
 }
 
+/* "https://viche.example", "http://localhost:8080": what browsers send as Origin (RFC 6454). */
+static bool is_origin(struct str text)
+{
+    struct str rest = text;
+    if (!str_starts(text, STR("http://")) && !str_starts(text, STR("https://")))
+        return false;
+    str_cut(rest, '/', &rest);
+    str_cut(rest, '/', &rest);
+    return rest.len > 0 && !memchr(rest.at, '/', rest.len) && !memchr(rest.at, ' ', rest.len);
+}
+
 /* Where Reverb would listen, as its variables say; ours stands above them. Before any thread. */
 static void adopt_reverb_address(void)
 {
@@ -246,6 +257,11 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
     }
     if (!set_path(&target, &texts, &status))
         goto out;
+    if (target.app.origin[0] && !is_origin(str_of(target.app.origin))) {
+        status = cli_fail(CLI_USAGE, "--origin: '%s' is not an address like https://viche.example",
+                          target.app.origin);
+        goto out;
+    }
     log_set_level(level);
     enum err err = app_serve(&target.app, why, sizeof(why));
     if (err)

@@ -314,6 +314,10 @@ test('replies go three deep and stay within their proposal', async () => {
     assert.deepEqual([one.depth, two.depth, three.depth, three.parent_id], [1, 2, 3, two.id]);
     const path = `/api/v1/proposals/${p.id}/comments`;
     assertProblem(await post(path, { body: 'г', parent_id: three.id }, olena), 422, 'too-deep');
+    for (const parent_id of ['1', 1.5, 0]) {
+        const { errors } = (await post(path, { body: 'г', parent_id }, olena)).json;
+        assert.equal(errors.length, 1, JSON.stringify(errors));
+    }
     for (const parent_id of [0, -1, 999999, proposal.id + 1e6])
         assertProblem(await post(path, { body: 'г', parent_id }, olena), 422, 'invalid', '/parent_id');
     const elsewhere = await newComment(proposal.id);

@@ -117,6 +117,14 @@ test('check of a folder without a database fails and makes nothing', () => {
     assert.ok(!existsSync(data));
 });
 
+test('an --origin that no browser would send is wrong usage', () => {
+    for (const origin of ['viche.example', 'ftp://viche.example', 'https://', 'https://viche.example/', 'https://a b']) {
+        const r = runViche(['serve', '--origin', origin, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 20000 });
+        assert.equal(r.status, 2, `${origin}: ${r.stderr}`);
+        oneLine(r);
+    }
+});
+
 test('a path for --ws-echo that no request could ask for is wrong usage', () => {
     for (const path of ['echo', '/', '/a//b', '/{x}', '/a b', '/e?x', '/e/']) {
         const r = runViche(['serve', '--ws-echo', path, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 20000 });
