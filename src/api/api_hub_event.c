@@ -1,7 +1,5 @@
 #include "api/api_hub_event.h"
 
-#include <ctype.h>
-
 enum { MAX_IDEMPOTENCY_KEY_BYTES = 128 };
 
 /* ---- reading ---- */
@@ -158,10 +156,8 @@ static bool is_longer(const struct api_hub_call *call, struct str json, size_t m
 static bool is_strict_channel(const struct hub_app *app, struct str name)
 {
     size_t start = name.len > 0 && name.at[0] == '#';
-    for (size_t i = start; i < name.len; i++)
-        if (!isalnum((unsigned char)name.at[i]) && !memchr("-_=@,.;", name.at[i], 7))
-            return false;
-    return name.len > start && name.len <= app->max_channel_name_bytes;
+    return name.len > start && name.len <= app->max_channel_name_bytes &&
+           hub_is_plain_channel((struct str){name.at + start, name.len - start});
 }
 
 static bool is_reserved(const struct api_hub_call *call, struct str name_json)

@@ -81,7 +81,8 @@ static enum err open_address(struct opening *o, size_t i)
 enum err app_listen_open(struct app_listen *l, const struct app_options *options, int loops,
                          char *why_out, size_t why_cap)
 {
-    struct opening o = {l, why_out, why_cap};
+    struct opening o = {.l = l, .why_cap = why_cap};
+    o.why = why_out;
     *l = (struct app_listen){.options = options, .loops = loops};
 
     enum err err = read_addresses(&o);

@@ -74,6 +74,9 @@ struct hub_relay *hub_relay_of(const struct hub *h);
  * unknown key gets the error 4001 and is closed. */
 void hub_accept(struct hub *h, struct http_exchange *x, struct str key);
 
+/* Pusher's rule for names of channels: letters, digits and _ - = @ , . ; */
+bool hub_is_plain_channel(struct str name);
+
 /* Open sockets. */
 size_t hub_socket_count(const struct hub *h);
 

@@ -82,6 +82,18 @@ struct hub_channel_type hub_channel_type_of(struct str name, bool is_strict)
     return type;
 }
 
+bool hub_is_plain_channel(struct str name)
+{
+    static const char others[] = "_-=@,.;";
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_plain && (c == '\0' || !strchr(others, c)))
+            return false;
+    }
+    return true;
+}
+
 struct str hub_channel_name(const struct hub_channel *c)
 {
     return (struct str){c->name, c->name_len};

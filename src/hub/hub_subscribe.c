@@ -30,24 +30,12 @@ static void refuse_unauthorized(struct hub_socket *s, struct str channel)
     refuse(s, channel, "AuthError", "The connection is unauthorized.", STATUS_UNAUTHORIZED);
 }
 
-/* Pusher's rule: letters, digits and _ - = @ , . ; -- others only where the protocol has them. */
-static bool is_plain_name(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.at[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_plain && !memchr("_-=@,.;", c, 7))
-            return false;
-    }
-    return true;
-}
-
 static bool may_be_named(struct hub_socket *s, struct str channel, struct hub_channel_type type)
 {
     const struct hub_app *app = s->tenant->app;
     if (channel.len > app->max_channel_name_bytes)
         refuse(s, channel, "LimitReached", "The channel name is too long.", STATUS_LIMIT);
-    else if (app->is_strict && !type.is_user && !is_plain_name(channel))
+    else if (app->is_strict && !type.is_user && !hub_is_plain_channel(channel))
         refuse(s, channel, "LimitReached", "The channel name has characters that are not allowed.",
                STATUS_LIMIT);
     else

@@ -133,6 +133,7 @@ struct loading {
 };
 
 /* Else OpenSSL asks at the terminal. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's
 static int refuse_pass_phrase(char *out, int cap, int is_writing, void *ctx)
 {
     struct loading *l = ctx;
@@ -203,7 +204,8 @@ static void warn_of_its_time(const SSL_CTX *ctx, const char *path)
 enum err io_tls_load(const char *cert_path, const char *key_path, SSL_CTX **out, char *why_out,
                      size_t why_cap)
 {
-    struct loading l = {cert_path, key_path, why_out, why_cap, false};
+    struct loading l = {.cert_path = cert_path, .key_path = key_path, .why_cap = why_cap};
+    l.why = why_out;
     SSL_CTX *ctx = new_context();
 
     SSL_CTX_set_default_passwd_cb(ctx, refuse_pass_phrase);

@@ -6,7 +6,7 @@
 
 enum { MAX_DEPTH = 3, PATTERNS = 6, URGENT_MS = 48 * 3600 * 1000 };
 
-static const double LAST_MARK = 99.4; // of a mark that is 0.6 wide
+static const double last_mark = 99.4; // of a mark that is 0.6 wide
 
 /* The object's time of that name; the epoch when it is missing, which nothing of ours does. */
 static int64_t time_of(const cJSON *object, const char *name)
@@ -104,7 +104,7 @@ static void add_progress(const struct page_dress *d, cJSON *proposal)
                   arena_printf(d->arena, "%lld\u00a0%%", (long long)(count * 100 / threshold)));
     int64_t bar = count * 100 / whole, mark = threshold * 100 / whole; // rounded down
     cJSON_AddNumberToObject(proposal, "bar", (double)bar);
-    cJSON_AddNumberToObject(proposal, "mark", mark < 100 ? (double)mark : LAST_MARK);
+    cJSON_AddNumberToObject(proposal, "mark", mark < 100 ? (double)mark : last_mark);
     cJSON_AddBoolToObject(proposal, "is_enough", count >= threshold);
     if (count < threshold)
         add_plural(d, proposal, "missing_text", STR("support.missing"), threshold - count);

@@ -148,8 +148,7 @@ static struct str name_of(const struct queue_options *options)
 }
 
 static enum err claim_due(struct store_tx *tx, const struct queue_options *options,
-                          int64_t looked_after, struct queue_job *jobs, size_t cap,
-                          size_t *count_out)
+                          struct queue_job *jobs, size_t cap, size_t *count_out)
 {
     struct store_stmt *st;
     size_t count = 0;
@@ -166,7 +165,7 @@ static enum err claim_due(struct store_tx *tx, const struct queue_options *optio
     store_bind_int(st, 2, store_now_ms(tx) + options->lease_ms);
     store_bind_int(st, 3, (int64_t)cap);
     store_bind_text(st, 4, name_of(options));
-    store_bind_int(st, 5, looked_after);
+    store_bind_int(st, 5, options->is_alone ? options->last_id : INT64_MAX);
     while (!(err = store_step(st)))
         job_of_row(st, &jobs[count++]);
     if (err != ERR_NOT_FOUND) {
@@ -186,7 +185,7 @@ static enum err ask_lease_end(struct store_tx *tx, int64_t *out)
     return ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", (struct str){0}, out);
 }
 
-enum err queue_claim(struct store_tx *tx, const struct queue_options *options, int64_t looked_after,
+enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
                      struct queue_job *jobs, size_t cap, size_t *count_out,
                      int64_t *next_run_at_out)
 {
@@ -199,7 +198,7 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options, i
             err = ask_lease_end(tx, &lease_end);
     }
     if (!err)
-        err = claim_due(tx, options, looked_after, jobs, cap, &count);
+        err = claim_due(tx, options, jobs, cap, &count);
     if (err)
         return err;
     *count_out = count;
@@ -219,8 +218,7 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options, i
 
 /* The due rows behind the cursor. */
 static enum err find_due(struct store_tx *tx, const struct queue_options *options,
-                         struct queue_cursor after, int64_t looked_after, size_t cap,
-                         struct queue_look *out)
+                         struct queue_cursor after, size_t cap, struct queue_look *out)
 {
     struct store_stmt *st;
     enum err err = store_prepare(
@@ -235,7 +233,7 @@ static enum err find_due(struct store_tx *tx, const struct queue_options *option
     store_bind_int(st, 2, store_now_ms(tx));
     store_bind_int(st, 3, after.run_at_ms);
     store_bind_int(st, 4, after.id);
-    store_bind_int(st, 5, looked_after);
+    store_bind_int(st, 5, options->last_id);
     store_bind_int(st, 6, (int64_t)cap);
     while (!(err = store_step(st))) {
         if (store_column_int(st, 7) == 0) {
@@ -267,13 +265,12 @@ static enum err ask_next(struct store_tx *tx, const struct queue_options *option
 }
 
 enum err queue_find(struct store_tx *tx, const struct queue_options *options,
-                    struct queue_cursor after, int64_t looked_after, size_t cap,
-                    struct queue_look *out)
+                    struct queue_cursor after, size_t cap, struct queue_look *out)
 {
     int64_t lease_end = 0, run_at = 0;
     if (after.run_at_ms > store_now_ms(tx)) // the clock was set back
         after = (struct queue_cursor){0};
-    enum err err = find_due(tx, options, after, looked_after, cap, out);
+    enum err err = find_due(tx, options, after, cap, out);
     if (!err)
         err = ask_lease_end(tx, &lease_end);
     if (!err)
@@ -443,7 +440,7 @@ static enum err recover_all(struct store_tx *tx, void *arg)
     if (!err)
         err = queue_last_id(tx, &last_id);
     if (!err)
-        queue_worker_look_after(arg, last_id);
+        queue_worker_set_last_id(arg, last_id);
     return err;
 }
 

@@ -27,8 +27,8 @@
  * time in the order of their commits. With one worker that is the order of the jobs; with more,
  * only nearly.
  *
- *     queue_wake --> claim (store write) --> ready list --> worker: run --> commit + ack (store
- * write, not waited for) --> finished list --> worker: done
+ *     queue_wake --> claim (a read; or a store write) --> ready list --> worker: run --> commit +
+ * ack (store write, not waited for) --> finished list --> worker: done
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -67,10 +67,10 @@ struct queue_handler {
      * when the commit was refused. */
     void (*done)(struct queue_job *job, void *ctx);
     void *ctx;
-    int max_attempts;   // 0: 20
-    int64_t backoff_ms; // base; 0: 1000
+    int max_attempts; // 0: 20
     /* run only begins the work when it returns OK; the end is told by queue_finish. */
     bool is_async;
+    int64_t backoff_ms; // base; 0: 1000
 };
 
 struct queue_new {
@@ -91,6 +91,7 @@ struct queue_options {
     /* No other process runs jobs of this name: a claim is then a note in memory, and the row waits
      * as it is for its acknowledgement (docs/decisions/0010). */
     bool is_alone;
+    int64_t last_id; // alone: jobs up to this id are an earlier process's; queue_start finds it
 };
 
 /* handlers are borrowed for the queue's life. */
@@ -142,12 +143,12 @@ enum { QUEUE_MAX_CRASHES = 10 };
 
 /* Returns jobs whose lease is over, then leases up to cap ready jobs of the options' queue for the
  * options' time, oldest first, each with an arena that the caller frees; but none that is
- * queue_find's (no key, and an id above looked_after; INT64_MAX: all are leased). ERR_NOT_FOUND:
+ * queue_find's. ERR_NOT_FOUND:
  * none is due; *next_run_at_out: when one will be (by its time or the end of another's lease), or
  * 0. Commit the transaction also then. */
 MUST_USE enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
-                              int64_t looked_after, struct queue_job *jobs, size_t cap,
-                              size_t *count_out, int64_t *next_run_at_out);
+                              struct queue_job *jobs, size_t cap, size_t *count_out,
+                              int64_t *next_run_at_out);
 
 /* Where a look begins: behind this job in the order of the queue; zeros: with the first. */
 struct queue_cursor {
@@ -162,11 +163,10 @@ struct queue_look {
 };
 /* Claims in memory: finds up to cap due jobs of the options' queue, oldest first, that have no
  * unique key (a key is free for the next job while one runs, which the row must say) and an id
- * above looked_after (jobs of an earlier process: crashes are counted by their row). A read; the
+ * above last_id (crashes of an earlier process's are counted in their rows). A read; the
  * caller leaves out those that it has in hand. */
 MUST_USE enum err queue_find(struct store_tx *tx, const struct queue_options *options,
-                             struct queue_cursor after, int64_t looked_after, size_t cap,
-                             struct queue_look *out);
+                             struct queue_cursor after, size_t cap, struct queue_look *out);
 /* The highest id that any job has had. */
 MUST_USE enum err queue_last_id(struct store_tx *tx, int64_t *out);
 

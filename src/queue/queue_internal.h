@@ -14,8 +14,8 @@ void queue_worker_finish(struct queue_job *job, const struct queue_end *end);
 
 struct store *queue_worker_store(struct queue *q);
 struct str queue_worker_name(struct queue *q);
-/* Jobs up to that id are an earlier process's: their claims are written. */
-void queue_worker_look_after(struct queue *q, int64_t last_id);
+/* queue_options.last_id. Before the start. */
+void queue_worker_set_last_id(struct queue *q, int64_t last_id);
 /* Fills in done, failed and refused; running with those that are held in memory. */
 void queue_worker_count(struct queue *q, struct queue_stats *out);
 

@@ -85,8 +85,6 @@ struct queue {
     int64_t due_at_ms;          // when to claim again; unix time, 0: not known
     int64_t done, failed, refused;
 
-    int64_t looked_after; // jobs up to this id are claimed by their rows; INT64_MAX: all
-
     struct store_write claim; // the one claim: these belong to it while is_claiming
     struct queue_job *claimed;
     size_t claimed_count;
@@ -325,8 +323,8 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     for (size_t i = 0; i < q->claimed_count; i++) // of an earlier try
         arena_done(&q->claimed[i].arena);
     q->claimed_count = 0;
-    enum err err = queue_claim(tx, &q->options, q->looked_after, q->claimed,
-                               (size_t)q->options.batch, &q->claimed_count, &q->claimed_next_ms);
+    enum err err = queue_claim(tx, &q->options, q->claimed, (size_t)q->options.batch,
+                               &q->claimed_count, &q->claimed_next_ms);
     return err == ERR_NOT_FOUND ? OK : err; // what it recovered stays
 }
 
@@ -413,8 +411,7 @@ static void forget_found(struct queue_look *found)
 static enum err look_fn(struct store_tx *tx, void *arg)
 {
     struct look *look = arg;
-    return queue_find(tx, &look->queue->options, look->after, look->queue->looked_after, look->cap,
-                      &look->found);
+    return queue_find(tx, &look->queue->options, look->after, look->cap, &look->found);
 }
 
 static bool has_job(const struct list *runs, int64_t id)
@@ -500,10 +497,9 @@ static void look(struct queue *q)
     pthread_cond_signal(&q->ended);
 }
 
-void queue_worker_look_after(struct queue *q, int64_t last_id)
+void queue_worker_set_last_id(struct queue *q, int64_t last_id)
 {
-    if (q->options.is_alone)
-        q->looked_after = last_id;
+    q->options.last_id = last_id;
 }
 
 void queue_worker_wake(struct queue *q)
@@ -655,7 +651,6 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     set_default(&q->options.backoff_cap_ms, DEFAULT_BACKOFF_CAP_MS);
     if (q->options.batch <= 0)
         q->options.batch = DEFAULT_BATCH;
-    q->looked_after = INT64_MAX;
     q->claimed = mem_zalloc((size_t)q->options.batch * sizeof(struct queue_job));
     list_init(&q->ready);
     list_init(&q->finished);

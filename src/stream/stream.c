@@ -62,7 +62,7 @@ void stream_release(struct stream *s)
 
 static size_t cost_of(const struct stream_item *item)
 {
-    return sizeof(*item) + sizeof(item) + item->excluded_len + item->frame_len;
+    return sizeof(*item) + sizeof(struct stream_item *) + item->excluded_len + item->frame_len;
 }
 
 void stream_evict_oldest(struct stream *s)
@@ -101,7 +101,7 @@ void stream_trim(struct stream *s)
 static void grow(struct stream *s)
 {
     uint32_t cap = s->ring_cap > 0 ? 2 * s->ring_cap : FIRST_RING_CAP;
-    struct stream_item **ring = mem_zalloc(cap * sizeof(*ring));
+    struct stream_item **ring = mem_zalloc(cap * sizeof(struct stream_item *));
     for (uint32_t i = 0; i < s->item_count; i++)
         ring[i] = stream_item_at(s, i);
     mem_free(s->ring);

@@ -38,7 +38,8 @@ static void name_of(uint32_t number, char out[static NAME_BYTES])
 /* magic, number, checksum of both */
 static void write_head(uint32_t number, uint8_t out[static STREAM_FILE_HEAD_BYTES])
 {
-    memcpy(out, "VICHSTR1", 8);
+    static const char magic[8] = {'V', 'I', 'C', 'H', 'S', 'T', 'R', '1'};
+    memcpy(out, magic, sizeof(magic));
     uint32_t value = htole32(number);
     memcpy(out + 8, &value, 4);
     value = htole32((uint32_t)crc32_z(0, out, 12));
@@ -142,9 +143,8 @@ enum err stream_file_flush(struct stream_file *f)
 
 static void free_segment(struct stream_file *f, struct stream_segment *segment)
 {
-    struct list *node;
-    while ((node = list_shift(&segment->streams))) {
-    }
+    while (list_shift(&segment->streams))
+        ;
     list_remove(&segment->node);
     f->bytes -= segment->bytes;
     mem_free(segment);
