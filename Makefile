@@ -41,22 +41,23 @@ run: ; @tools/deps run                              ## build, fill with demo dat
 
 test: ; @tools/deps test                            ## lint, unit, integration, browser and crash tests
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
-	@node tests/run.mjs 'lint=$(MAKE) --no-print-directory V=asan lint' 'unit=build/asan/unit' \
-	    'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
-	    'conformance=VICHE=build/asan/viche $(NODE_TEST) --test-concurrency=2 tests/conformance/*.test.mjs' \
-	    'browser=$(MAKE) --no-print-directory -j2 V=release build/release/viche && VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'crash=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
+	@$(MAKE) --no-print-directory -j2 V=release build/release/viche
+	@node tests/run.mjs 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'unit=build/asan/unit' 'lint=$(MAKE) --no-print-directory V=asan lint' \
+	    'browser=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
+	    'conformance=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
+	    'crash!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills, a soak
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
-	@node tests/run.mjs 'clang=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
+	@node tests/run.mjs 'clang!=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \
 	    'browser-every=EVERY=1 VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'crash-20=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
-	    'soak=VICHE=build/asan/viche node tests/chaos/soak.mjs' \
+	    'crash-20!=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
+	    'soak!=VICHE=build/asan/viche node tests/chaos/soak.mjs' \
 	    'tidy=$(MAKE) --no-print-directory tidy' \
-	    'fuzz=$(MAKE) --no-print-directory fuzz T=60'
+	    'fuzz!=$(MAKE) --no-print-directory fuzz T=60'
 
 unit: $(OUT)/unit                                  ## unit tests only; T=name runs those that match
 	$(OUT)/unit $T
