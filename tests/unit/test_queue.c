@@ -34,8 +34,7 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     struct pieces *p = arg;
     p->count = 0;
     const struct queue_options options = {.name = p->queue, .lease_ms = p->lease_ms};
-    return queue_claim(tx, &options, p->jobs, p->cap ? p->cap : 8, &p->count,
-                       &p->next_ms);
+    return queue_claim(tx, &options, p->jobs, p->cap ? p->cap : 8, &p->count, &p->next_ms);
 }
 
 static enum err ack_fn(struct store_tx *tx, void *arg)
