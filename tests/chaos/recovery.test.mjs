@@ -99,7 +99,7 @@ function check(channel, accepted, told) {
 }
 
 test(`clients that count get everything once, over ${KILLS} kills (seed ${seed})`, { timeout: 240000 }, async (t) => {
-    world.server = await startServer({ args: ['--loops', '2', '--apps', appsFile] });
+    world.server = await startServer({ args: ['--roles', 'hub', '--loops', '2', '--apps', appsFile] });
     const channels = ['open', 'private-slow', 'presence-room', 'private-cache-last'].map((name) => ({ name, accepted: new Map(), told: [] }));
     for (const c of channels) {
         for (let i = 0; i < CLIENTS; i++) {

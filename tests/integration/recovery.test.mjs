@@ -24,7 +24,7 @@ writeFileSync(appsFile, JSON.stringify([
     entry(synced, { recovery: { store: 'fsync' } }),
 ]));
 
-const args = ['--loops', '2', '--apps', appsFile, '--log-level', 'debug'];
+const args = ['--roles', 'hub', '--loops', '2', '--apps', appsFile, '--log-level', 'debug'];
 let server;
 before(async () => {
     server = await startServer({ args });
@@ -310,7 +310,7 @@ test('a stop and a start lose nothing, with another number of loops', async () =
     for (const c of list) for (let n = 6; n <= 9; n++) await send(c.channel, n);
     await server.stop({ keep: true });
     const { dataDir, port } = server;
-    server = await startServer({ args: ['--loops', '3', '--apps', appsFile], dataDir, port });
+    server = await startServer({ args: ['--roles', 'hub', '--loops', '3', '--apps', appsFile], dataDir, port });
     server.stop = ((stop) => async () => { await stop(); rmSync(dataDir, { recursive: true, force: true }); })(server.stop);
     for (const c of list) {
         c.server = server;

@@ -205,18 +205,20 @@ test('readers that stopped are cut off, memory is bounded, others lose nothing',
     for (const c of stopped) c.socket.pause();
     const reader = await subscriber('flood');
     const data = 'x'.repeat(9000);
-    for (let i = 0, left = stopped.length + 1; left > 1; i += 16) {
-        assert.ok(i < 3000, 'the stopped ones are not cut off');
+    for (let i = 0; i < 2000; i += 16) {
         const names = Array.from({ length: 16 }, (_, k) => `f${i + k}`);
         const sent = names.map((name) => backend.trigger('flood', name, data)); // on several connections
         const got = [];
         while (got.length < names.length) got.push((await reader.json()).event);
         assert.deepEqual(got.sort(), names.sort());
         await Promise.all(sent);
-        const answer = await backend.trigger('flood', 'count', '0', { info: 'subscription_count' });
-        left = (await answer.json()).channels.flood.subscription_count;
-        assert.equal((await reader.json()).event, 'count');
     }
+    // One that does not read has some seconds to hear of its close.
+    await until(async () => {
+        const answer = await backend.trigger('flood', 'count', '0', { info: 'subscription_count' });
+        assert.equal((await reader.json()).event, 'count');
+        return (await answer.json()).channels.flood.subscription_count === 1;
+    }, 'the stopped ones to be cut off');
     assert.ok(residentKiB() - before < 64 * 1024 || sanitized, `${residentKiB() - before} KiB`);
     for (const c of stopped) c.destroy();
     reader.destroy();
