@@ -45,13 +45,14 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 	@node tests/run.mjs 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'unit=build/asan/unit' 'lint=$(MAKE) --no-print-directory V=asan lint' \
 	    'browser=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'conformance=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
+	    'conformance=VICHE=build/release/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'crash!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills, a soak
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
 	@node tests/run.mjs 'clang!=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'conformance-asan=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \
 	    'browser-every=EVERY=1 VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'crash-20!=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
