@@ -62,15 +62,6 @@ static void on_written(struct store_write *write, enum err err)
     parcel_free(p);
 }
 
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {*at, s.len};
-    if (s.len > 0)
-        memcpy(*at, s.at, s.len);
-    *at += s.len;
-    return kept;
-}
-
 static void send(void *ctx, const struct hub_app *app, const struct hub_webhook *webhook,
                  struct str body)
 {
@@ -81,9 +72,9 @@ static void send(void *ctx, const struct hub_app *app, const struct hub_webhook 
     p->write = (struct store_write){.fn = write_parcel, .arg = p, .on_done = on_written};
     p->owner = w;
     p->size = size;
-    p->hook.app_id = keep(&at, app->id);
-    p->hook.url = keep(&at, webhook->url);
-    p->hook.body = keep(&at, body);
+    p->hook.app_id = str_keep(&at, app->id);
+    p->hook.url = str_keep(&at, webhook->url);
+    p->hook.body = str_keep(&at, body);
     bool has_room = atomic_fetch_add(&w->waiting_bytes, size) + size <= MAX_WAITING_BYTES;
     if (has_room && store_write_later(w->store, &p->write) == OK)
         return;

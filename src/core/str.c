@@ -71,6 +71,15 @@ enum err str_parse_int(struct str s, int64_t *out)
     return OK;
 }
 
+struct str str_keep(char **at, struct str s)
+{
+    struct str kept = {*at, s.len};
+    if (s.len > 0)
+        memcpy(*at, s.at, s.len);
+    *at += s.len;
+    return kept;
+}
+
 char *str_dup(struct str s)
 {
     char *copy = mem_zalloc(s.len + 1);

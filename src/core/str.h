@@ -53,6 +53,10 @@ struct str str_cut(struct str s, char sep, struct str *rest);
 /* A decimal integer, the whole of s, with optional '-'. ERR_INVALID: anything else or overflow. */
 MUST_USE enum err str_parse_int(struct str s, int64_t *out);
 
+/* Copies s to *at, which has room for it, and moves *at behind the copy, which is returned: for a
+ * struct that has its strings in one piece of memory with it. */
+struct str str_keep(char **at, struct str s);
+
 /* A NUL-terminated copy that the caller frees with mem_free. */
 char *str_dup(struct str s);
 

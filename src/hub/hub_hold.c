@@ -35,23 +35,14 @@ static char sort_of(enum hub_hook_kind kind)
     return '\0'; // never held
 }
 
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {*at, s.len};
-    if (s.len > 0)
-        memcpy(*at, s.at, s.len);
-    *at += s.len;
-    return kept;
-}
-
 static struct str key_of(const struct hub_app *app, const struct hub_hook_event *e, struct arena *a)
 {
     struct str head = arena_printf(a, "%zu %c %zu ", app->slot, sort_of(e->kind), e->channel.len);
     char *key = arena_alloc(a, head.len + e->channel.len + e->user_id.len);
     char *at = key;
-    keep(&at, head);
-    keep(&at, e->channel);
-    keep(&at, e->user_id);
+    str_keep(&at, head);
+    str_keep(&at, e->channel);
+    str_keep(&at, e->user_id);
     return (struct str){key, (size_t)(at - key)};
 }
 
@@ -136,9 +127,9 @@ static struct item *hold(struct hub_hold *h, const struct hub_app *app,
     char *at = it->bytes;
     it->app = app;
     it->kind = e->kind;
-    it->key = keep(&at, key);
-    it->channel = keep(&at, e->channel);
-    it->user_id = keep(&at, e->user_id);
+    it->key = str_keep(&at, key);
+    it->channel = str_keep(&at, e->channel);
+    it->user_id = str_keep(&at, e->user_id);
     it->due_ms = io_loop_now_ms(h->loop) + (is_count ? HUB_HOLD_COUNT_MS : HUB_HOLD_LEAVE_MS);
     struct list *home = is_count ? &h->counts : &h->leaves;
     list_init(&it->node);

@@ -31,13 +31,8 @@ struct hub *hub_post_owner(const struct hub_relay *r, const struct hub_app *app,
 /* Moves strings into bytes, which have room for them. */
 static void keep_all(struct str **strings, size_t count, char *bytes)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct str *s = strings[i];
-        if (s->len > 0)
-            memcpy(bytes, s->at, s->len);
-        s->at = bytes;
-        bytes += s->len;
-    }
+    for (size_t i = 0; i < count; i++)
+        *strings[i] = str_keep(&bytes, *strings[i]);
 }
 
 static size_t bytes_of(struct str *const *strings, size_t count)

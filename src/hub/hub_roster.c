@@ -22,23 +22,14 @@ struct hub_member *hub_roster_find(const struct hub_roster *r, struct str key)
     return map_find(&r->by_key, key);
 }
 
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {*at, s.len};
-    if (s.len > 0)
-        memcpy(*at, s.at, s.len);
-    *at += s.len;
-    return kept;
-}
-
 struct hub_member *hub_roster_add(struct hub_roster *r, struct str key, struct str id_json,
                                   struct str info_json)
 {
     struct hub_member *m = mem_zalloc(sizeof(*m) + key.len + id_json.len + info_json.len);
     char *at = m->bytes;
-    m->key = keep(&at, key);
-    m->id_json = keep(&at, id_json);
-    m->info_json = keep(&at, info_json);
+    m->key = str_keep(&at, key);
+    m->id_json = str_keep(&at, id_json);
+    m->info_json = str_keep(&at, info_json);
     list_init(&m->node);
     list_init(&m->leaving);
     list_append(&r->members, &m->node);

@@ -189,24 +189,15 @@ static void on_closed(struct io_conn *io, void *owner)
 
 /* ---- beginning ---- */
 
-static struct str keep(struct tail *tail, size_t *used, struct str s)
-{
-    char *at = tail->bytes + *used;
-    if (s.len > 0)
-        memcpy(at, s.at, s.len);
-    *used += s.len;
-    return (struct str){at, s.len};
-}
-
 static struct tail *tail_new(struct hub *h, const struct hub_tail_filter *filter)
 {
     const struct hub_relay *r = h->relay;
     struct tail *tail = mem_zalloc(sizeof(*tail) + r->hub_count * sizeof(tail->taps[0]));
-    size_t used = 0;
+    char *at = tail->bytes;
     tail->home = h;
-    tail->filter.app = keep(tail, &used, filter->app);
-    tail->filter.channel = keep(tail, &used, filter->channel);
-    tail->filter.socket_id = keep(tail, &used, filter->socket_id);
+    tail->filter.app = str_keep(&at, filter->app);
+    tail->filter.channel = str_keep(&at, filter->channel);
+    tail->filter.socket_id = str_keep(&at, filter->socket_id);
     tail->tap_count = r->hub_count;
     for (size_t i = 0; i < r->hub_count; i++) {
         struct tap *t = &tail->taps[i];

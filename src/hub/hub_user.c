@@ -236,13 +236,6 @@ static enum err read_sign_in(const struct hub_message *m, struct arena *a, struc
     return read_watchlist(json_field_find(fields, count, STR("watchlist")), a, out);
 }
 
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {memcpy(*at, s.at, s.len), s.len};
-    *at += s.len;
-    return kept;
-}
-
 static struct hub_user *user_new(const struct sign_in *in)
 {
     size_t table = in->watched_count * sizeof(struct str);
@@ -253,10 +246,10 @@ static struct hub_user *user_new(const struct sign_in *in)
     char *at = (char *)(user + 1) + table;
     user->watched = (struct str *)(void *)(user + 1);
     user->watched_count = in->watched_count;
-    user->id = keep(&at, in->id);
-    user->channel_data = keep(&at, in->channel_data);
+    user->id = str_keep(&at, in->id);
+    user->channel_data = str_keep(&at, in->channel_data);
     for (size_t i = 0; i < in->watched_count; i++)
-        user->watched[i] = keep(&at, in->watched[i]);
+        user->watched[i] = str_keep(&at, in->watched[i]);
     return user;
 }
 

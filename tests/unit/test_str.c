@@ -15,6 +15,17 @@ TEST(str_compares_bytes_and_names_without_case)
     EXPECT(!str_starts(STR("priv"), STR("private-")));
 }
 
+TEST(str_keeps_copies_side_by_side)
+{
+    char bytes[8] = "", *at = bytes;
+    struct str one = str_keep(&at, STR("abc")), none = str_keep(&at, (struct str){0});
+    struct str two = str_keep(&at, STR("de"));
+    EXPECT_STR(one, "abc");
+    EXPECT_STR(two, "de");
+    EXPECT_EQ(none.len, 0);
+    EXPECT(one.at == bytes && two.at == bytes + 3 && at == bytes + 5);
+}
+
 TEST(str_trims_only_ascii_space_at_both_ends)
 {
     EXPECT_STR(str_trim(STR(" \t\r\n a b \n")), "a b");
