@@ -27,7 +27,7 @@ struct hub_inspect_query {
 /* on_done runs on the asking hub's loop, later, with {"total":N,"rows":[...]}, where N counts the
  * rows past the limit too; of HUB_INSPECT_CONNECTION with the row, or empty when there is no such
  * connection. The strings of query are borrowed until then. Each hub's loop stands still while it
- * goes through its connections or channels: about 10 ms for 100 000. */
+ * goes through all its connections or channels in one turn. */
 typedef void hub_inspect_done_fn(void *ctx, struct str json);
 void hub_inspect(struct hub *asking, const struct hub_inspect_query *query,
                  hub_inspect_done_fn *on_done, void *ctx);
