@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
 enum { MAX_ERROR_BYTES = 1000 };
@@ -35,7 +36,7 @@ enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t
     store_bind_int(st, 5, store_now_ms(tx));
     store_bind_text(st, 6, job->queue.len > 0 ? job->queue : STR(QUEUE_DEFAULT));
     int64_t id = 0;
-    err = store_insert(st, &id);
+    err = FAILPOINT("queue.enqueue", store_insert(st, &id));
     if (err && err != ERR_NOT_FOUND)
         return err;
     if (id_out)
@@ -91,7 +92,7 @@ enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms)
         store_bind_text(st, 2, name.at ? name : STR(""));
         if (steps[i].has_max)
             store_bind_int(st, 3, QUEUE_MAX_CRASHES);
-        err = store_run(st, NULL);
+        err = FAILPOINT("queue.recover", store_run(st, NULL));
         if (err)
             return err;
     }
@@ -198,7 +199,7 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
             err = ask_lease_end(tx, &lease_end);
     }
     if (!err)
-        err = claim_due(tx, options, jobs, cap, &count);
+        err = FAILPOINT("queue.claim", claim_due(tx, options, jobs, cap, &count));
     if (err)
         return err;
     *count_out = count;
@@ -305,17 +306,21 @@ static enum err change_claimed(struct store_tx *tx, const char *sql, const struc
 
 enum err queue_ack(struct store_tx *tx, const struct queue_job *job)
 {
-    return change_claimed(tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3", job);
+    return FAILPOINT(
+        "queue.ack",
+        change_claimed(tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3", job));
 }
 
 /* OK: it is gone, because a ready one has its key. ERR_CONFLICT: it must go back itself. */
 static enum err drop_twin(struct store_tx *tx, const struct queue_job *job)
 {
-    return change_claimed(tx,
-                          "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3 AND EXISTS "
-                          "(SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
-                          "AND other.state = 0)",
-                          job);
+    return FAILPOINT(
+        "queue.drop_twin",
+        change_claimed(tx,
+                       "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3 AND EXISTS "
+                       "(SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
+                       "AND other.state = 0)",
+                       job));
 }
 
 static struct str shorten(struct str text)
@@ -352,7 +357,7 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
     store_bind_int(st, 4, store_now_ms(tx) + delay_ms);
     store_bind_text(st, 5, shorten(why));
     store_bind_int(st, 6, state_of(job));
-    err = store_run(st, &changes);
+    err = FAILPOINT("queue.fail", store_run(st, &changes));
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
@@ -371,17 +376,20 @@ enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t
     enum err err = drop_twin(tx, job);
     if (err != ERR_CONFLICT)
         return err;
-    return move_claimed(tx,
-                        "UPDATE job SET state = 0, epoch = epoch + 1, run_at_ms = $3 "
-                        "WHERE id = $1 AND epoch = $2 AND state = $4",
-                        job, run_at_ms);
+    return FAILPOINT("queue.release",
+                     move_claimed(tx,
+                                  "UPDATE job SET state = 0, epoch = epoch + 1, run_at_ms = $3 "
+                                  "WHERE id = $1 AND epoch = $2 AND state = $4",
+                                  job, run_at_ms));
 }
 
 enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
 {
-    return move_claimed(
-        tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4", job,
-        store_now_ms(tx) + lease_ms);
+    return FAILPOINT(
+        "queue.renew",
+        move_claimed(
+            tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4",
+            job, store_now_ms(tx) + lease_ms));
 }
 
 /* ---- numbers ---- */

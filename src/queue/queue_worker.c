@@ -29,6 +29,7 @@
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/crypto.h"
+#include "core/failpoint.h"
 #include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -223,7 +224,7 @@ static enum err commit_fn(struct store_tx *tx, void *arg)
     run->is_stale = err == ERR_CONFLICT;
     if (err || !run->handler->commit)
         return err;
-    return run->handler->commit(tx, &run->job, run->handler->ctx);
+    return FAILPOINT("queue.commit", run->handler->commit(tx, &run->job, run->handler->ctx));
 }
 
 static void on_committed(struct store_write *write, enum err err)
@@ -246,7 +247,8 @@ static void run_job(struct run *run)
         return;
     }
     struct str why = {NULL, 0};
-    enum err err = handler->run ? handler->run(&run->job, handler->ctx, &why) : OK;
+    enum err err =
+        handler->run ? FAILPOINT("queue.run", handler->run(&run->job, handler->ctx, &why)) : OK;
     if (err)
         fail_run(run, why.len > 0 ? why : str_of(err_text(err)));
     else if (!handler->is_async) // else it may be gone by now
@@ -281,8 +283,10 @@ static void tell(struct run *run)
 
     switch (run->outcome) {
     case DONE:
+        failpoint_pass("queue.done.before");
         if (run->handler->done)
             run->handler->done(&run->job, run->handler->ctx);
+        failpoint_pass("queue.done.after");
         break;
     case STALE:
         log_warn("at=queue_worker.refused job=%lld epoch=%lld why=stale", (long long)job->id,
@@ -479,7 +483,7 @@ static void look(struct queue *q)
         q->looked_all_at_ms = now_ms;
     pthread_mutex_unlock(&q->mutex);
     look.found.jobs = mem_zalloc(look.cap * sizeof(struct queue_job));
-    enum err err = store_read(q->store, look_fn, &look);
+    enum err err = FAILPOINT("queue.look", store_read(q->store, look_fn, &look));
     pthread_mutex_lock(&q->mutex);
     q->is_claiming = false;
     if (err) {
@@ -557,23 +561,57 @@ static void take_ready(struct queue *q)
     pthread_mutex_lock(&q->mutex);
 }
 
+/* Does one piece of what there is to do. False: there is nothing. Called with the mutex held, which
+ * it lets go of meanwhile. */
+static bool work_once(struct queue *q)
+{
+    if (!list_is_empty(&q->finished) && !q->is_telling)
+        tell_finished(q);
+    else if (!list_is_empty(&q->ready) && !q->is_stopping)
+        take_ready(q);
+    else if (q->options.is_alone && wants_more(q))
+        look(q);
+    else
+        return false;
+    return true;
+}
+
 static void *work(void *arg)
 {
     struct queue *q = arg;
     pthread_setname_np(pthread_self(), "worker");
     pthread_mutex_lock(&q->mutex);
-    while (!q->is_over) {
-        if (!list_is_empty(&q->finished) && !q->is_telling)
-            tell_finished(q);
-        else if (!list_is_empty(&q->ready) && !q->is_stopping)
-            take_ready(q);
-        else if (q->options.is_alone && wants_more(q))
-            look(q);
-        else
+    while (!q->is_over)
+        if (!work_once(q))
             wait_for_work(q);
-    }
     pthread_mutex_unlock(&q->mutex);
     return NULL;
+}
+
+int64_t queue_worker_run_due(struct queue *q)
+{
+    bool has_run = true;
+    CHECK(q->options.workers <= 0);
+    pthread_mutex_lock(&q->mutex);
+    q->is_started = true;
+    for (;;) {
+        bool is_busy = q->hand_count > 0 || q->is_claiming;
+        if (work_once(q))
+            has_run |= q->hand_count > 0;
+        else if (is_busy)
+            pthread_cond_wait(&q->work, &q->mutex);
+        else if (!has_run)
+            break;
+        else { // what ran may have made more
+            has_run = false;
+            q->may_be_ready = true;
+            q->looked_all_at_ms = 0;
+            maybe_claim(q);
+        }
+    }
+    int64_t due_at_ms = q->due_at_ms;
+    pthread_mutex_unlock(&q->mutex);
+    return due_at_ms;
 }
 
 /* The jobs in hand, copied so that they may end meanwhile. */

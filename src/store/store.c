@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/failpoint.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "store/store_internal.h"
@@ -301,7 +302,7 @@ void store_finish(struct store_stmt *st)
 
 enum err store_run(struct store_stmt *st, int64_t *changes_out)
 {
-    enum err err = store_step(st);
+    enum err err = FAILPOINT("store.run", store_step(st));
     if (!err)
         store_finish(st); // a row that nobody asked for
     else if (err == ERR_NOT_FOUND)

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "core/check.h"
+#include "core/failpoint.h"
 #include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -331,7 +332,7 @@ static enum err begin(struct store_conn *base, bool is_write)
     struct sqlite_conn *c = conn_of(base);
     c->lost = OK;
     c->has_committed = false;
-    enum err err = is_write ? run(c, "BEGIN IMMEDIATE") : run(c, "BEGIN");
+    enum err err = FAILPOINT("store.begin", is_write ? run(c, "BEGIN IMMEDIATE") : run(c, "BEGIN"));
     c->is_in_tx = !err;
     return err;
 }
@@ -350,7 +351,8 @@ static void rollback(struct store_conn *base)
     c->is_in_tx = false;
     c->lost = OK;
     if (!sqlite3_get_autocommit(c->db))
-        (void)run(c, "ROLLBACK"); // logged; what it leaves, the next BEGIN refuses
+        // logged; what it leaves, the next BEGIN refuses
+        (void)FAILPOINT("store.rollback", run(c, "ROLLBACK"));
 }
 
 static void set_soft(struct sqlite_conn *c, bool is_soft)
@@ -364,7 +366,7 @@ static enum err commit(struct store_conn *base, bool *changed_out)
 {
     struct sqlite_conn *c = conn_of(base);
     close_open(c);
-    enum err err = run(c, "COMMIT");
+    enum err err = FAILPOINT("store.commit", run(c, "COMMIT"));
     if (err) {
         rollback(base);
         return err;
@@ -386,17 +388,17 @@ static enum err commit_soft(struct store_conn *base, bool *changed_out)
 
 static enum err save(struct store_conn *base)
 {
-    return run(conn_of(base), "SAVEPOINT one");
+    return FAILPOINT("store.save", run(conn_of(base), "SAVEPOINT one"));
 }
 
 static enum err release(struct store_conn *base)
 {
-    return run(conn_of(base), "RELEASE one");
+    return FAILPOINT("store.release", run(conn_of(base), "RELEASE one"));
 }
 
 static enum err undo(struct store_conn *base)
 {
-    enum err err = run(conn_of(base), "ROLLBACK TO one");
+    enum err err = FAILPOINT("store.undo", run(conn_of(base), "ROLLBACK TO one"));
     return err ? err : release(base);
 }
 
@@ -490,7 +492,9 @@ static void checkpoint(struct store_conn *base)
 {
     struct sqlite_conn *c = conn_of(base);
     (void)read_int(c, "PRAGMA user_version"); // a connection that never read has no WAL open
-    int code = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int code =
+        FAILPOINT("store.checkpoint",
+                  sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
     if (code != SQLITE_OK && code != SQLITE_BUSY && code != SQLITE_LOCKED)
         (void)fail(c, "checkpoint", code); // nothing is lost by it: the WAL keeps everything
 }
@@ -505,7 +509,7 @@ static bool tidy(struct store_conn *base, bool is_idle)
     int mode = checkpoint_mode(c);
     if (mode != SQLITE_CHECKPOINT_PASSIVE)
         sqlite3_busy_timeout(c->db, RESTART_WAIT_MS);
-    int code = sqlite3_wal_checkpoint_v2(c->db, NULL, mode, &pages, &done);
+    int code = FAILPOINT("store.tidy", sqlite3_wal_checkpoint_v2(c->db, NULL, mode, &pages, &done));
     sqlite3_busy_timeout(c->db, (int)c->busy_ms);
     if (code != SQLITE_OK && code != SQLITE_BUSY && code != SQLITE_LOCKED)
         (void)fail(c, "checkpoint", code); // nothing is lost by it: the WAL keeps everything
@@ -554,7 +558,7 @@ static void close_conn(struct store_conn *base)
         mem_free(c->cache[i]);
     }
     mem_free(c->cache);
-    if (sqlite3_close(c->db) != SQLITE_OK)
+    if (FAILPOINT("store.close", sqlite3_close(c->db)) != SQLITE_OK)
         log_error("at=store_sqlite.close why=\"%s\"", sqlite3_errmsg(c->db));
     mem_free(c);
 }

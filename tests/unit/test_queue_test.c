@@ -1,0 +1,158 @@
+#include "queue/queue_test.h"
+
+#include "core/clock.h"
+#include "core/failpoint.h"
+#include "core/log.h"
+#include "test_queue.h"
+
+/* A shop: an order enqueues its mail; mails are refused as often as the shop says. */
+struct shop {
+    struct test_store t;
+    int refusals, mails;
+};
+
+static enum err enqueue_fn(struct store_tx *tx, void *arg)
+{
+    return queue_enqueue(tx, arg, NULL);
+}
+
+static void enqueue(struct store *store, const char *kind, int64_t run_at_ms)
+{
+    struct queue_new job = {
+        .kind = str_of(kind), .payload = STR("{\"order\":7}"), .run_at_ms = run_at_ms};
+    EXPECT_EQ(store_write_wait(store, enqueue_fn, &job), OK);
+}
+
+static enum err commit_order(struct store_tx *tx, struct queue_job *job, void *ctx)
+{
+    (void)job, (void)ctx;
+    struct queue_new mail = {.kind = STR("mail"), .payload = STR("{}")};
+    return queue_enqueue(tx, &mail, NULL);
+}
+
+static enum err run_mail(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    (void)job;
+    struct shop *shop = ctx;
+    failpoint_pass("mail.sent");
+    if (shop->refusals-- <= 0)
+        return OK;
+    *why_out = STR("greylisted");
+    return ERR_IO;
+}
+
+static enum err commit_mail(struct store_tx *tx, struct queue_job *job, void *ctx)
+{
+    (void)ctx;
+    return test_queue_add_effect(tx, job->id);
+}
+
+static void mail_done(struct queue_job *job, void *ctx)
+{
+    (void)job;
+    ((struct shop *)ctx)->mails++;
+}
+
+static struct queue_handler handlers[] = {
+    {.kind = "order", .commit = commit_order},
+    {.kind = "mail", .run = run_mail, .commit = commit_mail, .done = mail_done, .max_attempts = 3},
+};
+
+static void begin(struct queue_test *t, struct shop *shop, bool is_alone)
+{
+    const struct queue_options options = {.is_alone = is_alone};
+    log_set_level(LOG_ERROR);
+    handlers[1].ctx = shop;
+    EXPECT_EQ(queue_test_begin_with(t, shop->t.store, &options, handlers, 2), OK);
+}
+
+static void check_inline(bool is_alone)
+{
+    struct shop shop = {.refusals = 0};
+    struct queue_test t;
+    test_queue_begin(&shop.t);
+    begin(&t, &shop, is_alone);
+    EXPECT_EQ(queue_test_run_due(&t), 0);
+    enqueue(t.store, "order", 0);
+    queue_test_assert_enqueued(
+        &t, &(struct queue_test_like){.kind = "order", .payload = "{\"order\":7}"});
+    EXPECT_EQ(queue_test_count(&t, &(struct queue_test_like){.kind = "mail"}), 0);
+    EXPECT_EQ(queue_test_run_due(&t), 0); // the mail too, which the order enqueued
+    EXPECT_EQ(queue_test_count(&t, &(struct queue_test_like){0}), 0);
+    EXPECT_EQ(shop.mails, 1);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM effect"), 1);
+    queue_test_end(&t);
+    test_store_end(&shop.t);
+}
+
+TEST(queue_test_runs_jobs_and_what_they_enqueue_on_the_calling_thread)
+{
+    check_inline(false);
+}
+
+TEST(queue_test_runs_jobs_held_in_memory_too)
+{
+    check_inline(true);
+}
+
+TEST(queue_test_moves_the_clock_to_retries_until_nothing_waits)
+{
+    struct shop shop = {.refusals = 2};
+    struct queue_test t;
+    test_queue_begin(&shop.t);
+    begin(&t, &shop, false);
+    int64_t hour_ms = 3600 * 1000, began_ms = clock_unix_ms();
+    enqueue(t.store, "mail", began_ms + hour_ms);
+    EXPECT_EQ(queue_test_run_due(&t), began_ms + hour_ms);
+    EXPECT_EQ(shop.refusals, 2); // it was not due
+    EXPECT_EQ(queue_test_count(&t, &(struct queue_test_like){.kind = "mail",
+                                                             .run_at_min_ms = began_ms + hour_ms}),
+              1);
+    EXPECT(!queue_test_run_until_idle(&t, 1)); // the first try alone
+    EXPECT(queue_test_run_until_idle(&t, 10));
+    EXPECT(clock_unix_ms() >= began_ms + hour_ms);
+    EXPECT_EQ(shop.mails, 1);
+    queue_test_end(&t);
+    test_store_end(&shop.t);
+}
+
+TEST(queue_test_keeps_dead_jobs_in_sight)
+{
+    struct shop shop = {.refusals = 100};
+    struct queue_test t;
+    test_queue_begin(&shop.t);
+    begin(&t, &shop, false);
+    enqueue(t.store, "mail", 0);
+    EXPECT(queue_test_run_until_idle(&t, 10));
+    EXPECT_EQ(queue_test_count(&t, &(struct queue_test_like){.kind = "mail"}), 1);
+    EXPECT_EQ(shop.refusals, 97);
+    queue_test_end(&t);
+    test_store_end(&shop.t);
+}
+
+/* In a child: sends what waits. */
+static void play(void *arg)
+{
+    struct shop *shop = arg;
+    struct queue_test t;
+    EXPECT_EQ(test_store_open(&shop->t, true), OK);
+    begin(&t, shop, false);
+    EXPECT(queue_test_run_until_idle(&t, 10));
+    queue_test_end(&t);
+    store_close(shop->t.store);
+}
+
+TEST(queue_test_crashes_a_child_at_a_point_of_the_handler)
+{
+    struct shop shop = {.refusals = 0};
+    test_queue_begin(&shop.t);
+    enqueue(shop.t.store, "mail", 0);
+    store_close(shop.t.store);
+    EXPECT(queue_test_crash("mail.sent", 1, play, &shop));
+    EXPECT(queue_test_crash("queue.ack.after", 1, play, &shop));
+    EXPECT(!queue_test_crash("mail.sent", 2, play, &shop)); // one job passes it once
+    EXPECT_EQ(test_store_open(&shop.t, true), OK);
+    EXPECT_EQ(test_store_int(shop.t.store, "SELECT count(*) FROM job"), 0);
+    EXPECT_EQ(test_store_int(shop.t.store, "SELECT count(*) FROM effect"), 1);
+    test_store_end(&shop.t);
+}
