@@ -3,6 +3,7 @@
  *     GET /metrics: pool thread (store, /proc) -> all hubs -> text
  *     GET /hub/...: all hubs -> JSON
  *     GET /hub/tail: lines of JSON until the client goes
+ *     GET /queue/held: the jobs that run here though their rows say READY
  *
  * A page of another site must not read this through the operator's browser: its own origin it
  * cannot leave, and a name that it made point here (DNS rebinding) is not one that we answer to.
@@ -12,11 +13,13 @@
 #include <arpa/inet.h>
 
 #include "api/api_metrics.h"
+#include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub.h"
 #include "hub/hub_inspect.h"
 #include "hub/hub_tail.h"
 #include "io/io_pool.h"
+#include "queue/queue.h"
 
 enum { MAX_METRICS_BYTES = 64 * 1024 * 1024, DEFAULT_ROWS = 100 };
 
@@ -183,6 +186,29 @@ static void get_tail(struct http_exchange *x, void *ctx)
         reply_error(x, 503, "too-many", "Too many follow the hub already, or the filter is long.");
 }
 
+/* ---- the queue ---- */
+
+static void get_held(struct http_exchange *x, void *ctx)
+{
+    enum { MAX_ID_BYTES = 21 };
+    const struct api_admin *admin = ctx;
+    int64_t ids[QUEUE_MAX_HELD];
+    struct buf out;
+    if (!begin(x))
+        return;
+    size_t count = queue_list_held(admin->queue, ids, QUEUE_MAX_HELD);
+    buf_init(&out, (QUEUE_MAX_HELD + 1) * MAX_ID_BYTES);
+    enum err err = buf_printf(&out, "{\"jobs\":[");
+    for (size_t i = 0; i < count && !err; i++)
+        err = buf_printf(&out, "%s%lld", i > 0 ? "," : "", (long long)ids[i]);
+    if (!err)
+        err = buf_printf(&out, "]}");
+    CHECK(!err);
+    http_reply(x, 200, "application/json",
+               (struct str){(const char *)buf_head(&out), buf_len(&out)});
+    buf_done(&out);
+}
+
 const struct http_route api_admin_routes[] = {
     {.method = HTTP_GET, .path = "/metrics", .handler = get_metrics},
     {.method = HTTP_GET, .path = "/hub/channels", .handler = get_channels},
@@ -190,5 +216,6 @@ const struct http_route api_admin_routes[] = {
     {.method = HTTP_GET, .path = "/hub/connections/{id}", .handler = get_connection},
     {.method = HTTP_GET, .path = "/hub/refusals", .handler = get_refusals},
     {.method = HTTP_GET, .path = "/hub/tail", .handler = get_tail},
+    {.method = HTTP_GET, .path = "/queue/held", .handler = get_held},
 };
 const size_t api_admin_route_count = sizeof(api_admin_routes) / sizeof(api_admin_routes[0]);

@@ -15,6 +15,7 @@
 #include "app/app_listen.h"
 #include "app/app_node.h"
 #include "app/app_recovery.h"
+#include "app/app_test_jobs.h"
 #include "app/app_texts.h"
 #include "app/app_webhook.h"
 #include "civic/civic.h"
@@ -220,9 +221,14 @@ static void build_queue(struct app *a)
     };
     a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps->at[0]);
     a->jobs = (struct civic_jobs){.store = a->store, .announcer = app_bridge_announcer(a->bridge)};
-    a->handlers = mem_zalloc(civic_jobs_count * sizeof(*a->handlers));
+    size_t count = civic_jobs_count;
+    a->handlers = mem_zalloc((count + app_test_jobs_count) * sizeof(*a->handlers));
     civic_jobs_bind(&a->jobs, a->handlers);
-    a->queue = queue_new(a->store, &options, a->handlers, civic_jobs_count);
+    if (a->options->has_test_jobs) {
+        memcpy(a->handlers + count, app_test_jobs, app_test_jobs_count * sizeof(*a->handlers));
+        count += app_test_jobs_count;
+    }
+    a->queue = queue_new(a->store, &options, a->handlers, count);
     a->api.queue = a->queue;
     store_on_commit(a->store, on_commit, a);
 }
@@ -238,6 +244,8 @@ static enum err start(struct app *a)
 {
     start_admin(a);
     enum err err = civic_jobs_start(a->store);
+    if (!err && a->options->has_test_jobs)
+        err = app_test_jobs_start(a->store);
     if (!err)
         err = queue_start(a->queue);
     if (!err)

@@ -39,6 +39,7 @@ struct app_options {
     int64_t retry_ms;            // how long a failing webhook is tried again
     bool is_recovery_on_disk;    // what clients may recover survives a restart
     int recovery_mib;            // memory for it
+    bool has_test_jobs;          // runs jobs of the kinds test.*
     int64_t drain_ms;            // how long requests and jobs may take to finish at the end
     int64_t spread_ms;           // closing of sockets is spread over so long
 };

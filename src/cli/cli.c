@@ -29,6 +29,10 @@ static const struct cli_command commands[] = {
     {"hub refusals", "who was refused lately, and why", &cli_hub_options, cli_hub_refusals},
     {"hub tail", "what happens, as it happens: why does nothing arrive?", &cli_hub_options,
      cli_hub_tail},
+    {"queue push KIND JSON", "enqueue jobs; prints their ids", &cli_queue_push_options,
+     cli_queue_push},
+    {"queue stats", "how many jobs each queue has, and how old the oldest is",
+     &cli_queue_stats_options, cli_queue_stats},
     {"config", "print a file for --config, with every option at its default", &no_options,
      run_config},
     {"version", "print the version", &no_options, run_version},
@@ -46,15 +50,50 @@ int cli_fail(int status, const char *format, ...)
     return status;
 }
 
+/* words NULL: it has no operands. Returns the exit status. */
+static int read_input(const struct cli_command *command, int argc, char *const *argv,
+                      struct arena *texts, void *target, struct conf_words *words)
+{
+    char why[WHY_BYTES] = "";
+    const struct conf_input in = {command->options, &cli_serve_options, argc, argv, words};
+    enum err err = conf_read(&in, texts, target, why, sizeof(why));
+    if (err)
+        return cli_fail(err == ERR_INVALID ? CLI_USAGE : CLI_FAILED, "%s", why);
+    return CLI_DONE;
+}
+
 enum err cli_read_options(const struct cli_command *command, int argc, char *const *argv,
                           struct arena *texts, void *target, int *status_out)
 {
-    char why[WHY_BYTES] = "";
-    const struct conf_input in = {command->options, &cli_serve_options, argc, argv};
-    enum err err = conf_read(&in, texts, target, why, sizeof(why));
-    if (err)
-        *status_out = cli_fail(err == ERR_INVALID ? CLI_USAGE : CLI_FAILED, "%s", why);
-    return err;
+    *status_out = read_input(command, argc, argv, texts, target, NULL);
+    return *status_out == CLI_DONE ? OK : ERR_INVALID;
+}
+
+static bool is_operand(struct str word)
+{
+    return word.at[0] >= 'A' && word.at[0] <= 'Z';
+}
+
+static bool is_right_count(const struct cli_command *command, size_t count)
+{
+    struct str rest = str_of(command->name);
+    size_t least = 0;
+    bool is_open = false;
+    while (rest.len > 0) {
+        struct str word = str_cut(rest, ' ', &rest);
+        is_open = word.at[word.len - 1] == '.';
+        least += is_operand(word);
+    }
+    return count == least || (is_open && count > least);
+}
+
+int cli_read_words(const struct cli_command *command, int argc, char *const *argv,
+                   struct arena *texts, void *target, struct conf_words *words_out)
+{
+    int status = read_input(command, argc, argv, texts, target, words_out);
+    if (status != CLI_DONE || is_right_count(command, words_out->count))
+        return status;
+    return cli_fail(CLI_USAGE, "usage: viche %s [OPTIONS]; --help lists them", command->name);
 }
 
 static int run_version(const struct cli_command *command, int argc, char *const *argv)
@@ -86,7 +125,7 @@ static void print_commands(FILE *out)
 {
     fprintf(out, "usage: viche COMMAND [OPTIONS]      viche COMMAND --help lists its options\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-15s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-21s %s\n", commands[i].name, commands[i].help);
     fprintf(
         out,
         "\nAn option may also stand in the environment (VICHE_LISTEN) or in a file (--config).\n"
@@ -115,6 +154,8 @@ static int words_matched(const struct cli_command *command, int argc, char *cons
     int words = 0;
     while (rest.len > 0) {
         struct str word = str_cut(rest, ' ', &rest);
+        if (is_operand(word))
+            break;
         if (words >= argc || !str_eq(str_of(argv[words]), word))
             return 0;
         words++;

@@ -8,7 +8,9 @@
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 struct cli_command {
-    const char *name; // "user add": words joined by one space
+    /* "user add": words joined by one space; then its operands in capitals, "queue push KIND JSON";
+     * "ID...": one or more. */
+    const char *name;
     const char *help;
     const struct conf_table *options; // without --help, which all have
     /* argv: what follows the name. Returns the exit status. */
@@ -22,6 +24,10 @@ int cli_main(int argc, char **argv);
  * file. */
 MUST_USE enum err cli_read_options(const struct cli_command *command, int argc, char *const *argv,
                                    struct arena *texts, void *target, int *status_out);
+
+/* The same for a command with operands, as many as its row says. Returns the exit status. */
+int cli_read_words(const struct cli_command *command, int argc, char *const *argv,
+                   struct arena *texts, void *target, struct conf_words *words_out);
 
 /* Prints "viche: ..." as one line on stderr and returns status. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -37,6 +43,9 @@ int cli_hub_channels(const struct cli_command *command, int argc, char *const *a
 int cli_hub_connections(const struct cli_command *command, int argc, char *const *argv);
 int cli_hub_refusals(const struct cli_command *command, int argc, char *const *argv);
 int cli_hub_tail(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_push(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_stats(const struct cli_command *command, int argc, char *const *argv);
+extern const struct conf_table cli_queue_push_options, cli_queue_stats_options;
 extern const struct conf_table cli_data_options, cli_data_seed_options, cli_user_options,
     cli_hub_options;
 

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cli_admin.h"
+#include "cli/cli_table.h"
 #include "core/check.h"
 #include "core/json.h"
 
-enum { MAX_ANSWER_BYTES = 64 * 1024 * 1024, MAX_COLUMNS = 8, MAX_WIDTH = 60 };
+enum { MAX_ANSWER_BYTES = 64 * 1024 * 1024 };
 
 struct hub_target {
     const char *config, *data, *app, *channel, *socket;
@@ -67,124 +69,38 @@ const struct conf_table cli_hub_options = {options, sizeof(options) / sizeof(opt
 
 /* ---- asking ---- */
 
-struct answer {
-    struct buf body;
-    bool is_streamed; // printed as it comes
-};
-
-static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
-{
-    struct answer *a = ctx;
-    size_t len = size * count;
-    if (!a->is_streamed)
-        return buf_append(&a->body, bytes, len) == OK ? len : 0;
-    size_t written = fwrite(bytes, 1, len, stdout);
-    return fflush(stdout) == 0 ? written : 0; // who reads a pipe went away: it ends
-}
-
 /* Appends "&name=value", escaped, when there is a value. */
-static void add_param(CURL *curl, struct buf *url, const char *name, const char *value)
+static void add_param(struct buf *url, const char *name, const char *value)
 {
     if (!value[0])
         return;
-    char *escaped = curl_easy_escape(curl, value, 0);
+    char *escaped = curl_easy_escape(NULL, value, 0);
     CHECK(escaped && buf_printf(url, "&%s=%s", name, escaped) == OK);
     curl_free(escaped);
 }
 
-static int perform(CURL *curl, const struct hub_target *t, const char *url, struct answer *a)
+static int get(const struct hub_target *t, const char *what, struct cli_admin_answer *a)
 {
-    char path[1024];
-    long status = 0;
-    snprintf(path, sizeof(path), "%s/admin.sock", t->data);
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, a);
-    CURLcode code = curl_easy_perform(curl);
-    if (code == CURLE_COULDNT_CONNECT)
-        return cli_fail(CLI_FAILED,
-                        "no server answers at %s; is it running, and is --data its directory?",
-                        path);
-    if (code == CURLE_WRITE_ERROR && a->is_streamed)
-        return CLI_DONE;
-    if (code != CURLE_OK)
-        return cli_fail(CLI_FAILED, "%s: %s", path, curl_easy_strerror(code));
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 404)
+    char why[CLI_ADMIN_WHY_BYTES];
+    struct buf path;
+    buf_init(&path, 16 * 1024);
+    CHECK(buf_printf(&path, "/hub/%s?limit=%d", what, t->limit) == OK);
+    add_param(&path, "app", t->app);
+    add_param(&path, "channel", t->channel);
+    add_param(&path, "socket", t->socket);
+    CHECK(buf_append(&path, "", 1) == OK);
+    enum err err = cli_admin_get(t->data, (const char *)buf_head(&path), a, why, sizeof(why));
+    buf_done(&path);
+    if (err)
+        return cli_fail(CLI_FAILED, "%s", why);
+    if (a->status == 404)
         return cli_fail(CLI_FAILED, "no such connection");
-    return status == 200 ? CLI_DONE
-                         : cli_fail(CLI_FAILED, "the server answered %ld: %.*s", status,
-                                    (int)buf_len(&a->body), (const char *)buf_head(&a->body));
-}
-
-static int get(const struct hub_target *t, const char *what, struct answer *a)
-{
-    CURL *curl = curl_easy_init();
-    struct buf url;
-    CHECK(curl);
-    buf_init(&url, 16 * 1024);
-    CHECK(buf_printf(&url, "http://localhost/hub/%s?limit=%d", what, t->limit) == OK);
-    add_param(curl, &url, "app", t->app);
-    add_param(curl, &url, "channel", t->channel);
-    add_param(curl, &url, "socket", t->socket);
-    CHECK(buf_append(&url, "", 1) == OK);
-    int status = perform(curl, t, (const char *)buf_head(&url), a);
-    buf_done(&url);
-    curl_easy_cleanup(curl);
-    return status;
+    return a->status == 200 ? CLI_DONE
+                            : cli_fail(CLI_FAILED, "the server answered %ld: %.*s", a->status,
+                                       (int)buf_len(&a->body), (const char *)buf_head(&a->body));
 }
 
 /* ---- lists for people ---- */
-
-static void cell(const cJSON *row, const char *name, char out[static MAX_WIDTH])
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(row, name);
-    if (cJSON_IsString(value))
-        snprintf(out, MAX_WIDTH, "%s", value->valuestring);
-    else if (cJSON_IsNumber(value))
-        snprintf(out, MAX_WIDTH, "%.0f", value->valuedouble);
-    else
-        out[0] = '\0';
-    for (char *c = out; *c; c++) // names are clients', and this is the operator's terminal
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-}
-
-static void measure(const cJSON *rows, const char *const *names, int *widths)
-{
-    char text[MAX_WIDTH];
-    const cJSON *row;
-    for (int i = 0; names[i]; i++) {
-        widths[i] = (int)strlen(names[i]);
-        cJSON_ArrayForEach(row, rows)
-        {
-            cell(row, names[i], text);
-            if ((int)strlen(text) > widths[i])
-                widths[i] = (int)strlen(text);
-        }
-    }
-}
-
-static void print_table(const cJSON *rows, const char *const *names)
-{
-    int widths[MAX_COLUMNS] = {0};
-    const cJSON *row;
-    measure(rows, names, widths);
-    for (int i = 0; names[i]; i++)
-        printf("%-*s  ", widths[i], names[i]);
-    printf("\n");
-    cJSON_ArrayForEach(row, rows)
-    {
-        char text[MAX_WIDTH];
-        for (int i = 0; names[i]; i++) {
-            cell(row, names[i], text);
-            printf("%-*s  ", widths[i], text);
-        }
-        printf("\n");
-    }
-}
 
 static int print_list(struct str body, const char *const *names)
 {
@@ -193,7 +109,7 @@ static int print_list(struct str body, const char *const *names)
         return cli_fail(CLI_FAILED, "the server's answer is not JSON");
     const cJSON *rows = cJSON_GetObjectItemCaseSensitive(root, "rows");
     const cJSON *total = cJSON_GetObjectItemCaseSensitive(root, "total");
-    print_table(rows, names);
+    cli_table_print(rows, names);
     if (cJSON_IsNumber(total) && total->valuedouble > cJSON_GetArraySize(rows))
         printf("%d of %.0f; --limit shows more\n", cJSON_GetArraySize(rows), total->valuedouble);
     cJSON_Delete(root);
@@ -203,7 +119,7 @@ static int print_list(struct str body, const char *const *names)
 /* names NULL: whatever comes is printed as it is. */
 static int ask(const struct hub_target *t, const char *what, const char *const *names)
 {
-    struct answer a = {.is_streamed = strcmp(what, "tail") == 0};
+    struct cli_admin_answer a = {.is_streamed = strcmp(what, "tail") == 0};
     buf_init(&a.body, MAX_ANSWER_BYTES);
     int status = get(t, what, &a);
     struct str body = {(const char *)buf_head(&a.body), buf_len(&a.body)};

@@ -16,6 +16,7 @@ struct reader {
     const struct conf_table *table, *also;
     int argc;
     char *const *argv;
+    struct conf_words *words;
     struct arena *texts;
     void *target;
     char *why;
@@ -243,9 +244,9 @@ static enum err refuse_unknown(struct reader *r, struct str name)
     return ERR_INVALID;
 }
 
-/* A flag of the command line. */
+/* A flag of the command line, or an operand. */
 struct flag {
-    const struct conf_option *option;
+    const struct conf_option *option; // NULL: an operand
     struct str value;
     int words; // 1 or 2
 };
@@ -254,7 +255,12 @@ static enum err next_flag(struct reader *r, int i, struct flag *out)
 {
     struct str word = str_of(r->argv[i]), value = {0};
     const char *next = i + 1 < r->argc ? r->argv[i + 1] : NULL;
-    if (!str_starts(word, STR("--")) || word.len == 2) {
+    bool is_flag = str_starts(word, STR("--")) && word.len > 2;
+    if (!is_flag && r->words) {
+        *out = (struct flag){.value = word, .words = 1};
+        return OK;
+    }
+    if (!is_flag) {
         snprintf(r->why, r->why_cap, "'%s' is not an option; --help lists them", r->argv[i]);
         return ERR_INVALID;
     }
@@ -266,7 +272,8 @@ static enum err next_flag(struct reader *r, int i, struct flag *out)
     if (name.len + 2 < word.len)
         return OK;
     bool ignored = false;
-    if (o->kind == CONF_SWITCH && (!next || !parse_switch(str_of(next), &ignored))) {
+    bool takes_next = next && !r->words; // else it is an operand
+    if (o->kind == CONF_SWITCH && (!takes_next || !parse_switch(str_of(next), &ignored))) {
         out->value = STR("on");
         return OK;
     }
@@ -285,11 +292,28 @@ static enum err read_flags(struct reader *r, const struct conf_option *only)
     struct flag flag = {.words = 1};
     for (int i = 0; i < r->argc; i += flag.words) {
         enum err err = next_flag(r, i, &flag);
-        if (!err && (!only || flag.option == only))
+        if (!err && flag.option && (!only || flag.option == only))
             err = set(r, "--", flag.option, flag.value);
         if (err)
             return err;
     }
+    return OK;
+}
+
+/* What read_flags has left. */
+static enum err take_words(struct reader *r)
+{
+    const char **at = arena_alloc(r->texts, (size_t)(r->argc + 1) * sizeof(*at));
+    struct flag flag = {.words = 1};
+    size_t count = 0;
+    for (int i = 0; i < r->argc; i += flag.words) {
+        enum err err = next_flag(r, i, &flag);
+        if (err)
+            return err;
+        if (!flag.option)
+            at[count++] = r->argv[i];
+    }
+    *r->words = (struct conf_words){at, count};
     return OK;
 }
 
@@ -310,15 +334,26 @@ static enum err read_named_file(struct reader *r, const struct conf_option *conf
 enum err conf_read(const struct conf_input *in, struct arena *texts, void *target, char *why_out,
                    size_t why_cap)
 {
-    struct reader r = {in->table, in->also, in->argc, in->argv, texts, target, NULL, why_cap};
-    r.why = why_out;
+    struct reader r = {
+        .table = in->table,
+        .also = in->also,
+        .argc = in->argc,
+        .argv = in->argv,
+        .words = in->words,
+        .texts = texts,
+        .target = target,
+        .why = why_out,
+        .why_cap = why_cap,
+    };
     const struct conf_option *config = find(in->table, STR("config"));
     enum err err = set_defaults(&r);
     if (!err && config)
         err = read_named_file(&r, config);
     if (!err)
         err = read_environment(&r);
-    return err ? err : read_flags(&r, NULL);
+    if (!err)
+        err = read_flags(&r, NULL);
+    return err || !in->words ? err : take_words(&r);
 }
 
 /* ---- help ---- */

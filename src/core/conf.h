@@ -41,12 +41,20 @@ struct conf_table {
     size_t count;
 };
 
+/* The words among the flags that are no flags: a command's operands. */
+struct conf_words {
+    const char *const *at; // in the arena
+    size_t count;
+};
+
 /* Where values come from. argv: the words after the command. also: rows of other commands, whose
- * keys a config file may hold too; may be NULL. */
+ * keys a config file may hold too; may be NULL. words: takes the operands; a switch then has its
+ * value only after '='. NULL: the command has none. */
 struct conf_input {
     const struct conf_table *table, *also;
     int argc;
     char *const *argv;
+    struct conf_words *words;
 };
 
 /* Fills target. texts holds the strings. A flag that is not there is ERR_INVALID, with the nearest

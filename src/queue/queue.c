@@ -422,8 +422,9 @@ static enum err read_stats(struct store_tx *tx, void *arg)
 enum err queue_get_stats(struct queue *q, struct queue_stats *out)
 {
     struct queue_stats stats = {0};
+    int64_t ids[QUEUE_MAX_HELD];
     queue_worker_count(q, &stats);
-    int64_t held = stats.running;
+    int64_t held = (int64_t)queue_list_held(q, ids, QUEUE_MAX_HELD);
     enum err err = store_read(queue_worker_store(q), read_stats, &stats);
     if (err)
         return err;
@@ -471,6 +472,11 @@ void queue_free(struct queue *q)
 void queue_finish(struct queue_job *job, const struct queue_end *end)
 {
     queue_worker_finish(job, end);
+}
+
+size_t queue_list_held(struct queue *q, int64_t *ids, size_t cap)
+{
+    return queue_worker_list_held(q, ids, cap);
 }
 
 void queue_wake(struct queue *q)

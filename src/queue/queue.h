@@ -70,7 +70,8 @@ struct queue_handler {
     int max_attempts; // 0: 20
     /* run only begins the work when it returns OK; the end is told by queue_finish. */
     bool is_async;
-    int64_t backoff_ms; // base; 0: 1000
+    int64_t backoff_ms;     // base; 0: 1000
+    int64_t backoff_cap_ms; // 0: the queue's
 };
 
 struct queue_new {
@@ -131,10 +132,14 @@ void queue_finish(struct queue_job *job, const struct queue_end *end);
 void queue_wake(struct queue *q);
 
 struct queue_stats {
-    int64_t ready, scheduled, running, dead; // rows now
+    int64_t ready, scheduled, running, dead; // now
     int64_t done, failed, refused; // since start: acknowledged, errors, stale acknowledgements
 };
 MUST_USE enum err queue_get_stats(struct queue *q, struct queue_stats *out);
+
+/* The ids of up to cap jobs that run here though their rows are READY (is_held); how many. */
+enum { QUEUE_MAX_HELD = 1024 };
+size_t queue_list_held(struct queue *q, int64_t *ids, size_t cap);
 
 /* ---- the pieces that workers use; public for tests ---- */
 /* How often the process may die under a job before the job is DEAD. High, because a process that

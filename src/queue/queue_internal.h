@@ -19,7 +19,8 @@ struct store *queue_worker_store(struct queue *q);
 struct str queue_worker_name(struct queue *q);
 /* queue_options.last_id. Before the start. */
 void queue_worker_set_last_id(struct queue *q, int64_t last_id);
-/* Fills in done, failed and refused; running with those that are held in memory. */
+/* Fills in done, failed and refused. */
 void queue_worker_count(struct queue *q, struct queue_stats *out);
+size_t queue_worker_list_held(struct queue *q, int64_t *ids, size_t cap);
 
 #endif

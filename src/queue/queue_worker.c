@@ -59,6 +59,7 @@ struct run {
     struct list place;                   // in ready or finished, or in none
     struct list in_hand;
     enum outcome outcome;
+    bool is_begun; // a worker has it, or had it
     bool is_stale; // set in the transaction: the fence refused it
     struct str why;
     int64_t delay_ms;
@@ -112,8 +113,9 @@ static struct timespec deadline_of(int64_t wait_ms)
 /* Full jitter: a crowd that failed together does not come back together. */
 static int64_t backoff_ms(const struct queue *q, const struct run *run)
 {
-    int64_t base = run->handler->backoff_ms > 0 ? run->handler->backoff_ms : DEFAULT_BACKOFF_MS;
-    int64_t cap = q->options.backoff_cap_ms;
+    const struct queue_handler *handler = run->handler;
+    int64_t base = handler->backoff_ms > 0 ? handler->backoff_ms : DEFAULT_BACKOFF_MS;
+    int64_t cap = handler->backoff_cap_ms > 0 ? handler->backoff_cap_ms : q->options.backoff_cap_ms;
     uint64_t random;
 
     for (int i = 0; i < run->job.attempt && base < cap; i++)
@@ -555,6 +557,7 @@ static void take_ready(struct queue *q)
 {
     struct run *run = LIST_ENTRY(list_shift(&q->ready), struct run, place);
     q->ready_count--;
+    run->is_begun = true;
     maybe_claim(q); // the next batch comes while this one is run
     pthread_mutex_unlock(&q->mutex);
     run_job(run);
@@ -839,7 +842,18 @@ void queue_worker_count(struct queue *q, struct queue_stats *out)
     out->done = q->done;
     out->failed = q->failed;
     out->refused = q->refused;
-    for (struct list *node = q->hand.next; node != &q->hand; node = node->next)
-        out->running += LIST_ENTRY(node, struct run, in_hand)->job.is_held;
     pthread_mutex_unlock(&q->mutex);
+}
+
+size_t queue_worker_list_held(struct queue *q, int64_t *ids, size_t cap)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&q->mutex);
+    for (struct list *node = q->hand.next; node != &q->hand && count < cap; node = node->next) {
+        const struct run *run = LIST_ENTRY(node, struct run, in_hand);
+        if (run->is_begun && run->job.is_held)
+            ids[count++] = run->job.id;
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return count;
 }

@@ -49,8 +49,8 @@ static char why[300];
 
 enum { MAX_WORDS = 8 };
 
-/* Reads a command line, given as one text with a space between words. */
-static enum err read_line(const char *line)
+/* Reads a command line, given as one text with a space between words; words_out may be NULL. */
+static enum err read_words(const char *line, struct conf_words *words_out)
 {
     char *argv[MAX_WORDS];
     int argc = 0;
@@ -63,8 +63,13 @@ static enum err read_line(const char *line)
         argv[argc++] = word;
     }
     why[0] = '\0';
-    const struct conf_input in = {&table, &also, argc, argv};
+    const struct conf_input in = {&table, &also, argc, argv, words_out};
     return conf_read(&in, &texts, &target, why, sizeof(why));
+}
+
+static enum err read_line(const char *line)
+{
+    return read_words(line, NULL);
 }
 
 TEST(conf_uses_defaults_when_nothing_is_said)
@@ -90,6 +95,23 @@ TEST(conf_takes_flags_in_each_form)
     EXPECT_EQ(target.drain_ms, 3000);
     EXPECT_EQ(read_line("--listen="), OK);
     EXPECT_STR(str_of(target.listen), "");
+    arena_done(&texts);
+}
+
+TEST(conf_takes_operands_among_flags_for_who_wants_them)
+{
+    struct conf_words words = {0};
+    EXPECT_EQ(read_words("one --loops 4 {} --rate-limits 0 -5 --", &words), OK);
+    EXPECT_EQ(words.count, 5);
+    const char *const want[] = {"one", "{}", "0", "-5", "--"};
+    for (size_t i = 0; i < words.count && i < 5; i++)
+        EXPECT_STR(str_of(words.at[i]), want[i]);
+    EXPECT_EQ(target.loops, 4);
+    EXPECT_EQ(target.is_limited, true); // the 0 is an operand, not its value
+    EXPECT_EQ(read_words("--rate-limits=off", &words), OK);
+    EXPECT_EQ(words.count, 0);
+    EXPECT_EQ(target.is_limited, false);
+    EXPECT_EQ(read_line("one"), ERR_INVALID);
     arena_done(&texts);
 }
 

@@ -1,0 +1,53 @@
+#include "cli/cli_admin.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+
+#include "core/check.h"
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct cli_admin_answer *a = ctx;
+    size_t len = size * count;
+    if (!a->is_streamed)
+        return buf_append(&a->body, bytes, len) == OK ? len : 0;
+    size_t written = fwrite(bytes, 1, len, stdout);
+    return fflush(stdout) == 0 ? written : 0; // who reads a pipe went away: it ends
+}
+
+static CURLcode perform(CURL *curl, const char *socket, const char *path,
+                        struct cli_admin_answer *out)
+{
+    struct buf url;
+    buf_init(&url, 32 * 1024);
+    CHECK(buf_printf(&url, "http://localhost%s", path) == OK && buf_append(&url, "", 1) == OK);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_URL, (const char *)buf_head(&url));
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
+    buf_done(&url);
+    return code;
+}
+
+enum err cli_admin_get(const char *data, const char *path, struct cli_admin_answer *out,
+                       char *why_out, size_t why_cap)
+{
+    char socket[1024];
+    CURL *curl = curl_easy_init();
+    CHECK(curl);
+    snprintf(socket, sizeof(socket), "%s/admin.sock", data);
+    CURLcode code = perform(curl, socket, path, out);
+    curl_easy_cleanup(curl);
+    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && out->is_streamed))
+        return OK;
+    if (code == CURLE_COULDNT_CONNECT) {
+        snprintf(why_out, why_cap,
+                 "no server answers at %s; is it running, and is --data its directory?", socket);
+        return ERR_NOT_FOUND;
+    }
+    snprintf(why_out, why_cap, "%s: %s", socket, curl_easy_strerror(code));
+    return ERR_IO;
+}

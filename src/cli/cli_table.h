@@ -1,0 +1,11 @@
+/* cli_table.h -- rows for people: a column for each name, as wide as it must be. */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <cjson/cJSON.h>
+
+/* rows: an array of objects; names end with NULL, at most 12. Control characters, which others
+ * chose, do not reach the terminal; long texts are cut. */
+void cli_table_print(const cJSON *rows, const char *const *names);
+
+#endif

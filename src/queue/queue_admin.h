@@ -1,0 +1,32 @@
+/* queue_admin.h -- what operators ask of the queues: numbers, in any process that has the database.
+ *
+ * A job that is claimed in memory (docs/decisions/0010) has a row that says READY. Only the process
+ * that holds it knows; its list (queue_held) makes the answers exact.
+ */
+#ifndef QUEUE_ADMIN_H
+#define QUEUE_ADMIN_H
+
+#include "queue/queue.h"
+
+/* Ids of jobs that run, though their rows are READY. */
+struct queue_held {
+    const int64_t *ids;
+    size_t count;
+};
+
+struct queue_admin_count {
+    struct str name;                         // of the queue
+    int64_t ready, scheduled, running, dead; // jobs now
+    int64_t oldest_ready_ms;                 // since the oldest ready job was due; 0: there is none
+};
+struct queue_admin_counts {
+    struct queue_admin_count *at; // by name
+    size_t count;
+};
+
+/* Counts the jobs of every queue that has some, and of the default one. A read; what it gives lives
+ * in the arena. */
+MUST_USE enum err queue_admin_count(struct store_tx *tx, const struct queue_held *held,
+                                    struct arena *a, struct queue_admin_counts *out);
+
+#endif
