@@ -20,7 +20,8 @@ WARN       = -Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wcast-qual -Wwrite-st
              -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough -Wpointer-arith \
              -Wconversion -Wno-sign-conversion
 CPPFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -Itests/unit $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS     = -pthread $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(LIBS) -lm
+GLIB       = $(shell pkg-config --cflags glib-2.0 2>/dev/null)
+LDLIBS     = -pthread $(shell pkg-config --libs $(PKGS) glib-2.0 2>/dev/null) $(LIBS) -lm
 
 OUT  = build/$V
 MAIN = src/cli/main.c
@@ -78,7 +79,7 @@ lint: $(OBJ)                                       ## format, layers, symbol nam
 	npx --no-install tsc --noEmit -p web
 
 tidy:                                              ## clang-tidy; minutes
-	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) 2>/dev/null | { ! grep -E ': (error|warning):' -A 5; }
+	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) $(GLIB) 2>/dev/null | { ! grep -E ': (error|warning):' -A 5; }
 
 format:                                            ## reformat every C file
 	clang-format -i $$(find src tests bench -name '*.[ch]')
@@ -126,6 +127,8 @@ build/web/.built: $(wildcard web/src/* web/styles/* web/assets/*) web/build.mjs 
 $(OUT)/%.o: %.c Makefile | build/layers
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(WARN) $(OPT.$V) -MMD -MP -c $< -o $@
+
+$(OUT)/src/queue/queue_zone.o: CPPFLAGS += $(GLIB)
 
 build/layers: src/LAYERS $(wildcard src/*/*.[ch])
 	@mkdir -p build
