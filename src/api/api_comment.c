@@ -93,7 +93,7 @@ static enum err decode_create(struct api_call *call)
 
 static enum err write_answer(struct api_call *call, const struct creation *c)
 {
-    return civic_view_write_comment(&c->made, c->body_html, &call->body);
+    return civic_view_write_comment(&c->made, c->body_html, CIVIC_VIEW_FOR_AUTHOR, &call->body);
 }
 
 static enum err create(struct store_tx *tx, struct api_call *call, struct creation *c)

@@ -5,6 +5,7 @@
 #include "civic/civic_follow.h"
 #include "civic/civic_idempotency.h"
 #include "civic/civic_job.h"
+#include "civic/civic_markdown.h"
 #include "civic/civic_session.h"
 #include "civic/civic_view.h"
 #include "core/json.h"
@@ -118,6 +119,16 @@ static enum err write_told(struct store_tx *tx, struct task *task)
 }
 
 /* ---- announcing ---- */
+static struct str text_of(const struct buf *text)
+{
+    return (struct str){(const char *)buf_head(text), buf_len(text)};
+}
+
+static void log_too_large(void)
+{
+    log_error("at=civic_jobs.print why=\"event too large\"");
+}
+
 /* Takes data. */
 static struct str print(cJSON *data, struct arena *a)
 {
@@ -125,9 +136,9 @@ static struct str print(cJSON *data, struct arena *a)
     struct str out = {0};
     buf_init(&text, MAX_EVENT_BYTES);
     if (json_print(data, &text))
-        log_error("at=civic_jobs.print why=\"event too large\"");
+        log_too_large();
     else
-        out = arena_str(a, (struct str){(const char *)buf_head(&text), buf_len(&text)});
+        out = arena_str(a, text_of(&text));
     buf_done(&text);
     cJSON_Delete(data);
     return out;
@@ -136,20 +147,22 @@ static struct str print(cJSON *data, struct arena *a)
 static void announce_told(struct task *task)
 {
     const struct civic_announcer *announcer = task->jobs->announcer;
+    struct buf text;
+    buf_init(&text, MAX_EVENT_BYTES);
     for (size_t i = 0; i < task->told_count; i++) {
         const struct told *t = &task->told[i];
         struct civic_notification n = task->first;
         n.id = t->id;
         n.kind = str_of(t->notification.kind);
-        cJSON *data = cJSON_CreateObject();
-        cJSON_AddItemToObject(data, "notification", civic_view_notification(&n));
-        cJSON_AddNumberToObject(data, "unread_count", (double)t->unread);
-        struct str text = print(data, task->arena);
         struct str channel =
             arena_printf(task->arena, "private-user.%" PRId64, t->notification.user_id);
-        if (text.len)
-            announcer->event(announcer->ctx, channel, STR("notification.created"), text);
+        buf_trim(&text, buf_len(&text));
+        if (civic_view_write_told(&n, t->unread, &text))
+            log_too_large();
+        else
+            announcer->event(announcer->ctx, channel, STR("notification.created"), text_of(&text));
     }
+    buf_done(&text);
 }
 
 /* The newest value of a counter. */
@@ -217,14 +230,18 @@ static void done_comment_created(struct queue_job *job, void *ctx)
 {
     struct civic_jobs *jobs = ctx;
     struct task *task = job->user;
-    cJSON *view = civic_view_comment(&task->comment, NULL, task->arena);
-    cJSON_DeleteItemFromObjectCaseSensitive(view, "viewer"); // the reader's, whoever it is
-    struct str data = print(view, task->arena);
-    if (data.len)
+    const struct civic_comment *comment = &task->comment;
+    struct str html = civic_markdown_html(comment->body, task->arena);
+    struct buf text;
+    buf_init(&text, MAX_EVENT_BYTES);
+    if (civic_view_write_comment(comment, html, CIVIC_VIEW_FOR_EVERYONE, &text))
+        log_too_large();
+    else
         jobs->announcer->event(
             jobs->announcer->ctx,
             civic_proposal_channel(task->gate.id, task->gate.is_members_only, task->arena),
-            STR("comment.created"), data);
+            STR("comment.created"), text_of(&text));
+    buf_done(&text);
     announce_told(task);
 }
 

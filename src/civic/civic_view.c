@@ -295,18 +295,30 @@ static void put_text(struct writer *w, struct str before, struct str value)
         w->err = json_write_string(w->out, value);
 }
 
+static void put_time(struct writer *w, struct str before, int64_t unix_ms)
+{
+    char iso[21];
+    clock_iso(unix_ms, iso);
+    put_text(w, before, str_of(iso));
+}
+
+static void put_id(struct writer *w, struct str before, int64_t id)
+{
+    if (id) {
+        put_int(w, before, id);
+        return;
+    }
+    put(w, before);
+    put(w, STR("null"));
+}
+
 enum err civic_view_write_comment(const struct civic_comment *c, struct str body_html,
-                                  struct buf *out)
+                                  enum civic_view_for whom, struct buf *out)
 {
     struct writer w = {.out = out};
-    char iso[21];
-    clock_iso(c->created_at_ms, iso);
     put_int(&w, STR("{\"id\":"), c->id);
     put_int(&w, STR(",\"proposal_id\":"), c->proposal_id);
-    if (c->parent_id)
-        put_int(&w, STR(",\"parent_id\":"), c->parent_id);
-    else
-        put(&w, STR(",\"parent_id\":null"));
+    put_id(&w, STR(",\"parent_id\":"), c->parent_id);
     put_int(&w, STR(",\"depth\":"), c->depth);
     put_int(&w, STR(",\"author\":{\"id\":"), c->author.id);
     put_text(&w, STR(",\"name\":"), c->author.name);
@@ -314,12 +326,32 @@ enum err civic_view_write_comment(const struct civic_comment *c, struct str body
     put_text(&w, STR(",\"body_html\":"), body_html);
     put_int(&w, STR(",\"up\":"), c->up);
     put_int(&w, STR(",\"down\":"), c->down);
-    put_text(&w, STR(",\"created_at\":"), str_of(iso));
+    put_time(&w, STR(",\"created_at\":"), c->created_at_ms);
     if (c->client_id.at)
         put_text(&w, STR(",\"client_id\":"), c->client_id);
     else
         put(&w, STR(",\"client_id\":null"));
-    put_int(&w, STR(",\"viewer\":{\"vote\":"), c->vote);
-    put(&w, STR("}}"));
+    if (whom == CIVIC_VIEW_FOR_AUTHOR) {
+        put_int(&w, STR(",\"viewer\":{\"vote\":"), c->vote);
+        put(&w, STR("}"));
+    }
+    put(&w, STR("}"));
+    return w.err;
+}
+
+enum err civic_view_write_told(const struct civic_notification *n, int64_t unread, struct buf *out)
+{
+    struct writer w = {.out = out};
+    put_int(&w, STR("{\"notification\":{\"id\":"), n->id);
+    put_text(&w, STR(",\"kind\":"), n->kind);
+    put_int(&w, STR(",\"actor\":{\"id\":"), n->actor.id);
+    put_text(&w, STR(",\"name\":"), n->actor.name);
+    put_int(&w, STR("},\"proposal\":{\"id\":"), n->proposal_id);
+    put_text(&w, STR(",\"title\":"), n->proposal_title);
+    put_id(&w, STR("},\"comment_id\":"), n->comment_id);
+    put_time(&w, STR(",\"created_at\":"), n->created_at_ms);
+    put(&w, n->is_read ? STR(",\"is_read\":true}") : STR(",\"is_read\":false}"));
+    put_int(&w, STR(",\"unread_count\":"), unread);
+    put(&w, STR("}"));
     return w.err;
 }

@@ -47,9 +47,14 @@ cJSON *civic_view_comments(const struct civic_comment_list *l, const struct civi
 /* and "unread_count" */
 cJSON *civic_view_notifications(const struct civic_notification_list *l);
 
-/* Appends the object that civic_view_comment makes of a comment just written by the actor, without
- * a document: for the hot path. body_html: of c->body. ERR_TOO_LARGE: out is full. */
+/* The hot path: these append the objects without a document. ERR_TOO_LARGE: out is full.
+ * Of a comment what civic_view_comment makes for its author; for everyone: without "viewer".
+ * body_html: of c->body. */
+enum civic_view_for { CIVIC_VIEW_FOR_AUTHOR, CIVIC_VIEW_FOR_EVERYONE };
 MUST_USE enum err civic_view_write_comment(const struct civic_comment *c, struct str body_html,
-                                           struct buf *out);
+                                           enum civic_view_for whom, struct buf *out);
+/* {"notification":civic_view_notification's,"unread_count"} */
+MUST_USE enum err civic_view_write_told(const struct civic_notification *n, int64_t unread,
+                                        struct buf *out);
 
 #endif
