@@ -28,6 +28,7 @@ MAIN = src/cli/main.c
 SRC  = $(filter-out $(MAIN),$(wildcard src/*/*.c))
 UNIT = $(wildcard tests/unit/*.c)
 FUZZ = $(wildcard tests/fuzz/fuzz_*.c)
+PROOF = $(wildcard tests/proof/*.c) tests/unit/test.c $(wildcard src/core/*.c src/store/*.c src/queue/*.c)
 OBJ  = $(SRC:%.c=$(OUT)/%.o) $(OUT)/embed.o
 
 all: $(OUT)/viche                                  ## build the server
@@ -42,16 +43,18 @@ run: ; @tools/deps run                              ## build, fill with demo dat
 
 test: ; @tools/deps test                            ## lint, unit, integration, browser and crash tests
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
-	@$(MAKE) --no-print-directory -j2 V=release build/release/viche
+	@$(MAKE) --no-print-directory -j2 V=release build/release/viche build/release/proof
 	@node tests/run.mjs 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
-	    'unit=build/asan/unit' 'lint=$(MAKE) --no-print-directory V=asan lint' \
+	    'unit=build/asan/unit' 'proof=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
 	    'browser=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'conformance=VICHE=build/release/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'crash!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills, a soak
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
+	@$(MAKE) --no-print-directory -j2 V=asan build/asan/proof
 	@node tests/run.mjs 'clang!=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
+	    'proof-asan=build/asan/proof' 'proof-all!=PROOF=all build/release/proof' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'conformance-asan=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \
@@ -84,6 +87,9 @@ tidy:                                              ## clang-tidy; minutes
 format:                                            ## reformat every C file
 	clang-format -i $$(find src tests bench -name '*.[ch]')
 
+failpoints: $(OUT)/proof                           ## write docs/failpoints.md anew
+	PROOF_TABLE=docs/failpoints.md $(OUT)/proof passes_the_points
+
 fuzz:                                              ## run each fuzzer for T seconds (30)
 	$(MAKE) V=fuzz $(FUZZ:tests/fuzz/%.c=build/fuzz/%)
 	tools/run-fuzz build/fuzz $(or $T,30)
@@ -106,6 +112,9 @@ $(OUT)/viche: $(OUT)/$(MAIN:.c=.o) $(OBJ)
 
 $(OUT)/unit: $(UNIT:%.c=$(OUT)/%.o) $(OBJ)
 	$(CC) $(OPT.$V) $^ $(LDLIBS) $(shell pkg-config --libs check) -o $@
+
+$(OUT)/proof: $(PROOF:%.c=$(OUT)/%.o)
+	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) $(shell pkg-config --libs check) -o $@
 
 $(OUT)/bench_store: $(OUT)/bench/bench_store.o $(OBJ)
 	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
@@ -135,4 +144,4 @@ build/layers: src/LAYERS $(wildcard src/*/*.[ch])
 	tools/layers src && touch $@
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all run test test-all unit conformance bench lint tidy format fuzz cover deps clean help
+.PHONY: all run test test-all unit conformance bench lint tidy format fuzz cover failpoints deps clean help

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_TESTS = 2000, TIME_LIMIT_S = 60 };
+enum { MAX_TESTS = 2000, TIME_LIMIT_S = 60, PROOF_LIMIT_S = 3600 };
 
 static struct {
     const char *name;
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
         if (argc > 1 && !strstr(tests[i].name, argv[1]))
             continue;
         TCase *tcase = tcase_create(tests[i].name);
-        tcase_set_timeout(tcase, TIME_LIMIT_S);
+        tcase_set_timeout(tcase, getenv("PROOF") ? PROOF_LIMIT_S : TIME_LIMIT_S);
         tcase_add_test(tcase, tests[i].test);
         suite_add_tcase(suite, tcase);
     }

@@ -1,0 +1,295 @@
+/* test_kill.c -- kill at every step: the scenario of world.h is killed when it passes each
+ * failpoint, for the first time, the second, ... ; then a new process drains the queue, and the
+ * promises are checked. In pairs: the one that drains is killed too.
+ *
+ * PROOF=all: every pass, and pairs; else the first pass of each point and a few pairs. The points
+ * that were passed must be those of docs/failpoints.md: PROOF_TABLE=FILE writes it. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "core/failpoint.h"
+#include "disk.h"
+#include "test.h"
+#include "world.h"
+
+enum { MAX_PASSES = 100000, MAX_POINTS = 300, QUICK_PAIRS = 12 };
+
+/* What the processes of a scenario passed, in order; shared with the children. */
+struct passes {
+    _Atomic int count;
+    const char *names[MAX_PASSES]; // literals: the same in every child
+};
+
+static struct passes *new_passes(void)
+{
+    void *at = mmap(NULL, sizeof(struct passes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                    -1, 0);
+    EXPECT(at != MAP_FAILED);
+    return at;
+}
+
+static void note(const char *name, void *ctx)
+{
+    struct passes *passes = ctx;
+    int at = atomic_fetch_add(&passes->count, 1);
+    if (at < MAX_PASSES)
+        passes->names[at] = name;
+}
+
+/* Which pass it is of its name; 1: the first. */
+static int nth_of(const struct passes *passes, int at)
+{
+    int nth = 1;
+    for (int i = 0; i < at; i++)
+        nth += strcmp(passes->names[i], passes->names[at]) == 0;
+    return nth;
+}
+
+static bool is_all(void)
+{
+    const char *value = getenv("PROOF");
+    return value && strcmp(value, "all") == 0;
+}
+
+/* ---- one process, listened to or killed ---- */
+
+static struct {
+    struct passes *passes; // listen; NULL: kill
+    const char *name;
+    int nth;
+    void (*fn)(void *world);
+} order;
+
+static void obey(void *world)
+{
+    disk_install();
+    if (order.passes)
+        failpoint_listen(note, order.passes);
+    else if (order.name)
+        failpoint_kill_at(order.name, order.nth);
+    order.fn(world);
+}
+
+static bool is_clean(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void expect_clean(const struct world *w, int status, const char *what)
+{
+    if (is_clean(status))
+        return;
+    world_show(w);
+    ck_abort_msg("%s ended with status %x", what, (unsigned)status);
+}
+
+static void list(struct world *w, void (*fn)(void *world), struct passes *passes)
+{
+    order.passes = passes;
+    order.name = NULL;
+    order.fn = fn;
+    expect_clean(w, world_run(obey, w), "the process");
+    EXPECT(passes->count > 20 && passes->count < MAX_PASSES);
+}
+
+/* True: it was killed there. False: it did not pass there so often, and ended. */
+static bool kill_at(struct world *w, void (*fn)(void *world), const char *name, int nth)
+{
+    order.passes = NULL;
+    order.name = name;
+    order.nth = nth;
+    order.fn = fn;
+    int status = world_run(obey, w);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        return true;
+    expect_clean(w, status, name);
+    return false;
+}
+
+static void drain_and_check(struct world *w, const char *name, int nth, const char *second)
+{
+    order.passes = NULL;
+    order.name = NULL;
+    order.fn = world_drain;
+    expect_clean(w, world_run(obey, w), "the drain");
+    const char *why = world_check(w);
+    if (why)
+        world_show(w);
+    ck_assert_msg(!why, "killed at %s, pass %d, alone=%d, then at %s: %s", name, nth, w->is_alone,
+                  second, why ? why : "");
+}
+
+/* ---- the drivers ---- */
+
+static int kill_once(void (*play)(void *world), const char *name, int nth, bool is_alone)
+{
+    struct world w;
+    world_make(&w, is_alone);
+    bool is_killed = kill_at(&w, play, name, nth);
+    drain_and_check(&w, name, nth, "none");
+    world_remove(&w);
+    return is_killed;
+}
+
+/* prefix: of the points to kill at; at the 1st, 2nd, 4th, 8th, ... pass of each. "": at all. */
+static void check_kills(void (*play)(void *world), const char *prefix, bool is_alone)
+{
+    struct passes *passes = new_passes();
+    struct world w;
+    int tries = 0, kills = 0;
+    world_make(&w, is_alone);
+    list(&w, play, passes);
+    drain_and_check(&w, "nothing", 0, "none");
+    world_remove(&w);
+    for (int i = 0; i < passes->count; i++) {
+        if (strncmp(passes->names[i], prefix, strlen(prefix)) != 0)
+            continue;
+        int nth = nth_of(passes, i);
+        bool is_chosen = is_all() && (prefix[0] == '\0' || (nth & (nth - 1)) == 0);
+        if (nth > 1 && !is_chosen)
+            continue;
+        tries++;
+        kills += kill_once(play, passes->names[i], nth, is_alone);
+    }
+    printf("alone=%d: %d passes, %d kills\n", is_alone, passes->count, kills);
+    EXPECT(kills > 0 && kills * 100 >= tries * 95); // threads: a few passes come only sometimes
+    munmap(passes, sizeof(*passes));
+}
+
+TEST(proof_kill_at_every_step_with_claims_as_rows)
+{
+    check_kills(world_play, "", false);
+}
+
+TEST(proof_kill_at_every_step_with_claims_in_memory)
+{
+    check_kills(world_play, "", true);
+}
+
+TEST(proof_kill_while_the_log_is_copied_into_the_database)
+{
+    check_kills(world_play_long, "store.checkpoint", false);
+    check_kills(world_play_long, "store.tidy", true);
+    check_kills(world_play_long, "disk.db.", true);
+}
+
+static bool kill_twice(const char *name, const char *second, bool is_alone)
+{
+    struct world w;
+    world_make(&w, is_alone);
+    bool is_killed = kill_at(&w, world_play, name, 1) && kill_at(&w, world_drain, second, 1);
+    drain_and_check(&w, name, 1, second);
+    world_remove(&w);
+    return is_killed;
+}
+
+/* The points that the one that drains passes after a kill in the midst. */
+static void list_drain(struct passes *passes)
+{
+    struct world w;
+    world_make(&w, false);
+    EXPECT(kill_at(&w, world_play, "queue.run.after", 2));
+    list(&w, world_drain, passes);
+    world_remove(&w);
+}
+
+TEST(proof_kill_again_while_it_recovers)
+{
+    struct passes *first = new_passes(), *second = new_passes();
+    struct world w;
+    int kills = 0, pairs = 0;
+    world_make(&w, false);
+    list(&w, world_play, first);
+    world_remove(&w);
+    list_drain(second);
+    for (int i = 0; i < first->count; i++)
+        for (int j = 0; j < second->count; j++) {
+            if (nth_of(first, i) > 1 || nth_of(second, j) > 1)
+                continue;
+            if (!is_all() && (i * 7919 + j) % 997 >= QUICK_PAIRS / 4)
+                continue;
+            pairs++;
+            kills += kill_twice(first->names[i], second->names[j], (i + j) % 2 == 0);
+        }
+    printf("%d pairs, %d killed twice\n", pairs, kills);
+    EXPECT(kills > 0);
+    munmap(first, sizeof(*first));
+    munmap(second, sizeof(*second));
+}
+
+/* ---- the table ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names without their side, sorted, once each. */
+static int points_of(const struct passes *passes, char (*names)[64])
+{
+    const char *sorted[MAX_PASSES];
+    int count = 0;
+    for (int i = 0; i < passes->count; i++)
+        sorted[i] = passes->names[i];
+    qsort(sorted, (size_t)passes->count, sizeof(sorted[0]), by_name);
+    for (int i = 0; i < passes->count; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%.*s", (int)(strrchr(sorted[i], '.') - sorted[i]), sorted[i]);
+        bool is_new = count == 0 || strcmp(names[count - 1], name) != 0;
+        EXPECT(count < MAX_POINTS);
+        if (is_new)
+            memcpy(names[count++], name, sizeof(name));
+    }
+    return count;
+}
+
+static void write_table(const char *path, char (*names)[64], int count)
+{
+    FILE *f = fopen(path, "w");
+    EXPECT(f != NULL);
+    fputs("# Failpoints\n\nGenerated by `make failpoints`. At each of these points, before it and "
+          "after it, `tests/proof` kills the process\nwith SIGKILL, in both ways of claiming "
+          "(docs/decisions/0010), and again while the next process recovers; then the queue is\n"
+          "drained and the promises are checked (`tests/proof/world.h`).\n\n",
+          f);
+    for (int i = 0; i < count; i++)
+        fprintf(f, "- `%s`\n", names[i]);
+    fclose(f);
+}
+
+TEST(proof_passes_the_points_that_the_documents_name)
+{
+    static char names[MAX_POINTS][64];
+    char line[100];
+    int at = 0;
+    struct passes *passes = new_passes();
+    void (*const plays[])(void *world) = {world_play, world_play, world_play_long};
+    for (int i = 0; i < 3; i++) {
+        struct world w;
+        world_make(&w, i == 1);
+        list(&w, plays[i], passes);
+        world_remove(&w);
+    }
+    int count = points_of(passes, names);
+    if (getenv("PROOF_TABLE"))
+        write_table(getenv("PROOF_TABLE"), names, count);
+    FILE *f = fopen("docs/failpoints.md", "r");
+    EXPECT(f != NULL);
+    while (fgets(line, sizeof(line), f)) {
+        char name[64];
+        if (sscanf(line, "- `%63[^`]`", name) != 1)
+            continue;
+        ck_assert_msg(at < count && strcmp(name, names[at]) == 0,
+                      "docs/failpoints.md says %s, passed was %s: make failpoints", name,
+                      at < count ? names[at] : "nothing");
+        at++;
+    }
+    fclose(f);
+    EXPECT_EQ(at, count);
+    munmap(passes, sizeof(*passes));
+}

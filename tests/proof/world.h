@@ -1,0 +1,54 @@
+/* world.h -- what the proofs play and check: a store and a queue in a folder of its own, processes
+ * that write down what they do, and a checker that reads only that and the database.
+ *
+ * The history is a file of lines, each written by one call before or after what it tells:
+ *
+ *     S <ms>                     a process began; the clock
+ *     N <tag> <kind>             is about to enqueue         E <tag> <id>   enqueued, committed
+ *     D <tag>                    skipped: its key is taken   P <tag>        rolled back
+ *     R <tag> <id> <epoch> <attempt> <ms>  a handler runs
+ *     F <tag>                    is about to fail            A <tag> <id>   done: effects are
+ * durable
+ *
+ * What must hold afterwards, when nothing waits any more (world_check): G1 to G8 of docs/queue.md,
+ * as far as one machine can break them.
+ */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "queue/queue_test.h"
+
+struct world {
+    char dir[64], path[96], history[96], log[96];
+    bool is_alone;  // claims in memory (docs/decisions/0010)
+    bool is_marked; // each line goes into the disk's journal too
+    int payload_bytes;
+    int history_fd;
+    struct store *store;
+    struct queue_test queue;
+};
+
+/* A new folder, in memory where the system has that. */
+void world_make(struct world *w, bool is_alone);
+void world_remove(const struct world *w);
+
+/* In a process of its own: opens, migrates, plays the whole scenario, closes. */
+void world_play(void *world);
+/* The same with much data: checkpoints pass while it plays. */
+void world_play_long(void *world);
+/* In a process of its own: opens, gives back what died, runs everything until nothing waits,
+ * closes. */
+void world_drain(void *world);
+/* Sentences about what is wrong, in a static buffer; NULL: all promises hold. */
+const char *world_check(struct world *w);
+
+/* Prints the history and the processes' logs. */
+void world_show(const struct world *w);
+
+/* Runs fn(w) in a child, whose stderr goes to the log. Its wait status. */
+int world_run(void (*fn)(void *world), struct world *w);
+
+#endif
