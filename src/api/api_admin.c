@@ -97,8 +97,7 @@ static bool is_safe_host(struct str host)
     return inet_pton(is_bracketed ? AF_INET6 : AF_INET, name, &address) == 1;
 }
 
-/* False: it was refused. */
-static bool begin(struct http_exchange *x)
+bool api_admin_begin(struct http_exchange *x)
 {
     http_reply_field(x, STR("Cache-Control"), STR("no-store"));
     if (is_safe_host(http_field_get(&x->req, STR("Host"))))
@@ -107,8 +106,7 @@ static bool begin(struct http_exchange *x)
     return false;
 }
 
-/* False: it was refused. An absent one is empty. */
-static bool read_param(struct http_exchange *x, const char *name, struct str *out)
+bool api_admin_param(struct http_exchange *x, const char *name, struct str *out)
 {
     if (http_form_get(x->req.query, str_of(name), &x->arena, out) == OK) {
         *out = out->at ? *out : STR("");
@@ -118,11 +116,11 @@ static bool read_param(struct http_exchange *x, const char *name, struct str *ou
     return false;
 }
 
-static bool read_limit(struct http_exchange *x, size_t *out)
+bool api_admin_limit(struct http_exchange *x, size_t *out)
 {
     struct str text;
     int64_t limit = DEFAULT_ROWS;
-    if (!read_param(x, "limit", &text))
+    if (!api_admin_param(x, "limit", &text))
         return false;
     if (text.len > 0 &&
         (str_parse_int(text, &limit) || limit < 1 || limit > HUB_INSPECT_MAX_ROWS)) {
@@ -146,8 +144,9 @@ static void inspect(struct http_exchange *x, const struct api_admin *admin,
                     enum hub_inspect_what what)
 {
     struct hub_inspect_query query = {.what = what};
-    if (begin(x) && read_param(x, "app", &query.app) && read_param(x, "channel", &query.channel) &&
-        read_limit(x, &query.limit))
+    if (api_admin_begin(x) && api_admin_param(x, "app", &query.app) &&
+        api_admin_param(x, "channel", &query.channel) &&
+        api_admin_param(x, "socket", &query.socket_id) && api_admin_limit(x, &query.limit))
         hub_inspect(admin->hub, &query, on_inspected, x);
 }
 
@@ -166,12 +165,25 @@ static void get_refusals(struct http_exchange *x, void *ctx)
     inspect(x, ctx, HUB_INSPECT_REFUSALS);
 }
 
+static void get_frames(struct http_exchange *x, void *ctx)
+{
+    const struct api_admin *admin = ctx;
+    struct hub_inspect_query query = {.what = HUB_INSPECT_FRAMES};
+    if (!api_admin_begin(x) || !api_admin_param(x, "socket", &query.socket_id) ||
+        !api_admin_limit(x, &query.limit))
+        return;
+    if (query.socket_id.len > 0)
+        hub_inspect(admin->hub, &query, on_inspected, x);
+    else
+        reply_error(x, 400, "socket", "Say of which connection: socket=ID.");
+}
+
 static void get_connection(struct http_exchange *x, void *ctx)
 {
     const struct api_admin *admin = ctx;
     const struct hub_inspect_query query = {
         .what = HUB_INSPECT_CONNECTION, .socket_id = x->params[0], .limit = HUB_INSPECT_MAX_ROWS};
-    if (begin(x))
+    if (api_admin_begin(x))
         hub_inspect(admin->hub, &query, on_inspected, x);
 }
 
@@ -179,8 +191,9 @@ static void get_tail(struct http_exchange *x, void *ctx)
 {
     const struct api_admin *admin = ctx;
     struct hub_tail_filter filter;
-    if (!begin(x) || !read_param(x, "app", &filter.app) ||
-        !read_param(x, "channel", &filter.channel) || !read_param(x, "socket", &filter.socket_id))
+    if (!api_admin_begin(x) || !api_admin_param(x, "app", &filter.app) ||
+        !api_admin_param(x, "channel", &filter.channel) ||
+        !api_admin_param(x, "socket", &filter.socket_id))
         return;
     if (!hub_tail_serve(admin->hub, x, &filter))
         reply_error(x, 503, "too-many", "Too many follow the hub already, or the filter is long.");
@@ -194,7 +207,7 @@ static void get_held(struct http_exchange *x, void *ctx)
     const struct api_admin *admin = ctx;
     int64_t ids[QUEUE_MAX_HELD];
     struct buf out;
-    if (!begin(x))
+    if (!api_admin_begin(x))
         return;
     size_t count = queue_list_held(admin->queue, ids, QUEUE_MAX_HELD);
     buf_init(&out, (QUEUE_MAX_HELD + 1) * MAX_ID_BYTES);
@@ -215,6 +228,7 @@ const struct http_route api_admin_routes[] = {
     {.method = HTTP_GET, .path = "/hub/connections", .handler = get_connections},
     {.method = HTTP_GET, .path = "/hub/connections/{id}", .handler = get_connection},
     {.method = HTTP_GET, .path = "/hub/refusals", .handler = get_refusals},
+    {.method = HTTP_GET, .path = "/hub/frames", .handler = get_frames},
     {.method = HTTP_GET, .path = "/hub/tail", .handler = get_tail},
     {.method = HTTP_GET, .path = "/queue/held", .handler = get_held},
 };

@@ -17,6 +17,13 @@ struct api_admin {
     int loops;
 };
 
+/* For other routes on the same addresses. False: it was refused, x is answered. */
+bool api_admin_begin(struct http_exchange *x);
+/* A parameter of the query; an absent one is empty. */
+bool api_admin_param(struct http_exchange *x, const char *name, struct str *out);
+/* The parameter "limit", for hub_inspect. */
+bool api_admin_limit(struct http_exchange *x, size_t *out);
+
 extern const struct http_route api_admin_routes[];
 extern const size_t api_admin_route_count;
 

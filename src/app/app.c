@@ -237,7 +237,7 @@ static void start_admin(struct app *a)
 {
     const struct api_admin ctx = {
         .hub = a->nodes[0].hub, .pool = a->pool, .queue = a->queue, .loops = a->loops};
-    app_admin_start(a->admin, a->nodes[0].loop, &ctx);
+    app_admin_start(a->admin, a->nodes[0].loop, &ctx, a->api.page);
 }
 
 static enum err start(struct app *a)

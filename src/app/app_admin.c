@@ -5,7 +5,9 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "http/http_static.h"
 #include "io/io_listener.h"
+#include "page/page_hub.h"
 
 enum { PATH_BYTES = 4096 };
 enum { SOCKET, ADDRESS, LISTENERS };
@@ -17,6 +19,7 @@ struct app_admin {
     struct http_server *server;
     struct io_listener *listeners[LISTENERS];
     struct api_admin ctx;
+    struct page_hub page_ctx;
     struct io_task start_task, drain_task;
     int64_t drain_ms;
     struct app_stops *stops;
@@ -89,12 +92,18 @@ enum err app_admin_new(const char *listen, const char *data, struct app_admin **
     return OK;
 }
 
-void app_admin_start(struct app_admin *a, struct io_loop *l, const struct api_admin *ctx)
+void app_admin_start(struct app_admin *a, struct io_loop *l, const struct api_admin *ctx,
+                     const struct page *page)
 {
+    static const struct http_route files = {
+        .method = HTTP_GET, .path = "/static/{*}", .handler = http_static_serve};
     a->loop = l;
     a->ctx = *ctx;
+    a->page_ctx = (struct page_hub){.admin = &a->ctx, .page = page};
     a->server = http_server_new(l, &http_default_limits);
     http_server_add(a->server, api_admin_routes, api_admin_route_count, &a->ctx);
+    http_server_add(a->server, page_hub_routes, page_hub_route_count, &a->page_ctx);
+    http_server_add(a->server, &files, 1, NULL);
     a->start_task.run = start_listening;
     a->drain_task.run = drain;
     io_loop_post(l, &a->start_task);

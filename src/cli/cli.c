@@ -27,6 +27,7 @@ static const struct cli_command commands[] = {
     {"hub connections", "its connections; with --socket one of them", &cli_hub_options,
      cli_hub_connections},
     {"hub refusals", "who was refused lately, and why", &cli_hub_options, cli_hub_refusals},
+    {"hub frames", "the last messages to and from --socket ID", &cli_hub_options, cli_hub_frames},
     {"hub tail", "what happens, as it happens: why does nothing arrive?", &cli_hub_options,
      cli_hub_tail},
     {"queue push KIND JSON", "enqueue jobs; prints their ids", &cli_queue_push_options,

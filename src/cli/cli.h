@@ -42,6 +42,7 @@ int cli_user_add(const struct cli_command *command, int argc, char *const *argv)
 int cli_hub_channels(const struct cli_command *command, int argc, char *const *argv);
 int cli_hub_connections(const struct cli_command *command, int argc, char *const *argv);
 int cli_hub_refusals(const struct cli_command *command, int argc, char *const *argv);
+int cli_hub_frames(const struct cli_command *command, int argc, char *const *argv);
 int cli_hub_tail(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_push(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_stats(const struct cli_command *command, int argc, char *const *argv);

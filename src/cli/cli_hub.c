@@ -171,6 +171,12 @@ int cli_hub_refusals(const struct cli_command *command, int argc, char *const *a
     return run(command, argc, argv, "refusals", names);
 }
 
+int cli_hub_frames(const struct cli_command *command, int argc, char *const *argv)
+{
+    static const char *const names[] = {"at_ms", "way", "bytes", "text", NULL};
+    return run(command, argc, argv, "frames", names);
+}
+
 int cli_hub_tail(const struct cli_command *command, int argc, char *const *argv)
 {
     return run(command, argc, argv, "tail", NULL);

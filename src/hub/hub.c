@@ -5,6 +5,7 @@
 #include "hub/hub_backend.h"
 #include "hub/hub_catchup.h"
 #include "hub/hub_channel.h"
+#include "hub/hub_frames.h"
 #include "hub/hub_post.h"
 #include "hub/hub_recovery.h"
 #include "hub/hub_relay_internal.h"
@@ -109,6 +110,7 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     hub_catchup_init_hub(h);
     list_init(&h->late);
     h->watch = hub_watch_new(h);
+    h->frames = hub_frames_new();
     io_timer_init(&h->stop_timer, on_stop_timer);
     h->hook.run = on_turn_end;
     io_loop_add_hook(l, &h->hook);
@@ -131,6 +133,7 @@ void hub_free(struct hub *h)
     mem_free(h->tenants);
     hub_hook_free(h->webhooks);
     hub_watch_free(h->watch);
+    hub_frames_free(h->frames);
     map_done(&h->socket_ids);
     mem_free(h);
 }

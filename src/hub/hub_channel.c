@@ -18,6 +18,7 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_catchup.h"
+#include "hub/hub_frames.h"
 #include "hub/hub_post.h"
 #include "hub/hub_socket.h"
 #include "ws/ws_deflate.h"
@@ -250,6 +251,7 @@ void hub_channel_publish(struct hub *h, struct hub_channel *c, const struct hub_
     struct turn *t = get_turn(h, c, p->frame.len);
     size_t start = buf_len(&t->frames[PLAIN]), end = start + p->frame.len;
     CHECK(buf_append(&t->frames[PLAIN], p->frame.at, p->frame.len) == OK);
+    hub_frames_published(h, p);
     t->is_worth_deflating |= p->frame.len >= WS_DEFLATE_MIN_BYTES;
     if (except)
         t->exclusions[t->exclusion_count++] =
@@ -323,6 +325,7 @@ void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub)
         set_cap(c, c->cap > 0 ? c->cap * 2 : MIN_CAP);
     c->pending--;
     sub->index = c->count;
+    sub->since = s->hub->frames->serial;
     c->sockets[c->count++] = s;
 }
 

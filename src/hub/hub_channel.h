@@ -40,6 +40,7 @@ struct hub_subscription {
     uint32_t index;                    // in the channel's array; HUB_CHANNEL_PENDING
     uint32_t ticket;                   // the socket's number for it
     bool is_waiting;                   // for the owner's answer
+    uint32_t since;                    // serial of hub_frames.h: it gets what came later
 };
 /* The owner has not answered yet, or it is behind: nothing is sent to it. */
 #define HUB_CHANNEL_PENDING UINT32_MAX

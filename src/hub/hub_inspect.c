@@ -6,6 +6,8 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "core/utf8.h"
+#include "hub/hub_frames.h"
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
 #include "hub/hub_user.h"
@@ -103,6 +105,14 @@ static void visit_channels(struct hub *h, struct part *p, const struct hub_inspe
 
 /* ---- connections ---- */
 
+/* What it waits for, or "open". */
+static const char *state_of(const struct hub_socket *s)
+{
+    if (s->authorize_by_ms > 0 && !s->is_authorized)
+        return "unauthorized";
+    return s->is_pinged ? "pinged" : "open";
+}
+
 /* Without the closing brace. */
 static void write_socket(struct buf *out, const struct hub_socket *s)
 {
@@ -113,13 +123,14 @@ static void write_socket(struct buf *out, const struct hub_socket *s)
     put(out, "app", s->tenant->app->id);
     CHECK(buf_append(out, ",", 1) == OK);
     put(out, "address", str_of(hub_socket_address(s, address)));
-    CHECK(buf_printf(out,
-                     ",\"opened_at_ms\":%lld,\"silent_ms\":%lld,\"subscriptions\":%u,"
-                     "\"waiting_bytes\":%zu",
-                     (long long)s->opened_at_ms,
-                     (long long)(io_loop_now_ms(s->hub->loop) - s->active_at_ms),
-                     s->subscription_count,
-                     s->transport->waiting((struct hub_socket *)(uintptr_t)s)) == OK);
+    CHECK(buf_printf(
+              out,
+              ",\"state\":\"%s\",\"transport\":\"%s\",\"opened_at_ms\":%lld,\"silent_ms\":%lld,"
+              "\"subscriptions\":%u,\"waiting_bytes\":%zu,\"max_waiting_bytes\":%zu",
+              state_of(s), s->transport->name, (long long)s->opened_at_ms,
+              (long long)(io_loop_now_ms(s->hub->loop) - s->active_at_ms), s->subscription_count,
+              s->transport->waiting((struct hub_socket *)(uintptr_t)s),
+              s->tenant->app->max_out_bytes) == OK);
     if (s->user) {
         CHECK(buf_append(out, ",", 1) == OK);
         put(out, "user", hub_watch_shorten(s->user->id));
@@ -178,13 +189,25 @@ static void visit_connection(struct hub *h, struct part *p, const struct hub_ins
 
 /* ---- refusals ---- */
 
+static bool fits(struct str asked, struct str has)
+{
+    return asked.len == 0 || str_eq(asked, has);
+}
+
+static bool is_refusal_asked_for(const struct hub_watch_row *kept,
+                                 const struct hub_inspect_query *q)
+{
+    return fits(q->app, kept->app ? kept->app->id : STR("")) && fits(q->channel, kept->channel) &&
+           fits(q->socket_id, kept->socket_id);
+}
+
 static void visit_refusals(struct hub *h, struct part *p, const struct hub_inspect_query *q)
 {
     const struct hub_watch *w = h->watch;
     size_t held = w->kept_count < HUB_WATCH_KEPT ? w->kept_count : HUB_WATCH_KEPT;
     for (size_t i = 1; i <= held; i++) {
         const struct hub_watch_row *kept = w->kept[(w->kept_count - i) % HUB_WATCH_KEPT];
-        if (p->total++ >= q->limit)
+        if (!is_refusal_asked_for(kept, q) || p->total++ >= q->limit)
             continue;
         size_t start = buf_len(&p->text);
         CHECK(buf_append(&p->text, kept->text, kept->len) == OK);
@@ -192,13 +215,72 @@ static void visit_refusals(struct hub *h, struct part *p, const struct hub_inspe
     }
 }
 
+/* ---- messages ---- */
+
+/* Publications count from when it got them. */
+static bool was_published_to(const struct hub_socket *s, const struct hub_frame *f)
+{
+    for (const struct hub_subscription *sub = s ? s->subscriptions : NULL; sub; sub = sub->next)
+        if (hub_frames_is_of(f, s->tenant->app, hub_channel_name(sub->channel)))
+            return sub->index != HUB_CHANNEL_PENDING && (int32_t)(f->serial - sub->since) >= 0;
+    return false;
+}
+
+/* A client may send anything. */
+static bool is_text(struct str s)
+{
+    return utf8_is_valid(s) && str_index(s, '\0') == s.len;
+}
+
+static struct str frame_id(const struct hub_frame *f)
+{
+    return (struct str){f->socket_id, f->id_len};
+}
+
+static bool is_frame_asked_for(const struct hub_frame *f, const struct hub_socket *s,
+                               const struct hub_inspect_query *q)
+{
+    if (f->way == HUB_FRAMES_PUBLISHED)
+        return was_published_to(s, f);
+    return str_eq(frame_id(f), q->socket_id);
+}
+
+static void write_frame(struct buf *out, const struct hub_frame *f, int64_t at_ms,
+                        struct str asked_id)
+{
+    struct str text = {f->text, f->shown};
+    bool is_excluded = f->way == HUB_FRAMES_PUBLISHED && str_eq(frame_id(f), asked_id);
+    CHECK(buf_printf(out,
+                     "{\"at_ms\":%lld,\"way\":\"%s\",\"bytes\":%u,\"is_published\":%s,"
+                     "\"is_excluded\":%s,",
+                     (long long)at_ms, f->way == HUB_FRAMES_IN ? "in" : "out", f->bytes,
+                     f->way == HUB_FRAMES_PUBLISHED ? "true" : "false",
+                     is_excluded ? "true" : "false") == OK);
+    put(out, "text", is_text(text) ? text : STR(""));
+    CHECK(buf_append(out, "}", 1) == OK);
+}
+
+static void visit_frames(struct hub *h, struct part *p, const struct hub_inspect_query *q)
+{
+    const struct hub_socket *s = hub_socket_find(h, q->socket_id);
+    int64_t ago_ms = clock_unix_ms() - io_loop_now_ms(h->loop);
+    struct hub_frames_walk walk = {0};
+    const struct hub_frame *f;
+    while ((f = hub_frames_next(h->frames, &walk))) {
+        if (!is_frame_asked_for(f, s, q) || p->total++ >= q->limit)
+            continue;
+        size_t start = buf_len(&p->text);
+        write_frame(&p->text, f, ago_ms + f->at_ms, q->socket_id);
+        add_row(p, f->at_ms, start);
+    }
+}
+
 /* ---- asking ---- */
 
 static void (*const visits[])(struct hub *h, struct part *p, const struct hub_inspect_query *q) = {
-    [HUB_INSPECT_CHANNELS] = visit_channels,
-    [HUB_INSPECT_CONNECTIONS] = visit_connections,
-    [HUB_INSPECT_REFUSALS] = visit_refusals,
-    [HUB_INSPECT_CONNECTION] = visit_connection,
+    [HUB_INSPECT_CHANNELS] = visit_channels, [HUB_INSPECT_CONNECTIONS] = visit_connections,
+    [HUB_INSPECT_REFUSALS] = visit_refusals, [HUB_INSPECT_CONNECTION] = visit_connection,
+    [HUB_INSPECT_FRAMES] = visit_frames,
 };
 
 static bool visit(struct hub *h, void *part, const void *ctx)

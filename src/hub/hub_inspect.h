@@ -12,6 +12,7 @@ enum hub_inspect_what {
     HUB_INSPECT_CONNECTIONS, // the newest first
     HUB_INSPECT_REFUSALS,    // the newest first; of the last HUB_WATCH_KEPT of each hub
     HUB_INSPECT_CONNECTION,  // the one of socket_id, with its channels
+    HUB_INSPECT_FRAMES,      // the last messages to and from socket_id, the newest first
 };
 
 enum { HUB_INSPECT_MAX_ROWS = 1000 };
@@ -20,7 +21,7 @@ struct hub_inspect_query {
     enum hub_inspect_what what;
     struct str app;       // its id; empty: all
     struct str channel;   // empty: all; of channels: what the name begins with, else who is on it
-    struct str socket_id; // of HUB_INSPECT_CONNECTION
+    struct str socket_id; // of one connection, frames; of refusals: empty for all
     size_t limit;         // rows; at most HUB_INSPECT_MAX_ROWS
 };
 

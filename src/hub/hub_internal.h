@@ -55,6 +55,7 @@ struct hub {
     struct list late;      // tenants of whose publications it is observed then how long they waited
     struct hub_meter meter; // of what belongs to no app
     struct hub_watch *watch;
+    struct hub_frames *frames; // the last messages, for the operator
 
     /* of hub_recovery.c */
     struct stream_log *log; // of the channels that this hub owns; NULL: none

@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "hub/hub_catchup.h"
 #include "hub/hub_client_event.h"
+#include "hub/hub_frames.h"
 #include "hub/hub_message.h"
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_subscribe.h"
@@ -55,6 +56,7 @@ void hub_socket_cut_off(struct hub_socket *s)
 
 void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len)
 {
+    hub_frames_out_raw(s, frames, len);
     if (s->transport->send_frames(s, frames, len) != OK)
         hub_socket_cut_off(s);
 }
@@ -62,6 +64,7 @@ void hub_socket_send_frames(struct hub_socket *s, const void *frames, size_t len
 void hub_socket_send_text(struct hub_socket *s, struct str text)
 {
     hub_meter_add_text(meter_of(s), text.len);
+    hub_frames_out(s, text);
     if (s->transport->send_text(s, text) != OK)
         hub_socket_cut_off(s);
 }
@@ -108,6 +111,7 @@ void hub_socket_close(struct hub_socket *s, int code, struct str why)
     hub_socket_init_out(s, &out);
     hub_message_error(&out, code, why);
     hub_meter_add_text(meter_of(s), buf_len(&out));
+    hub_frames_out(s, text_of(&out));
     // A full queue has no room for the reason; the close code below gets through in any case.
     (void)!s->transport->send_text(s, text_of(&out));
     buf_done(&out);
@@ -194,6 +198,7 @@ void hub_socket_receive(struct hub_socket *s, struct str text)
     note_activity(s);
     hub_meter_add(meter_of(s), HUB_METER_RECEIVED, 1);
     hub_meter_add(meter_of(s), HUB_METER_RECEIVED_BYTES, text.len);
+    hub_frames_in(s, text);
     if (text.len > app_of(s)->max_message_bytes) { // the transport's limit is from before a reload
         hub_socket_close(s, WS_CLOSE_TOO_LARGE, STR("Maximum message size exceeded"));
         return;

@@ -15,6 +15,7 @@
 struct hub_socket;
 
 struct hub_transport {
+    const char *name; // for the operator
     /* Sends whole frames, at once when nothing waits. ERR_TOO_LARGE: more would wait for the client
      * than it may; nothing was taken. OK and ignored when it is closing. */
     enum err (*send_frames)(struct hub_socket *s, const void *frames, size_t len);

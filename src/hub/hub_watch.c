@@ -58,9 +58,14 @@ void hub_watch_free(struct hub_watch *w)
 
 struct str hub_watch_shorten(struct str s)
 {
-    if (s.len <= HUB_WATCH_SHOWN_BYTES)
+    return hub_watch_cut(s, HUB_WATCH_SHOWN_BYTES);
+}
+
+struct str hub_watch_cut(struct str s, size_t max_bytes)
+{
+    if (s.len <= max_bytes)
         return s;
-    s.len = HUB_WATCH_SHOWN_BYTES;
+    s.len = max_bytes;
     while (s.len > 0 && ((uint8_t)s.at[s.len] & 0xC0) == 0x80)
         s.len--;
     return s;
@@ -108,10 +113,16 @@ static void keep(struct hub_watch *w, const struct hub_watch_event *e)
     int64_t at_ms = clock_unix_ms();
     buf_init(&text, HUB_WATCH_MAX_LINE_BYTES);
     hub_watch_write(&text, e, at_ms);
-    struct hub_watch_row *row = mem_zalloc(sizeof(*row) + buf_len(&text));
+    struct str channel = hub_watch_shorten(e->channel);
+    struct hub_watch_row *row =
+        mem_zalloc(sizeof(*row) + buf_len(&text) + e->socket_id.len + channel.len);
     row->at_ms = at_ms;
+    row->app = e->app;
     row->len = buf_len(&text);
     memcpy(row->text, buf_head(&text), row->len);
+    char *at = row->text + row->len;
+    row->socket_id = str_keep(&at, e->socket_id);
+    row->channel = str_keep(&at, channel);
     buf_done(&text);
     struct hub_watch_row **slot = &w->kept[w->kept_count++ % HUB_WATCH_KEPT];
     mem_free(*slot);

@@ -50,7 +50,9 @@ enum { HUB_WATCH_KEPT = 100, HUB_WATCH_SHOWN_BYTES = 200, HUB_WATCH_MAX_LINE_BYT
 
 /* A refusal that is kept, as one JSON object. */
 struct hub_watch_row {
-    int64_t at_ms; // of clock_unix_ms
+    int64_t at_ms;                 // of clock_unix_ms
+    const struct hub_app *app;     // NULL: it does not exist
+    struct str socket_id, channel; // behind the text
     size_t len;
     char text[];
 };
@@ -88,6 +90,8 @@ void hub_watch_delivered(struct hub *h, const struct hub_publication *p,
 /* At most HUB_WATCH_SHOWN_BYTES of the text, ending at a character: what clients say may be long.
  */
 struct str hub_watch_shorten(struct str s);
+/* The same with another maximum. */
+struct str hub_watch_cut(struct str s, size_t max_bytes);
 /* Appends the event as a JSON object. out has room for HUB_WATCH_MAX_LINE_BYTES. */
 void hub_watch_write(struct buf *out, const struct hub_watch_event *e, int64_t at_ms);
 

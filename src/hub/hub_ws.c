@@ -57,6 +57,7 @@ static void start_timer(struct hub_socket *s, int64_t delay_ms)
 }
 
 static const struct hub_transport transport = {
+    .name = "websocket",
     .send_frames = send_frames,
     .send_text = send_text,
     .ping = ping,

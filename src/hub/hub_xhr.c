@@ -315,6 +315,7 @@ static void start_timer(struct hub_socket *socket, int64_t delay_ms)
 }
 
 static const struct hub_transport transport = {
+    .name = "http",
     .send_frames = send_frames,
     .send_text = send_text,
     .ping = ping,

@@ -46,6 +46,8 @@ static enum err find_assets(struct page *page, char *why_out, size_t why_cap)
     } assets[] = {
         {"static/app.css", &page->css},
         {"static/app.js", &page->js},
+        {"static/hub.css", &page->hub_css},
+        {"static/hub.js", &page->hub_js},
         {"static/fonts/literata-latin-600.woff2", &page->font_latin},
         {"static/fonts/literata-cyrillic-600.woff2", &page->font_cyrillic},
     };

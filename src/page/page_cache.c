@@ -33,6 +33,13 @@ const struct http_field page_cache_fields[PAGE_CACHE_FIELDS] = {
 };
 // clang-format on
 
+void page_cache_add_policy(struct http_exchange *x)
+{
+    for (size_t i = 0; i < PAGE_CACHE_FIELDS; i++)
+        if (!str_eq(page_cache_fields[i].name, STR("Cache-Control")))
+            http_reply_field(x, page_cache_fields[i].name, page_cache_fields[i].value);
+}
+
 enum coding { IDENTITY, GZIP, CODING_COUNT };
 
 struct response {

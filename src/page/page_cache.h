@@ -62,5 +62,7 @@ size_t page_cache_bytes(const struct page_cache *c);
 /* The response fields of every HTML page: policy of content, referrer, caching. */
 enum { PAGE_CACHE_FIELDS = 4 };
 extern const struct http_field page_cache_fields[PAGE_CACHE_FIELDS];
+/* Adds them to the reply, but what is said of caching. */
+void page_cache_add_policy(struct http_exchange *x);
 
 #endif

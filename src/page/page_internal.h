@@ -24,7 +24,8 @@ struct page {
     struct page_version version;
     struct page_cache *caches[PAGE_MAX_LOOPS];
     int cache_count;
-    const char *css, *js, *font_latin, *font_cyrillic; // names, addresses without the first slash
+    const char *css, *js, *hub_css, *hub_js, *font_latin,
+        *font_cyrillic; // names, addresses without the first slash
 };
 
 /* A page: how its view is made. */

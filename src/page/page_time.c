@@ -84,3 +84,10 @@ struct str page_time_full(enum locale_lang lang, int64_t ms, struct arena *a)
     struct tm tm = local(ms);
     return format(lang, STR("time.date_time"), &tm, a);
 }
+
+struct str page_time_clock(int64_t ms, struct arena *a)
+{
+    struct tm tm = local(ms);
+    return arena_printf(a, "%02d:%02d:%02d.%03d", tm.tm_hour, tm.tm_min, tm.tm_sec,
+                        (int)(ms % SECOND_MS));
+}

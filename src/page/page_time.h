@@ -22,6 +22,8 @@ struct str page_time_ago(enum locale_lang lang, int64_t now_ms, int64_t then_ms,
 struct str page_time_left(enum locale_lang lang, int64_t now_ms, int64_t until_ms, struct arena *a);
 /* "25 November 2026" */
 struct str page_time_date(enum locale_lang lang, int64_t ms, struct arena *a);
+/* "14:30:05.120" */
+struct str page_time_clock(int64_t ms, struct arena *a);
 /* "25 November 2026, 14:30 EET" */
 struct str page_time_full(enum locale_lang lang, int64_t ms, struct arena *a);
 
