@@ -106,6 +106,7 @@ static void publish_data(struct rig *r, const char *event, const char *data_json
     buf_init(&frame, MAX_TEXT);
     hub_message_event_frame(&frame, str_of(json), str_of(data_json), STR("c"));
     const struct hub_publication p = {.app = &r->app,
+                                      .channel = STR("c"),
                                       .frame = {(const char *)buf_head(&frame), buf_len(&frame)}};
     hub_channel_publish(r->hub, c, &p, except);
     buf_done(&frame);
