@@ -188,7 +188,7 @@ static enum err write_pieces(struct buf *out, struct str text)
 static enum err undo_on(enum err err, struct buf *out, size_t len)
 {
     if (err)
-        out->end = out->start + len;
+        buf_trim(out, buf_len(out) - len);
     return err;
 }
 

@@ -61,7 +61,7 @@ void map_done(struct map *m)
 static size_t place(const struct map *m, struct str key, uint32_t h)
 {
     size_t i = h & (m->cap - 1);
-    while (m->slots[i].key.at && (m->slots[i].hash != h || !str_eq(m->slots[i].key, key)))
+    while (m->slots[i].key && (m->slots[i].hash != h || !str_eq(map_key(&m->slots[i]), key)))
         i = (i + 1) & (m->cap - 1);
     return i;
 }
@@ -73,8 +73,8 @@ static void resize(struct map *m, size_t cap)
     m->cap = cap;
     for (size_t i = 0; i < old.cap; i++) {
         const struct map_entry *entry = &old.slots[i];
-        if (entry->key.at)
-            m->slots[place(m, entry->key, entry->hash)] = *entry;
+        if (entry->key)
+            m->slots[place(m, map_key(entry), entry->hash)] = *entry;
     }
     mem_free(old.slots);
 }
@@ -84,12 +84,12 @@ void *map_find(const struct map *m, struct str key)
     if (m->count == 0)
         return NULL;
     const struct map_entry *entry = &m->slots[place(m, key, hash(key))];
-    return entry->key.at ? entry->value : NULL;
+    return entry->key ? entry->value : NULL;
 }
 
 void *map_put(struct map *m, struct str key, void *value)
 {
-    CHECK(value != NULL);
+    CHECK(value != NULL && key.len <= UINT32_MAX);
     if (!key.at)
         key.at = ""; // NULL marks a free slot
     if ((m->count + 1) * 4 > m->cap * 3)
@@ -97,10 +97,10 @@ void *map_put(struct map *m, struct str key, void *value)
 
     uint32_t h = hash(key);
     struct map_entry *entry = &m->slots[place(m, key, h)];
-    void *old = entry->key.at ? entry->value : NULL;
+    void *old = entry->key ? entry->value : NULL;
     if (!old)
         m->count++;
-    *entry = (struct map_entry){key, value, h};
+    *entry = (struct map_entry){key.at, value, (uint32_t)key.len, h};
     return old;
 }
 
@@ -108,7 +108,7 @@ void *map_put(struct map *m, struct str key, void *value)
 static void close_gap(struct map *m, size_t hole)
 {
     size_t mask = m->cap - 1;
-    for (size_t i = (hole + 1) & mask; m->slots[i].key.at; i = (i + 1) & mask) {
+    for (size_t i = (hole + 1) & mask; m->slots[i].key; i = (i + 1) & mask) {
         size_t home = m->slots[i].hash & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             m->slots[hole] = m->slots[i];
@@ -123,7 +123,7 @@ void *map_remove(struct map *m, struct str key)
     if (m->count == 0)
         return NULL;
     size_t i = place(m, key, hash(key));
-    if (!m->slots[i].key.at)
+    if (!m->slots[i].key)
         return NULL;
     void *value = m->slots[i].value;
     close_gap(m, i);
@@ -137,7 +137,7 @@ struct map_entry *map_next(const struct map *m, size_t *cursor)
 {
     while (*cursor < m->cap) {
         struct map_entry *entry = &m->slots[(*cursor)++];
-        if (entry->key.at)
+        if (entry->key)
             return entry;
     }
     return NULL;

@@ -12,8 +12,9 @@
 #include "core/str.h"
 
 struct map_entry {
-    struct str key; // at == NULL: free slot
+    const char *key; // NULL: free slot
     void *value;
+    uint32_t key_len;
     uint32_t hash;
 };
 
@@ -30,7 +31,8 @@ void map_done(struct map *m);
 /* NULL when absent. */
 void *map_find(const struct map *m, struct str key);
 
-/* Adds or replaces; value is not NULL. Returns the value that was there, or NULL. */
+/* Adds or replaces; value is not NULL, a key is shorter than 4 GiB. Returns the value that was
+ * there, or NULL. */
 void *map_put(struct map *m, struct str key, void *value);
 
 /* Returns the removed value, or NULL when absent. Shrinks when mostly empty. */
@@ -38,5 +40,10 @@ void *map_remove(struct map *m, struct str key);
 
 /* Iterates in no order: for (size_t i = 0; (e = map_next(m, &i));). Not while changing the map. */
 struct map_entry *map_next(const struct map *m, size_t *cursor);
+
+static inline struct str map_key(const struct map_entry *entry)
+{
+    return (struct str){entry->key, entry->key_len};
+}
 
 #endif

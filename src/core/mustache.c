@@ -320,6 +320,6 @@ enum err mustache_render(const struct mustache *m, const cJSON *view, mustache_p
     size_t before = buf_len(out);
     enum err err = render(&r, &sheet, 0, m->count, &context);
     if (err)
-        out->end = out->start + before;
+        buf_trim(out, buf_len(out) - before);
     return err;
 }

@@ -33,8 +33,7 @@ struct turn {
 struct http_conn {
     struct io_conn *io;
     struct http_server *server;
-    struct list node; // of server->conns
-    struct io_timer timer;
+    struct list node;  // of server->conns
     struct turn *turn; // NULL when idle
     struct str input;  // what take_input works on
     struct buf pending;
@@ -117,7 +116,7 @@ static void begin_turn(struct http_conn *c)
     http_parse_init(&t->parse, &t->x.req, &t->x.arena, &s->limits);
     c->turn = t;
     c->state = READING;
-    io_timer_start(s->loop, &c->timer, s->limits.head_ms);
+    io_conn_start_timer(c->io, s->limits.head_ms);
 }
 
 /* ---- ends ---- */
@@ -131,7 +130,7 @@ static void free_conn(struct http_conn *c)
 /* Leaves the server. An exchange that is being answered lives on without a connection. */
 static void detach(struct http_conn *c, enum state next)
 {
-    io_timer_stop(&c->timer);
+    io_conn_stop_timer(c->io);
     list_remove(&c->node);
     if (c->turn && c->state == ANSWERING && next == ENDED)
         c->turn->x.conn = NULL;
@@ -175,7 +174,7 @@ void http_conn_abort(struct http_conn *c)
 static void end(struct http_conn *c)
 {
     c->state = ENDED;
-    io_timer_stop(&c->timer);
+    io_conn_stop_timer(c->io);
     io_conn_resume(c->io); // or the peer's FIN would not be seen
     io_conn_end(c->io);
 }
@@ -195,7 +194,7 @@ static void refuse(struct http_conn *c, int status)
 {
     c->turn->x.req.keep_alive = false;
     c->state = ANSWERING;
-    io_timer_stop(&c->timer);
+    io_conn_stop_timer(c->io);
     if (c->turn->has_head && c->server->on_unrouted)
         c->server->on_unrouted(&c->turn->x, status, c->server->unrouted_ctx);
     else
@@ -222,7 +221,7 @@ static void on_head(struct http_conn *c)
         t->match.allowed = 0;
     if (p->state != HTTP_PARSE_BODY)
         return;
-    io_timer_start(s->loop, &c->timer, s->limits.body_ms);
+    io_conn_start_timer(c->io, s->limits.body_ms);
     size_t max = t->x.route ? t->x.route->max_body_bytes : 0;
     http_parse_limit_body(p, max > 0 ? max : s->limits.max_body_bytes);
 }
@@ -252,7 +251,7 @@ static void dispatch(struct http_conn *c)
     struct turn *t = c->turn;
 
     c->state = ANSWERING;
-    io_timer_stop(&c->timer);
+    io_conn_stop_timer(c->io);
     if (t->x.route)
         t->x.route->handler(&t->x, t->match.ctx);
     else
@@ -381,14 +380,10 @@ static void on_peer_end(struct io_conn *io, void *owner)
     end(c); // paused while a request is answered, so none is lost here but half ones
 }
 
-static const struct io_conn_handler io_handler = {.on_bytes = on_bytes,
-                                                  .on_end = on_peer_end,
-                                                  .on_drained = on_drained,
-                                                  .on_closed = on_io_closed};
-
-static void on_timer(struct io_timer *t)
+static void on_timer(struct io_conn *io, void *owner)
 {
-    struct http_conn *c = LIST_ENTRY(t, struct http_conn, timer);
+    struct http_conn *c = owner;
+    (void)io;
 
     if (c->state == READING) {
         refuse(c, 408);
@@ -398,11 +393,17 @@ static void on_timer(struct io_timer *t)
     size_t waiting = io_conn_waiting(c->io);
     if (waiting > 0 && waiting != c->waiting_before) {
         c->waiting_before = waiting;
-        io_timer_start(c->server->loop, &c->timer, c->server->limits.idle_ms);
+        io_conn_start_timer(c->io, c->server->limits.idle_ms);
         return;
     }
     io_conn_close(c->io);
 }
+
+static const struct io_conn_handler io_handler = {.on_bytes = on_bytes,
+                                                  .on_end = on_peer_end,
+                                                  .on_drained = on_drained,
+                                                  .on_timer = on_timer,
+                                                  .on_closed = on_io_closed};
 
 /* ---- for http_reply and http_server ---- */
 
@@ -432,7 +433,7 @@ void http_conn_answered(struct http_conn *c, struct http_exchange *x)
         return;
     }
     c->state = IDLE;
-    io_timer_start(c->server->loop, &c->timer, c->server->limits.idle_ms);
+    io_conn_start_timer(c->io, c->server->limits.idle_ms);
     slow_down(c);
     go_on(c);
 }
@@ -486,7 +487,6 @@ void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate)
     struct http_conn *c = MEM_NEW(struct http_conn);
     c->server = s;
     buf_init(&c->pending, IO_LOOP_READ_BYTES);
-    io_timer_init(&c->timer, on_timer);
     list_append(&s->conns, &c->node);
     s->conn_count++;
     c->io = io_conn_new(s->loop, fd, &io_handler, c, s->limits.max_out_bytes);
@@ -494,5 +494,5 @@ void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate)
     if (certificate)
         io_conn_start_tls(c->io, certificate, STR(SPEAK_HTTPS));
     // A client that connects and says nothing gets no more time than one that dribbles.
-    io_timer_start(s->loop, &c->timer, s->limits.head_ms);
+    io_conn_start_timer(c->io, s->limits.head_ms);
 }

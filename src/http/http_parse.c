@@ -336,7 +336,7 @@ size_t http_parse_feed(struct http_parse *p, const uint8_t *bytes, size_t len)
 
 void http_parse_limit_body(struct http_parse *p, size_t max_bytes)
 {
-    p->body.max = max_bytes;
+    buf_set_max(&p->body, max_bytes);
     if (p->body_left > max_bytes)
         fail(p, 413);
 }

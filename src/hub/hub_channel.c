@@ -28,7 +28,6 @@ enum {
     MAX_TURN_BYTES =
         64 * 1024, // flushed before it grows larger: a send of this size is cheap enough
     MAX_EXCLUSIONS = 64,
-    MIN_CAP = 2,
     POSITION_EVERY = 64, // counted frames
 };
 
@@ -53,8 +52,10 @@ struct turn {
 };
 
 struct hub_channel {
-    struct map *home; // the map that it is in
-    struct hub_socket **sockets;
+    union {
+        struct hub_socket *only;  // while cap is 1: most channels have one subscriber
+        struct hub_socket **many; // cap of them
+    } sockets;
     struct turn *turn;             // NULL: nothing to send
     struct hub_counters *counters; // NULL: nobody counts
     uint32_t count, cap;
@@ -98,6 +99,11 @@ bool hub_is_plain_channel(struct str name)
 struct str hub_channel_name(const struct hub_channel *c)
 {
     return (struct str){c->name, c->name_len};
+}
+
+static struct hub_socket **sockets_of(struct hub_channel *c)
+{
+    return c->cap > 1 ? c->sockets.many : &c->sockets.only;
 }
 
 size_t hub_channel_count(const struct hub_channel *c)
@@ -197,8 +203,8 @@ void hub_channel_flush(struct hub_channel *c)
     list_remove(&t->node);
     // Who falls behind leaves the array: the last takes its place, and its turn is now.
     for (uint32_t i = 0; i < c->count;) {
-        struct hub_socket *s = c->sockets[i];
-        if (send_turn(s, t) || (i < c->count && c->sockets[i] == s))
+        struct hub_socket *s = sockets_of(c)[i];
+        if (send_turn(s, t) || (i < c->count && sockets_of(c)[i] == s))
             i++;
     }
     if (t->passes_position && c->counters)
@@ -281,24 +287,32 @@ struct hub_counters *hub_channel_get_counters(struct hub_channel *c)
 static struct hub_channel *channel_new(struct map *home, struct str name)
 {
     struct hub_channel *c = mem_zalloc(sizeof(*c) + name.len);
-    c->home = home;
+    c->cap = 1;
     c->name_len = (uint32_t)name.len;
     memcpy(c->name, name.at, name.len);
     map_put(home, hub_channel_name(c), c);
     return c;
 }
 
-static void channel_free(struct hub_channel *c)
+static void channel_free(struct map *home, struct hub_channel *c)
 {
-    map_remove(c->home, hub_channel_name(c));
+    map_remove(home, hub_channel_name(c));
     mem_free(c->counters);
-    mem_free(c->sockets);
+    if (c->cap > 1)
+        mem_free(c->sockets.many);
     mem_free(c);
 }
 
 static void set_cap(struct hub_channel *c, uint32_t cap)
 {
-    c->sockets = mem_realloc(c->sockets, cap * sizeof(struct hub_socket *));
+    struct hub_socket **many = c->cap > 1 ? c->sockets.many : NULL, *first = sockets_of(c)[0];
+    if (cap == 1) {
+        mem_free(many);
+        c->sockets.only = first;
+    } else {
+        c->sockets.many = mem_realloc(many, cap * sizeof(struct hub_socket *));
+        c->sockets.many[0] = first;
+    }
     c->cap = cap;
 }
 
@@ -322,22 +336,22 @@ void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub)
     if (sub->index != HUB_CHANNEL_PENDING)
         return;
     if (c->count == c->cap)
-        set_cap(c, c->cap > 0 ? c->cap * 2 : MIN_CAP);
+        set_cap(c, c->cap * 2);
     c->pending--;
     sub->index = c->count;
     sub->since = s->hub->frames->serial;
-    c->sockets[c->count++] = s;
+    sockets_of(c)[c->count++] = s;
 }
 
 static void remove_from_array(struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
-    struct hub_socket *last = c->sockets[--c->count];
+    struct hub_socket *last = sockets_of(c)[--c->count];
     if (sub->index != c->count) {
-        c->sockets[sub->index] = last;
+        sockets_of(c)[sub->index] = last;
         hub_socket_find_subscription(last, c)->index = sub->index;
     }
-    if (c->cap > MIN_CAP && c->count <= c->cap / 4)
+    if (c->cap > 1 && c->count <= c->cap / 4)
         set_cap(c, c->cap / 2);
 }
 
@@ -352,7 +366,7 @@ void hub_channel_deactivate(struct hub_subscription *sub)
     c->pending++;
 }
 
-void hub_channel_leave(struct hub_subscription *sub)
+void hub_channel_leave(struct hub_socket *s, struct hub_subscription *sub)
 {
     struct hub_channel *c = sub->channel;
     hub_channel_flush(c);
@@ -361,5 +375,5 @@ void hub_channel_leave(struct hub_subscription *sub)
     else
         remove_from_array(sub);
     if (c->count == 0 && c->pending == 0)
-        channel_free(c);
+        channel_free(&s->tenant->channels, c);
 }

@@ -58,9 +58,9 @@ struct hub_subscription *hub_channel_join(struct hub_socket *s, struct str name)
 void hub_channel_activate(struct hub_socket *s, struct hub_subscription *sub);
 /* Nothing more is sent to it until it is activated again. */
 void hub_channel_deactivate(struct hub_subscription *sub);
-/* Takes the subscription out of its channel, which goes with its last; the caller has unlinked it
- * from the socket's list, and frees it. The socket got what was published before. */
-void hub_channel_leave(struct hub_subscription *sub);
+/* Takes the socket's subscription out of its channel, which goes with its last; the caller has
+ * unlinked it from the socket's list, and frees it. The socket got what was published before. */
+void hub_channel_leave(struct hub_socket *s, struct hub_subscription *sub);
 
 /* Queues the publication's frame for every subscriber but except (may be NULL); it leaves at the
  * turn's end. */

@@ -87,7 +87,7 @@ static void take_rooms(const struct hub_tenant *t, const struct hub_inspect_quer
     size_t cursor = 0;
     const struct map_entry *e;
     while (fits_app(q, t) && (e = map_next(&t->rooms, &cursor)))
-        if (str_starts(e->key, q->channel))
+        if (str_starts(map_key(e), q->channel))
             rooms[(*count)++] = e->value;
 }
 

@@ -60,7 +60,7 @@ static struct hub_room *get_room(struct hub_tenant *t, struct str channel)
     struct hub_room *r = hub_room_find(t, channel);
     if (r)
         return r;
-    r = mem_zalloc(sizeof(*r) + channel.len);
+    r = mem_zalloc(offsetof(struct hub_room, name) + channel.len);
     r->tenant = t;
     r->name_len = (uint32_t)channel.len;
     memcpy(r->name, channel.at, channel.len);

@@ -18,12 +18,12 @@
 struct hub_room {
     struct list node; // in tenant->room_list
     struct hub_tenant *tenant;
-    uint32_t subscribers; // over all hubs
-    uint32_t recoverable; // of them, those that count what they get
-    uint32_t name_len;
     struct hub_roster *roster; // NULL: not asked for yet
     struct hub_cached *cached; // NULL: nothing
     struct stream *stream;     // held while somebody counts; NULL: none, or none could be had
+    uint32_t subscribers;      // over all hubs
+    uint32_t recoverable;      // of them, those that count what they get
+    uint32_t name_len;
     char name[];
 };
 

@@ -327,7 +327,8 @@ void hub_socket_open(struct hub_socket *s, const struct hub_hello *hello)
     const struct hub_app *app = s->tenant->app;
     struct buf out;
     s->uses_control_frames = !hello->is_pusher_js;
-    s->admitted = hello->admitted;
+    s->is_counted = hello->admitted.is_counted;
+    s->counted_address = hello->admitted.address;
     s->opened_at_ms = clock_unix_ms();
     keep_address(s, hello->address);
     choose_id(s);
@@ -349,7 +350,8 @@ void hub_socket_done(struct hub_socket *s)
     hub_subscribe_leave_all(s);
     hub_user_leave(s);
     if (s->tenant)
-        hub_admission_leave(s->hub->relay->admissions, s->tenant->app, &s->admitted);
+        hub_admission_leave(s->hub->relay->admissions, s->tenant->app,
+                            &(struct hub_admitted){s->counted_address, s->is_counted});
     if (s->id[0]) {
         hub_meter_add(&s->tenant->meter, HUB_METER_CLOSED, 1);
         hub_watch_note(s, HUB_WATCH_CLOSED, STR(""));

@@ -40,6 +40,7 @@ struct hub_socket {
     uint32_t subscription_count;
     uint32_t waiting_count; // answers of channels' owners that are owed to it
     uint32_t last_ticket;
+    bool is_counted;          // by hub_admission
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do
     bool is_authorized;       // signed in, or on a channel that needs a signature
@@ -51,7 +52,7 @@ struct hub_socket {
     int64_t authorize_by_ms;   // 0: it need not
     struct hub_user *user;     // NULL: did not sign in
     struct hub_limits *limits; // NULL: no message was counted yet
-    struct hub_admitted admitted;
+    struct hub_counted_address *counted_address;
 };
 
 /* ---- of the transports ---- */

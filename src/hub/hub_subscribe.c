@@ -213,7 +213,7 @@ static void drop(struct hub_socket *s, struct hub_subscription **link)
     hub_channel_flush(sub->channel);
     hub_catchup_end(sub);
     hub_meter_add(&s->tenant->meter, HUB_METER_UNSUBSCRIBED, 1);
-    hub_channel_leave(sub);
+    hub_channel_leave(s, sub);
     subscriber_free(sub->subscriber);
     mem_free(sub);
 }

@@ -3,6 +3,8 @@
 #include "core/mem.h"
 #include "ws/ws_offer.h"
 
+_Static_assert(sizeof(struct hub_ws) <= 184, "an idle socket is small");
+
 static struct hub_ws *of_socket(struct hub_socket *s)
 {
     return LIST_ENTRY(s, struct hub_ws, socket);

@@ -278,7 +278,7 @@ static size_t waiting(struct hub_socket *socket)
 
 static void set_max_waiting(struct hub_socket *socket, size_t bytes)
 {
-    of_socket(socket)->out.max = bytes;
+    buf_set_max(&of_socket(socket)->out, bytes);
 }
 
 static void close_session(struct hub_socket *socket, int code, struct str why)
@@ -291,7 +291,7 @@ static void close_session(struct hub_socket *socket, int code, struct str why)
     CHECK(buf_printf(&line, "c[%d,", code) == OK);
     CHECK(json_write_string(&line, why) == OK);
     put(&line, STR("]\n"));
-    s->out.max = buf_len(&s->out) + buf_len(&line);
+    buf_set_max(&s->out, buf_len(&s->out) + buf_len(&line));
     put(&s->out, (struct str){(const char *)buf_head(&line), buf_len(&line)});
     buf_done(&line);
     s->is_open = false;

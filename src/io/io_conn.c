@@ -32,14 +32,12 @@ enum {
 };
 
 struct io_conn {
-    uv_poll_t poll;
-    struct io_loop *loop;
+    uv_poll_t poll; // its data: the owner
     const struct io_conn_handler *handler;
-    void *owner;
-    struct list node; // of loop->conns, or of loop->dirty
+    struct list node; // of the loop's conns, or of its dirty
     struct buf out;
-    struct io_tls *tls; // NULL: in clear
-    struct io_timer end_timer;
+    struct io_tls *tls;    // NULL: in clear
+    struct io_timer timer; // the owner's while OPEN
     int fd;
     uint8_t state;
     uint8_t polled; // uv_poll_event flags that are asked for
@@ -49,8 +47,18 @@ struct io_conn {
     bool is_full; // the socket did not take all that we had for it
 };
 
-_Static_assert(sizeof(struct io_conn) < 320, "an idle connection is small");
+_Static_assert(sizeof(struct io_conn) <= 264, "an idle connection is small");
 _Static_assert((int)IO_TLS_PLAIN_BYTES <= (int)IO_LOOP_READ_BYTES, "plain bytes have room");
+
+static struct io_loop *loop_of(const struct io_conn *c)
+{
+    return LIST_ENTRY(c->poll.loop, struct io_loop, uv);
+}
+
+static void *owner_of(const struct io_conn *c)
+{
+    return c->poll.data;
+}
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 static bool is_peer_end_due(const struct io_conn *c);
@@ -72,8 +80,8 @@ static void update_poll(struct io_conn *c)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct io_conn *c = handle->data;
-    c->handler->on_closed(c, c->owner);
+    struct io_conn *c = LIST_ENTRY(handle, struct io_conn, poll);
+    c->handler->on_closed(c, owner_of(c));
     buf_done(&c->out);
     io_tls_free(c->tls);
     mem_free(c);
@@ -87,10 +95,10 @@ static void enter(struct io_conn *c, enum state next)
     case OPEN:
         break;
     case ENDING:
-        io_timer_start(c->loop, &c->end_timer, FLUSH_WAIT_MS);
+        io_timer_start(loop_of(c), &c->timer, FLUSH_WAIT_MS);
         break;
     case CLOSED:
-        io_timer_stop(&c->end_timer);
+        io_timer_stop(&c->timer);
         list_remove(&c->node);
         uv_close((uv_handle_t *)&c->poll, on_handle_closed);
         close(c->fd);
@@ -117,9 +125,25 @@ void io_conn_close(struct io_conn *c)
     enter(c, CLOSED);
 }
 
-static void on_end_due(struct io_timer *t)
+static void on_due(struct io_timer *t)
 {
-    io_conn_close(LIST_ENTRY(t, struct io_conn, end_timer));
+    struct io_conn *c = LIST_ENTRY(t, struct io_conn, timer);
+    if (c->state != OPEN)
+        io_conn_close(c);
+    else if (c->handler->on_timer)
+        c->handler->on_timer(c, owner_of(c));
+}
+
+void io_conn_start_timer(struct io_conn *c, int64_t delay_ms)
+{
+    if (c->state == OPEN)
+        io_timer_start(loop_of(c), &c->timer, delay_ms);
+}
+
+void io_conn_stop_timer(struct io_conn *c)
+{
+    if (c->state == OPEN)
+        io_timer_stop(&c->timer);
 }
 
 /* ---- out ---- */
@@ -207,7 +231,7 @@ static void send_fin(struct io_conn *c)
         io_conn_close(c);
         return;
     }
-    io_timer_start(c->loop, &c->end_timer, FIN_WAIT_MS);
+    io_timer_start(loop_of(c), &c->timer, FIN_WAIT_MS);
     update_poll(c);
 }
 
@@ -223,7 +247,7 @@ static void send_waiting(struct io_conn *c)
             return;
         buf_consume(&c->out, sent);
         if (io_conn_waiting(c) != before && c->state == ENDING)
-            io_timer_start(c->loop, &c->end_timer, FLUSH_WAIT_MS);
+            io_timer_start(loop_of(c), &c->timer, FLUSH_WAIT_MS);
     }
     c->is_full = is_socket_full(c);
     if (io_conn_waiting(c) > 0) { // for the socket, or for the handshake
@@ -236,21 +260,21 @@ static void send_waiting(struct io_conn *c)
     if (c->state == ENDING) {
         send_fin(c);
     } else if (had_output && c->handler->on_drained) {
-        c->loop->hooks_again = true;
-        c->handler->on_drained(c, c->owner);
+        loop_of(c)->hooks_again = true;
+        c->handler->on_drained(c, owner_of(c));
     }
 }
 
 static void leave_dirty(struct io_conn *c)
 {
     list_remove(&c->node);
-    list_append(&c->loop->conns, &c->node);
+    list_append(&loop_of(c)->conns, &c->node);
 }
 
 static void mark_dirty(struct io_conn *c)
 {
     list_remove(&c->node);
-    list_append(&c->loop->dirty, &c->node);
+    list_append(&loop_of(c)->dirty, &c->node);
 }
 
 void io_conn_flush_dirty(struct io_loop *l)
@@ -328,7 +352,7 @@ static void on_peer_end(struct io_conn *c)
     }
     update_poll(c);
     if (c->handler->on_end)
-        c->handler->on_end(c, c->owner);
+        c->handler->on_end(c, owner_of(c));
     else
         io_conn_end(c);
 }
@@ -354,12 +378,12 @@ static bool is_peer_end_due(const struct io_conn *c)
 
 static void read_records(struct io_conn *c, const uint8_t *records, size_t records_len)
 {
-    uint8_t *bytes = io_loop_read_buffer(c->loop);
+    uint8_t *bytes = io_loop_read_buffer(loop_of(c));
     size_t len = 0;
     enum err err = io_tls_read(c->tls, records, records_len, bytes, &len);
 
     if (len > 0)
-        c->handler->on_bytes(c, c->owner, bytes, len);
+        c->handler->on_bytes(c, owner_of(c), bytes, len);
     if (err && c->state == OPEN)
         fail_tls(c);
     // What TLS itself has to say, and what waited for the end of the handshake.
@@ -375,14 +399,14 @@ static void read_some(struct io_conn *c)
         on_peer_end(c);
         return;
     }
-    uint8_t *bytes = c->tls ? c->loop->records : io_loop_read_buffer(c->loop);
+    uint8_t *bytes = c->tls ? loop_of(c)->records : io_loop_read_buffer(loop_of(c));
     ssize_t n = recv(c->fd, bytes, c->tls ? IO_TLS_READ_BYTES : IO_LOOP_READ_BYTES, 0);
 
     if (n > 0) {
         if (c->state == OPEN && c->tls)
             read_records(c, bytes, (size_t)n);
         else if (c->state == OPEN)
-            c->handler->on_bytes(c, c->owner, bytes, (size_t)n);
+            c->handler->on_bytes(c, owner_of(c), bytes, (size_t)n);
     } else if (n == 0) {
         on_peer_end(c);
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
@@ -392,7 +416,7 @@ static void read_some(struct io_conn *c)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct io_conn *c = poll->data;
+    struct io_conn *c = LIST_ENTRY(poll, struct io_conn, poll);
 
     if (status < 0) { // EPOLLERR: the peer reset the connection
         io_conn_close(c);
@@ -429,15 +453,13 @@ struct io_conn *io_conn_new(struct io_loop *l, int fd, const struct io_conn_hand
                             void *owner, size_t max_out_bytes)
 {
     struct io_conn *c = MEM_NEW(struct io_conn);
-    c->loop = l;
     c->fd = fd;
     c->handler = handler;
-    c->owner = owner;
     buf_init(&c->out, max_out_bytes);
-    io_timer_init(&c->end_timer, on_end_due);
+    io_timer_init(&c->timer, on_due);
     list_append(&l->conns, &c->node);
     CHECK(uv_poll_init(&l->uv, &c->poll, fd) == 0);
-    c->poll.data = c;
+    c->poll.data = owner;
     update_poll(c);
     return c;
 }
@@ -456,13 +478,13 @@ bool io_conn_is_tls(const struct io_conn *c)
 void io_conn_set_handler(struct io_conn *c, const struct io_conn_handler *handler, void *owner)
 {
     c->handler = handler;
-    c->owner = owner;
+    c->poll.data = owner;
 }
 
 void io_conn_set_max_out(struct io_conn *c, size_t max_out_bytes)
 {
     size_t waiting = io_conn_waiting(c);
-    c->out.max = max_out_bytes > waiting ? max_out_bytes : waiting;
+    buf_set_max(&c->out, max_out_bytes > waiting ? max_out_bytes : waiting);
 }
 
 void io_conn_end(struct io_conn *c)
@@ -485,7 +507,7 @@ void io_conn_close_all(struct io_loop *l)
 
 struct io_loop *io_conn_loop(const struct io_conn *c)
 {
-    return c->loop;
+    return loop_of(c);
 }
 
 bool io_conn_is_open(const struct io_conn *c)

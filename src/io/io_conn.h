@@ -37,6 +37,8 @@ struct io_conn_handler {
     void (*on_end)(struct io_conn *c, void *owner);
     /* Output that was waiting has all been taken by the kernel. May be NULL. */
     void (*on_drained)(struct io_conn *c, void *owner);
+    /* io_conn_start_timer's delay is over. May be NULL. */
+    void (*on_timer)(struct io_conn *c, void *owner);
     /* The last call; c is freed when it returns. */
     void (*on_closed)(struct io_conn *c, void *owner);
 };
@@ -74,6 +76,11 @@ size_t io_conn_waiting(const struct io_conn *c);
 /* Stops / goes on reading (backpressure). Counted: no. */
 void io_conn_pause(struct io_conn *c);
 void io_conn_resume(struct io_conn *c);
+
+/* Runs handler->on_timer after delay_ms; starting again moves it. Each connection has one timer,
+ * which it needs for itself once ending: both are ignored then. */
+void io_conn_start_timer(struct io_conn *c, int64_t delay_ms);
+void io_conn_stop_timer(struct io_conn *c);
 
 /* Flushes, sends FIN, closes when the peer does or after 2 s. Bytes from the peer are dropped. */
 void io_conn_end(struct io_conn *c);

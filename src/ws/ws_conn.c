@@ -29,9 +29,11 @@ enum {
     CLOSE_WAIT_MS = 3000,
     PAUSE_BYTES = 64 * 1024,
     SCRATCH_BYTES = 16 * 1024, // more than the default of max_message_size
+    MAX_MESSAGE_BYTES = 1 << 30,
 };
 
 struct ws_partial {
+    struct ws_message in; // while nobody reads; then it is ws_conn_receive's
     struct buf message;
     uint8_t control[WS_FRAME_MAX_CONTROL_BYTES];
     size_t control_len;
@@ -41,7 +43,8 @@ static struct ws_partial *get_partial(struct ws_conn *c)
 {
     if (!c->partial) {
         c->partial = MEM_NEW(struct ws_partial);
-        buf_init(&c->partial->message, (size_t)ws_message_max_compressed_bytes(c->in.max_bytes));
+        buf_init(&c->partial->message,
+                 (size_t)ws_message_max_compressed_bytes(c->max_message_bytes));
     }
     return c->partial;
 }
@@ -70,13 +73,12 @@ static void enter(struct ws_conn *c, enum ws_conn_state next)
         break;
     case WS_CONN_CLOSING:
         // The rest of the turn's output goes first; the peer must be read to see its close.
-        io_timer_start(io_conn_loop(c->io), &c->timer, CLOSE_WAIT_MS);
+        io_conn_start_timer(c->io, CLOSE_WAIT_MS);
         if (c->is_paused)
             io_conn_resume(c->io);
         io_conn_flush(c->io);
         break;
     case WS_CONN_ENDED:
-        io_timer_stop(&c->timer);
         io_conn_end(c->io);
         break;
     }
@@ -186,14 +188,14 @@ void ws_conn_abort(struct ws_conn *c)
 void ws_conn_start_timer(struct ws_conn *c, int64_t delay_ms)
 {
     if (ws_conn_is_open(c))
-        io_timer_start(io_conn_loop(c->io), &c->timer, delay_ms);
+        io_conn_start_timer(c->io, delay_ms);
 }
 
-static void on_due(struct io_timer *timer)
+static void on_timer(struct io_conn *io, void *owner)
 {
-    struct ws_conn *c = LIST_ENTRY(timer, struct ws_conn, timer);
+    struct ws_conn *c = owner;
     if (c->state == WS_CONN_CLOSING)
-        io_conn_close(c->io); // it had its time to answer
+        io_conn_close(io); // it had its time to answer
     else if (ws_conn_is_open(c) && c->handler->on_timer)
         c->handler->on_timer(c);
 }
@@ -311,7 +313,7 @@ static void inflate_message(struct ws_conn *c, enum ws_opcode type, struct str p
     uint8_t scratch[SCRATCH_BYTES] __attribute__((uninitialized));
     struct ws_inflate *inflate = ws_inflate_of(io_conn_loop(c->io));
     struct ws_piece piece = {0};
-    ws_inflate_start(inflate, type, payload, c->in.max_bytes);
+    ws_inflate_start(inflate, type, payload, c->max_message_bytes);
     while (ws_conn_is_open(c) && io_conn_is_open(c->io) && !piece.is_last) {
         enum err err = ws_inflate_next(inflate, scratch, sizeof(scratch), &piece);
         if (err) {
@@ -340,11 +342,12 @@ static void on_compressed_piece(struct ws_conn *c, const struct ws_piece *piece)
     buf_done(&payload);
 }
 
-/* False when the connection is over. */
-static bool take_piece(struct ws_conn *c, struct ws_input *in, uint8_t *scratch)
+/* False when the input is used up or the connection is over. */
+static bool take_piece(struct ws_conn *c, struct ws_message *m, struct ws_input *in,
+                       uint8_t *scratch)
 {
     struct ws_piece piece;
-    enum err err = ws_message_next(&c->in, in, scratch, SCRATCH_BYTES, &piece);
+    enum err err = ws_message_next(m, in, scratch, SCRATCH_BYTES, &piece);
     if (err == ERR_AGAIN)
         return false;
     if (err) {
@@ -372,12 +375,32 @@ static void pause_when_too_much_waits(struct ws_conn *c)
     io_conn_pause(c->io);
 }
 
+static struct ws_message take_message(struct ws_conn *c)
+{
+    if (c->partial)
+        return c->partial->in;
+    struct ws_message m;
+    ws_message_init(&m, c->max_message_bytes);
+    m.may_compress = c->window_bits > 0;
+    return m;
+}
+
+static void keep_message(struct ws_conn *c, const struct ws_message *m)
+{
+    if (ws_message_is_idle(m) || c->state == WS_CONN_ENDED)
+        drop_partial(c);
+    else
+        get_partial(c)->in = *m;
+}
+
 void ws_conn_receive(struct ws_conn *c, const uint8_t *bytes, size_t len)
 {
     uint8_t scratch[SCRATCH_BYTES] __attribute__((uninitialized));
     struct ws_input in = {bytes, len};
-    while (c->state != WS_CONN_ENDED && io_conn_is_open(c->io) && take_piece(c, &in, scratch))
+    struct ws_message m = take_message(c);
+    while (c->state != WS_CONN_ENDED && io_conn_is_open(c->io) && take_piece(c, &m, &in, scratch))
         ;
+    keep_message(c, &m);
     pause_when_too_much_waits(c);
 }
 
@@ -400,7 +423,6 @@ static void on_closed(struct io_conn *io, void *owner)
 {
     struct ws_conn *c = owner;
     (void)io;
-    io_timer_stop(&c->timer);
     drop_partial(c);
     c->state = WS_CONN_ENDED;
     c->io = NULL;
@@ -412,11 +434,15 @@ void ws_conn_init(struct ws_conn *c, struct io_conn *io, const struct ws_conn_ha
 {
     // on_end stays empty: a FIN without a close frame just ends the connection.
     static const struct io_conn_handler io_handler = {
-        .on_bytes = on_bytes, .on_drained = on_drained, .on_closed = on_closed};
+        .on_bytes = on_bytes,
+        .on_drained = on_drained,
+        .on_timer = on_timer,
+        .on_closed = on_closed,
+    };
 
     *c = (struct ws_conn){.handler = handler, .io = io};
-    ws_message_init(&c->in, max_message_bytes);
-    io_timer_init(&c->timer, on_due);
+    c->max_message_bytes =
+        max_message_bytes < MAX_MESSAGE_BYTES ? (uint32_t)max_message_bytes : MAX_MESSAGE_BYTES;
     io_conn_set_max_out(io, max_out_bytes);
     io_conn_set_handler(io, &io_handler, c);
 }
@@ -424,5 +450,4 @@ void ws_conn_init(struct ws_conn *c, struct io_conn *io, const struct ws_conn_ha
 void ws_conn_use_deflate(struct ws_conn *c, int window_bits)
 {
     c->window_bits = (uint8_t)window_bits;
-    c->in.may_compress = true;
 }

@@ -1,9 +1,9 @@
 /* ws_conn.h -- one WebSocket connection after its handshake (RFC 6455, sections 5 to 7).
  *
- * Embedded in its owner; it owns the io_conn and, while a message is only partly there, a buffer.
- * An idle one owns no buffer. With permessage-deflate (RFC 7692) it owns none either: the loop has
- * one deflater and one inflater for all. Everything is for the loop's thread; every callback may
- * send and close.
+ * Embedded in its owner; it owns the io_conn and, while a message is only partly there, the state
+ * of reading and a buffer. An idle one owns neither. With permessage-deflate (RFC 7692) it owns
+ * none either: the loop has one deflater and one inflater for all. Everything is for the loop's
+ * thread; every callback may send and close.
  */
 #ifndef WS_CONN_H
 #define WS_CONN_H
@@ -39,16 +39,15 @@ struct ws_conn {
     const struct ws_conn_handler *handler;
     struct io_conn *io;
     struct ws_partial *partial; // NULL unless something came in part
-    struct ws_message in;
-    struct io_timer timer; // the owner's while open, the close handshake's afterwards
-    uint8_t state;         // enum ws_conn_state
-    bool is_paused;        // too much waits for the peer, so we do not read
-    uint8_t window_bits;   // of permessage-deflate in what we send; 0: not negotiated
-    bool is_deflating;     // the fragments of the message being sent
+    uint32_t max_message_bytes;
+    uint8_t state;       // enum ws_conn_state
+    bool is_paused;      // too much waits for the peer, so we do not read
+    uint8_t window_bits; // of permessage-deflate in what we send; 0: not negotiated, either way
+    bool is_deflating;   // the fragments of the message being sent
 };
 
 /* Takes the connection over; nothing is read before the loop's next turn. Messages may have
- * max_message_bytes, and max_out_bytes may wait for the peer. */
+ * max_message_bytes (1 GiB at most), and max_out_bytes may wait for the peer. */
 void ws_conn_init(struct ws_conn *c, struct io_conn *io, const struct ws_conn_handler *handler,
                   size_t max_message_bytes, size_t max_out_bytes);
 

@@ -48,6 +48,12 @@ struct ws_input {
 
 void ws_message_init(struct ws_message *m, uint64_t max_bytes);
 
+/* Nothing is open: what comes next begins a message or a control frame, as after init. */
+static inline bool ws_message_is_idle(const struct ws_message *m)
+{
+    return !m->is_in_payload && m->header_len == 0 && m->type == 0;
+}
+
 /* Compressed bytes that a message of max_bytes may have: what zlib may make of it at its worst
  * (deflateBound), and a little more. */
 uint64_t ws_message_max_compressed_bytes(uint64_t max_bytes);

@@ -193,6 +193,53 @@ EACH_MODE(io_conn_may_be_closed_from_its_own_callback)
     test_io_finish(&r);
 }
 
+/* ---- the timer ---- */
+
+static void peer_writes(struct io_timer *t)
+{
+    struct test_io *r = LIST_ENTRY(t, struct test_io, step);
+    EXPECT_EQ(test_io_peer_write(r, "x", 1), 1);
+}
+
+static void end_on_timer(struct io_conn *c, void *owner)
+{
+    struct test_io *r = owner;
+    r->drains++; // how often
+    io_conn_end(c);
+    io_conn_start_timer(c, 0); // ignored: it must not take the place of what ends the connection
+    io_conn_stop_timer(c);
+}
+
+EACH_MODE(io_conn_runs_its_owners_timer_once_and_only_while_open)
+{
+    static const struct io_conn_handler timed = {.on_timer = end_on_timer,
+                                                 .on_closed = test_io_on_closed};
+    struct test_io r;
+    test_io_begin(&r, &timed, 100, mode);
+    io_conn_start_timer(r.c, 3600000);
+    io_conn_start_timer(r.c, 0); // moves it
+    test_io_run(&r);             // 2 s, for the peer
+    EXPECT_EQ(r.drains, 1);
+    EXPECT_EQ(r.closes, 1);
+    test_io_finish(&r);
+}
+
+TEST(io_conn_runs_no_timer_that_was_stopped)
+{
+    static const struct io_conn_handler timed = {
+        .on_timer = end_on_timer, .on_bytes = test_io_on_bytes, .on_closed = test_io_on_closed};
+    struct test_io r;
+    test_io_begin(&r, &timed, 100, CLEAR);
+    io_conn_start_timer(r.c, 0);
+    io_conn_stop_timer(r.c);
+    io_timer_init(&r.step, peer_writes);
+    io_timer_start(r.loop, &r.step, 3 * IO_TIMER_TICK_MS); // by then it would have run
+    test_io_run(&r);
+    EXPECT_EQ(r.drains, 0);
+    EXPECT_EQ(r.got_len, 1);
+    test_io_finish(&r);
+}
+
 /* ---- listeners ---- */
 
 static int connect_to(int port)
