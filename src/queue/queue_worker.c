@@ -85,6 +85,7 @@ struct queue {
     struct queue_cursor cursor; // what was found so far
     int64_t looked_all_at_ms;   // from the beginning, monotonic
     int64_t due_at_ms;          // when to claim again; unix time, 0: not known
+    int64_t paused_until_ms;    // the store failed: nothing is taken before; monotonic
     int64_t done, failed, refused;
 
     struct store_write claim; // the one claim: these belong to it while is_claiming
@@ -310,11 +311,20 @@ static void tell(struct run *run)
     }
 }
 
+/* A job that the store can neither acknowledge nor fail is found again as it was: not before the
+ * store has had time to recover, or it would be run without end. */
+static void pause_claims(struct queue *q)
+{
+    q->paused_until_ms = clock_mono_ms() + STORE_RETRY_MS;
+}
+
 static void count(struct queue *q, enum outcome outcome)
 {
     q->done += outcome == DONE;
     q->refused += outcome == STALE;
     q->failed += outcome == FAILED;
+    if (outcome == LOST)
+        pause_claims(q);
     if (outcome != FAILED && outcome != SNOOZED && outcome != LOST)
         return;
     q->may_be_ready = true; // the next claim learns when it comes back
@@ -370,7 +380,8 @@ static bool wants_more(const struct queue *q)
 {
     int batch = q->options.batch;
     return q->is_started && !q->is_stopping && !q->is_claiming && q->may_be_ready &&
-           q->ready_count <= batch / 2 && q->hand_count <= (HAND_BATCHES - 1) * batch;
+           clock_mono_ms() >= q->paused_until_ms && q->ready_count <= batch / 2 &&
+           q->hand_count <= (HAND_BATCHES - 1) * batch;
 }
 
 /* Called with the mutex held. */
@@ -521,11 +532,13 @@ void queue_worker_wake(struct queue *q)
 /* Waits for something to do or for the time of the next claim. Called with the mutex held. */
 static void wait_for_work(struct queue *q)
 {
-    if (q->due_at_ms == 0 || q->may_be_ready || q->is_claiming) {
+    int64_t left = q->paused_until_ms - clock_mono_ms();
+    if (left <= 0 && (q->due_at_ms == 0 || q->may_be_ready || q->is_claiming)) {
         pthread_cond_wait(&q->work, &q->mutex);
         return;
     }
-    int64_t left = q->due_at_ms - clock_unix_ms();
+    if (left <= 0)
+        left = q->due_at_ms - clock_unix_ms();
     if (left > 0) {
         struct timespec end = deadline_of(left < MAX_NAP_MS ? left : MAX_NAP_MS);
         if (pthread_cond_timedwait(&q->work, &q->mutex, &end) != ETIMEDOUT)
@@ -612,7 +625,8 @@ int64_t queue_worker_run_due(struct queue *q)
             maybe_claim(q);
         }
     }
-    int64_t due_at_ms = q->due_at_ms;
+    int64_t paused_ms = q->paused_until_ms - clock_mono_ms();
+    int64_t due_at_ms = paused_ms > 0 ? clock_unix_ms() + paused_ms : q->due_at_ms;
     pthread_mutex_unlock(&q->mutex);
     return due_at_ms;
 }

@@ -28,10 +28,8 @@
         [DISK_DELETE] = SIDES("disk." file ".delete"), [DISK_READ] = SIDES("disk." file ".read")   \
     }
 static const char *const points[DISK_FILES][DISK_OPS][2] = {
-    [DISK_DB] = OPS("db"),
-    [DISK_WAL] = OPS("wal"),
-    [DISK_DIR] = OPS("dir"),
-    [DISK_OTHER] = OPS("other"),
+    [DISK_DB] = OPS("db"),   [DISK_WAL] = OPS("wal"),     [DISK_JOURNAL] = OPS("journal"),
+    [DISK_DIR] = OPS("dir"), [DISK_OTHER] = OPS("other"),
 };
 
 /* ---- faults ---- */
@@ -145,7 +143,7 @@ static enum disk_file file_of_fd(int fd)
         return DISK_OTHER;
     if (S_ISDIR(now.st_mode))
         return DISK_DIR;
-    for (int i = DISK_DB; i <= DISK_WAL; i++)
+    for (int i = DISK_DB; i <= DISK_JOURNAL; i++)
         if (known[i].st_ino == now.st_ino && known[i].st_dev == now.st_dev)
             return i;
     return DISK_OTHER;
@@ -156,7 +154,8 @@ static int sync_fd(int fd, long call)
     enum disk_file file = file_of_fd(fd);
     failpoint_pass(points[file][DISK_SYNC][0]);
     int64_t covers = entries(); // what comes while it runs may not be covered
-    if (file != DISK_OTHER && must_fail(DISK_SYNC)) {
+    if (file <= DISK_JOURNAL &&
+        must_fail(DISK_SYNC)) { // SQLite does not ask how a folder's sync went
         errno = atomic_load(&fault.errno_value);
         return -1;
     }
@@ -322,6 +321,8 @@ static enum disk_file kind_of(int flags)
 {
     if (flags & SQLITE_OPEN_MAIN_DB)
         return DISK_DB;
+    if (flags & SQLITE_OPEN_MAIN_JOURNAL)
+        return DISK_JOURNAL;
     return flags & SQLITE_OPEN_WAL ? DISK_WAL : DISK_OTHER;
 }
 
@@ -337,21 +338,30 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flag
     file->real = (sqlite3_file *)(void *)(file + 1);
     int code = real->xOpen(real, name, file->real, flags, flags_out);
     file->base.pMethods = file->real->pMethods ? &methods : NULL;
-    if (code == SQLITE_OK && kind <= DISK_WAL && stat(name, &known[kind]) == 0)
+    if (code == SQLITE_OK && kind <= DISK_JOURNAL && stat(name, &known[kind]) == 0)
         append((struct disk_entry){.op = DISK_OPEN, .file = kind}, NULL);
     return leave(kind, DISK_OPEN, code);
+}
+
+static enum disk_file kind_of_name(const char *name)
+{
+    const char *end = strrchr(name, '-');
+    if (end && strcmp(end, "-wal") == 0)
+        return DISK_WAL;
+    return end && strcmp(end, "-journal") == 0 ? DISK_JOURNAL : DISK_OTHER;
 }
 
 static int on_delete(sqlite3_vfs *vfs, const char *name, int must_sync)
 {
     sqlite3_vfs *real = vfs->pAppData;
-    size_t len = strlen(name);
-    enum disk_file kind = len > 4 && strcmp(name + len - 4, "-wal") == 0 ? DISK_WAL : DISK_OTHER;
+    enum disk_file kind = kind_of_name(name);
     if (!enter(kind, DISK_DELETE))
         return code_of(DISK_DELETE);
     int code = real->xDelete(real, name, must_sync);
     if (code == SQLITE_OK)
         append((struct disk_entry){.op = DISK_DELETE, .file = kind}, NULL);
+    if (code == SQLITE_OK && must_sync)
+        append((struct disk_entry){.op = DISK_SYNC, .file = DISK_DIR, .covers = entries()}, NULL);
     return leave(kind, DISK_DELETE, code);
 }
 

@@ -16,7 +16,8 @@
 #include <stdint.h>
 
 enum disk_op { DISK_WRITE, DISK_TRUNCATE, DISK_SYNC, DISK_OPEN, DISK_DELETE, DISK_READ, DISK_OPS };
-enum disk_file { DISK_DB, DISK_WAL, DISK_DIR, DISK_OTHER, DISK_FILES };
+/* The journal is only there while the database is made. */
+enum disk_file { DISK_DB, DISK_WAL, DISK_JOURNAL, DISK_DIR, DISK_OTHER, DISK_FILES };
 
 /* Once a process, before it opens its first store. */
 void disk_install(void);
@@ -30,10 +31,11 @@ void disk_heal(void);
 /* One call in the journal; of a write the bytes follow. */
 struct disk_entry {
     uint8_t op, file;
-    bool is_mark;   // not a call: something was acknowledged; at: how much of the history says so
-    uint32_t len;   // of a write
-    int64_t at;     // a write's place, a truncate's size
-    int64_t covers; // a sync: the entries that were there when it began
+    bool is_mark;    // not a call: something was acknowledged; at: how much of the history says so
+    uint32_t len;    // of a write
+    int64_t at;      // a write's place, a truncate's size
+    int64_t covers;  // a sync: the entries that were there when it began
+    size_t bytes_at; // where a write's bytes are in the file; filled in by who reads it
 };
 /* Appends every call to the file from now on. */
 void disk_record(const char *path);

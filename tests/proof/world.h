@@ -25,6 +25,8 @@ struct world {
     char dir[64], path[96], history[96], log[96];
     bool is_alone;  // claims in memory (docs/decisions/0010)
     bool is_marked; // each line goes into the disk's journal too
+    bool is_faulty; // the disk fails: errors of the store count as attempts, and change the order
+    void (*fail)(void);
     int payload_bytes;
     int history_fd;
     struct store *store;
@@ -39,6 +41,10 @@ void world_remove(const struct world *w);
 void world_play(void *world);
 /* The same with much data: checkpoints pass while it plays. */
 void world_play_long(void *world);
+/* Enqueues and runs while the disk is as fail() makes it, then heals it and goes on. Ends with
+ * WORLD_HAS_FAILED when the disk did fail. */
+enum { WORLD_HAS_FAILED = 7 };
+void world_play_on_a_bad_disk(void *world);
 /* In a process of its own: opens, gives back what died, runs everything until nothing waits,
  * closes. */
 void world_drain(void *world);
@@ -47,6 +53,8 @@ const char *world_check(struct world *w);
 
 /* Prints the history and the processes' logs. */
 void world_show(const struct world *w);
+
+bool world_has_logged(const struct world *w, const char *text);
 
 /* Runs fn(w) in a child, whose stderr goes to the log. Its wait status. */
 int world_run(void (*fn)(void *world), struct world *w);
