@@ -168,10 +168,17 @@ static void migrate(struct world *w)
     globfree(&files);
 }
 
-static void open_world(struct world *w)
+struct store *world_open_store(struct world *w)
 {
     char why[200] = "";
     const struct store_options options = {.path = w->path, .readers = 1, .is_server = true};
+    CHECK(store_open(&options, &w->store, why, sizeof(why)) == OK);
+    migrate(w);
+    return w->store;
+}
+
+static void open_world(struct world *w)
+{
     const struct queue_options queue = {.lease_ms = LEASE_MS, .is_alone = w->is_alone};
     w->history_fd = open(w->history, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     CHECK(w->history_fd >= 0);
@@ -184,8 +191,7 @@ static void open_world(struct world *w)
         handlers[i].ctx = w;
         handlers[i].max_attempts = handlers[i].kind[0] == 'd' ? DEAD_ATTEMPTS : 0;
     }
-    CHECK(store_open(&options, &w->store, why, sizeof(why)) == OK);
-    migrate(w);
+    world_open_store(w);
     CHECK(queue_test_begin_with(&w->queue, w->store, &queue, handlers, HANDLERS) == OK);
     say(w, "S %lld\n", (long long)clock_unix_ms());
 }

@@ -37,6 +37,9 @@ struct world {
 void world_make(struct world *w, bool is_alone);
 void world_remove(const struct world *w);
 
+/* The store of the folder, with the queue's tables. */
+struct store *world_open_store(struct world *w);
+
 /* In a process of its own: opens, migrates, plays the whole scenario, closes. */
 void world_play(void *world);
 /* The same with much data: checkpoints pass while it plays. */
