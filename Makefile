@@ -43,7 +43,7 @@ run: ; @tools/deps run                              ## build, fill with demo dat
 
 test: ; @tools/deps test                            ## lint, unit, integration, browser and crash tests
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
-	@$(MAKE) --no-print-directory -j2 V=release build/release/viche build/release/proof
+	@$(MAKE) --no-print-directory -j2 V=release build/release/viche build/release/proof build/release/queue_agent
 	@node tests/run.mjs 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'unit=build/asan/unit' 'proof=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
 	    'browser=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
@@ -59,7 +59,7 @@ test-all: test                                     ## the same, then TSan, clang
 	    'conformance-asan=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \
 	    'browser-every=EVERY=1 VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'crash-20!=ROUNDS=20 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
+	    'crash-20!=ROUNDS=20 JOBS=100000 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
 	    'soak!=VICHE=build/asan/viche node tests/chaos/soak.mjs' \
 	    'tidy=$(MAKE) --no-print-directory tidy' \
 	    'fuzz!=$(MAKE) --no-print-directory fuzz T=60'
@@ -115,6 +115,10 @@ $(OUT)/unit: $(UNIT:%.c=$(OUT)/%.o) $(OBJ)
 
 $(OUT)/proof: $(PROOF:%.c=$(OUT)/%.o)
 	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) $(shell pkg-config --libs check) -o $@
+
+AGENT = tests/chaos/queue_agent.c $(wildcard src/core/*.c src/store/*.c src/queue/*.c)
+$(OUT)/queue_agent: $(AGENT:%.c=$(OUT)/%.o)
+	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
 
 $(OUT)/bench_store: $(OUT)/bench/bench_store.o $(OBJ)
 	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
