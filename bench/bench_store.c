@@ -243,17 +243,21 @@ static void open_store(struct bench *b, const char *path)
     struct store_options options = {.path = path, .is_server = true};
     char *queue_sql = read_file("migrations/0001_queue.sql");
     char *name_sql = read_file("migrations/0003_queue_name.sql");
-    const struct store_migration list[] = {
-        {1, "queue", queue_sql}, {2, "queue_name", name_sql}, {3, "bench", schema}};
+    char *whole_sql = read_file("migrations/0004_queue_whole.sql");
+    const struct store_migration list[] = {{1, "queue", queue_sql},
+                                           {2, "queue_name", name_sql},
+                                           {3, "queue_whole", whole_sql},
+                                           {4, "bench", schema}};
 
     log_set_level(LOG_WARN);
     if (store_open(&options, &b->store, why, sizeof(why)) ||
-        store_migrate(b->store, list, 3, NULL, why, sizeof(why))) {
+        store_migrate(b->store, list, 4, NULL, why, sizeof(why))) {
         fprintf(stderr, "bench_store: %s\n", why);
         exit(1);
     }
     mem_free(queue_sql);
     mem_free(name_sql);
+    mem_free(whole_sql);
 }
 
 static void remove_files(const char *path)

@@ -380,7 +380,7 @@ static enum err enqueue_prune(struct store_tx *tx, void *arg)
     (void)arg;
     struct store_stmt *st = NULL;
     enum err err = store_prepare(
-        tx, "SELECT 1 FROM job WHERE kind = 'civic.prune' AND state IN (0, 1) LIMIT 1", &st);
+        tx, "SELECT 1 FROM job WHERE kind = 'civic.prune' AND state IN (0, 1, 3) LIMIT 1", &st);
     if (err)
         return err;
     err = store_step(st);

@@ -1,4 +1,5 @@
-/* queue.c -- jobs in the database: enqueue, claim, ack, fail. queue_worker.c runs them.
+/* queue.c -- jobs in the database: claim, acknowledge, fail. queue_enqueue.c makes them,
+ * queue_row.c has what most changes share, queue_worker.c runs them.
  *
  * Every change of a running job names its epoch and the state RUNNING; a row that is not hit says
  * that the job is somebody else's by now, and the caller's transaction goes back.
@@ -10,41 +11,13 @@
 #include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
-enum { MAX_ERROR_BYTES = 1000 };
+enum {
+    SLICE = 256, // rows that one step of a recovery or a timer takes
+    KEEP_DEAD_DAYS = 90,
+};
+static const int64_t KEEP_DEAD_MS = (int64_t)KEEP_DEAD_DAYS * 24 * 3600 * 1000;
 
-/* ---- enqueue ---- */
-
-enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out)
-{
-    struct store_stmt *st;
-    if (job->kind.len == 0)
-        return ERR_INVALID;
-    if (job->payload.len > QUEUE_MAX_PAYLOAD_BYTES)
-        return ERR_TOO_LARGE;
-    enum err err =
-        store_prepare(tx,
-                      "INSERT INTO job (kind, payload, unique_key, run_at_ms, created_at_ms, "
-                      "queue) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-                      &st);
-    if (err)
-        return err;
-    store_bind_text(st, 1, job->kind);
-    store_bind_text(st, 2, job->payload.at ? job->payload : STR(""));
-    if (job->unique_key.len > 0)
-        store_bind_text(st, 3, job->unique_key);
-    store_bind_int(st, 4, job->run_at_ms > 0 ? job->run_at_ms : store_now_ms(tx));
-    store_bind_int(st, 5, store_now_ms(tx));
-    store_bind_text(st, 6, job->queue.len > 0 ? job->queue : STR(QUEUE_DEFAULT));
-    int64_t id = 0;
-    err = FAILPOINT("queue.enqueue", store_insert(st, &id));
-    if (err && err != ERR_NOT_FOUND)
-        return err;
-    if (id_out)
-        *id_out = id;
-    return OK;
-}
-
-/* ---- claim ---- */
+/* ---- the clock: leases that are over, jobs that are due ---- */
 
 /* Runs a statement whose parameters are integers; changes_out may be NULL. */
 static enum err change(struct store_tx *tx, const char *sql, const int64_t *values, int count,
@@ -59,40 +32,59 @@ static enum err change(struct store_tx *tx, const char *sql, const int64_t *valu
     return store_run(st, changes_out);
 }
 
+/* The ids of up to SLICE jobs whose time has come. sql takes the queue's name, the time, the limit.
+ */
+static enum err find_by_time(struct store_tx *tx, const char *sql, struct str name, int64_t then_ms,
+                             int64_t *ids, size_t *count_out)
+{
+    struct store_stmt *st;
+    size_t count = 0;
+    enum err err = store_prepare(tx, sql, &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, name.at ? name : STR(""));
+    store_bind_int(st, 2, then_ms);
+    store_bind_int(st, 3, SLICE);
+    while (!(err = store_step(st)))
+        ids[count++] = store_column_int(st, 0);
+    *count_out = count;
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static enum err recover(struct store_tx *tx, int64_t id)
+{
+    const struct str why = STR("the process died while it ran");
+    struct queue_row row;
+    enum err err = queue_row_get(tx, id, &row);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err; // a twin's, dropped by an earlier one
+    int64_t run_at_ms = row.run_at_ms, rank = row.rank;
+    row.crash++;
+    err = queue_row_note(tx, &row, "crash", why);
+    if (err)
+        return err;
+    if (row.crash >= QUEUE_MAX_CRASHES)
+        return queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+    err = queue_row_put_back(tx, &row, run_at_ms);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    row.rank = rank;
+    return queue_row_save(tx, &row, (struct str){0});
+}
+
 enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms)
 {
-    // $1: leases that ended by then; $2: the queue's name, '' for all; $3: too many crashes
-    static const struct {
-        const char *sql;
-        bool has_max;
-    } steps[] = {
-        {"UPDATE job SET state = 2, crash = crash + 1, last_error = 'the process died while it "
-         "ran' "
-         "WHERE state = 1 AND lease_until_ms <= $1 AND ($2 = '' OR queue = $2) AND crash + 1 >= $3",
-         true},
-        // Two of one key may have run side by side: of those that come back the newest does the
-        // work.
-        {"DELETE FROM job WHERE state = 1 AND lease_until_ms <= $1 AND ($2 = '' OR queue = $2) "
-         "AND unique_key IS NOT NULL "
-         "AND (EXISTS (SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
-         "AND other.state = 0) OR EXISTS (SELECT 1 FROM job AS other WHERE other.state = 1 "
-         "AND other.lease_until_ms <= $1 AND other.unique_key = job.unique_key AND other.id > "
-         "job.id))",
-         false},
-        {"UPDATE job SET state = 0, crash = crash + 1 WHERE state = 1 AND lease_until_ms <= $1 "
-         "AND ($2 = '' OR queue = $2)",
-         false},
-    };
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        struct store_stmt *st;
-        enum err err = store_prepare(tx, steps[i].sql, &st);
-        if (err)
-            return err;
-        store_bind_int(st, 1, then_ms);
-        store_bind_text(st, 2, name.at ? name : STR(""));
-        if (steps[i].has_max)
-            store_bind_int(st, 3, QUEUE_MAX_CRASHES);
-        err = FAILPOINT("queue.recover", store_run(st, NULL));
+    int64_t ids[SLICE];
+    size_t count = SLICE;
+    while (count == SLICE) {
+        // Of two with one key the newest does the work.
+        enum err err = find_by_time(
+            tx,
+            "SELECT id FROM job WHERE state > 0 AND state = 1 AND ($1 = '' OR queue = $1) "
+            "AND at_ms <= $2 ORDER BY id DESC LIMIT $3",
+            name, then_ms, ids, &count);
+        for (size_t i = 0; !err && i < count; i++)
+            err = FAILPOINT("queue.recover", recover(tx, ids[i]));
         if (err)
             return err;
     }
@@ -123,17 +115,19 @@ static void job_of_row(struct store_stmt *st, struct queue_job *job)
         .attempt = (int)store_column_int(st, 4),
         .created_at_ms = store_column_int(st, 5),
         .run_at_ms = store_column_int(st, 6),
+        .rank = store_column_int(st, 7),
+        .options = (int)store_column_int(st, 8),
     };
     arena_init(&job->arena);
     job->kind = arena_str(&job->arena, store_column_text(st, 1));
     job->payload = arena_str(&job->arena, store_column_text(st, 2));
 }
 
-static int by_age(const void *a, const void *b)
+static int by_rank(const void *a, const void *b)
 {
     const struct queue_job *x = a, *y = b;
-    if (x->run_at_ms != y->run_at_ms)
-        return x->run_at_ms < y->run_at_ms ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
     return x->id < y->id ? -1 : 1;
 }
 
@@ -148,141 +142,219 @@ static struct str name_of(const struct queue_options *options)
     return str_of(options->name ? options->name : QUEUE_DEFAULT);
 }
 
-static enum err claim_due(struct store_tx *tx, const struct queue_options *options,
-                          struct queue_job *jobs, size_t cap, size_t *count_out)
+/* What a job has besides: its row of job_option. */
+static enum err read_option(struct store_tx *tx, struct queue_job *job)
+{
+    struct store_stmt *st;
+    if (!(job->options & QUEUE_HAS_OPTION))
+        return OK;
+    enum err err = store_prepare(tx,
+                                 "SELECT priority, deadline_ms, timeout_ms, max_attempts, keep_ms, "
+                                 "trace FROM job_option WHERE job_id = $1",
+                                 &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, job->id);
+    err = store_step(st);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    job->priority = (int)store_column_int(st, 0);
+    job->deadline_ms = store_column_int(st, 1);
+    job->timeout_ms = store_column_int(st, 2);
+    job->max_attempts = (int)store_column_int(st, 3);
+    job->keep_ms = store_column_int(st, 4);
+    if (!store_column_is_null(st, 5))
+        job->trace = arena_str(&job->arena, store_column_text(st, 5));
+    store_finish(st);
+    return OK;
+}
+
+static void free_jobs(struct queue_job *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        arena_done(&jobs[i].arena);
+}
+
+static enum err lease(struct store_tx *tx, const struct queue_options *options,
+                      struct queue_job *jobs, size_t cap, size_t *count_out)
 {
     struct store_stmt *st;
     size_t count = 0;
     enum err err = store_prepare(
         tx,
-        "UPDATE job SET state = 1, epoch = epoch + 1, lease_until_ms = $2 WHERE id IN "
-        "(SELECT id FROM job WHERE state = 0 AND queue = $4 AND run_at_ms <= $1 "
-        "AND (unique_key IS NOT NULL OR id <= $5) ORDER BY run_at_ms, id LIMIT $3) "
-        "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms",
+        "UPDATE job SET state = 1, epoch = epoch + 1, at_ms = $1 WHERE id IN "
+        "(SELECT id FROM job WHERE state = 0 AND queue = $3 "
+        "AND (unique_key IS NOT NULL OR id <= $4 OR options >= $5) ORDER BY rank, id LIMIT $2) "
+        "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, rank, options, "
+        "unique_key",
         &st);
     if (err)
         return err;
-    store_bind_int(st, 1, store_now_ms(tx));
-    store_bind_int(st, 2, store_now_ms(tx) + options->lease_ms);
-    store_bind_int(st, 3, (int64_t)cap);
-    store_bind_text(st, 4, name_of(options));
-    store_bind_int(st, 5, options->is_alone ? options->last_id : INT64_MAX);
-    while (!(err = store_step(st)))
-        job_of_row(st, &jobs[count++]);
-    if (err != ERR_NOT_FOUND) {
-        for (size_t i = 0; i < count; i++)
-            arena_done(&jobs[i].arena);
-        return err;
+    store_bind_int(st, 1, store_now_ms(tx) + options->lease_ms);
+    store_bind_int(st, 2, (int64_t)cap);
+    store_bind_text(st, 3, name_of(options));
+    store_bind_int(st, 4, options->is_alone ? options->last_id : INT64_MAX);
+    store_bind_int(st, 5, QUEUE_BY_ROW);
+    while (!(err = store_step(st))) {
+        struct queue_job *job = &jobs[count++];
+        job_of_row(st, job);
+        if (!store_column_is_null(st, 9))
+            job->unique_key = arena_str(&job->arena, store_column_text(st, 9));
     }
-    // RETURNING promises no order.
-    qsort(jobs, count, sizeof(jobs[0]), by_age);
     *count_out = count;
-    return OK;
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
-/* When the next lease of any queue ends: whoever claims looks after all. */
-static enum err ask_lease_end(struct store_tx *tx, int64_t *out)
+static enum err begin(struct store_tx *tx, struct queue_job *job, bool *is_over_out)
 {
-    return ask(tx, "SELECT min(lease_until_ms) FROM job WHERE state = 1", (struct str){0}, out);
+    const struct str why = STR("not begun by its deadline");
+    struct queue_row row;
+    enum err err = read_option(tx, job);
+    if (!err && job->unique_key.len > 0)
+        err = queue_row_free_key_at_start(tx, job->unique_key, job->id);
+    *is_over_out = !err && job->deadline_ms > 0 && job->deadline_ms < store_now_ms(tx);
+    if (err || !*is_over_out)
+        return err;
+    err = queue_row_claimed(tx, job, &row);
+    if (!err)
+        err = queue_row_note(tx, &row, "deadline", why);
+    if (!err)
+        err = queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+    return err;
+}
+
+static enum err claim_ready(struct store_tx *tx, const struct queue_options *options,
+                            struct queue_job *jobs, size_t cap, size_t *count_out)
+{
+    size_t count = 0, kept = 0;
+    enum err err = lease(tx, options, jobs, cap, &count);
+    // RETURNING promises no order.
+    qsort(jobs, count, sizeof(jobs[0]), by_rank);
+    for (size_t i = 0; !err && i < count; i++) {
+        bool is_over = false;
+        err = begin(tx, &jobs[i], &is_over);
+        if (err)
+            break;
+        if (is_over)
+            arena_done(&jobs[i].arena);
+        else
+            jobs[kept++] = jobs[i];
+        if (is_over || kept <= i)
+            jobs[i].arena = (struct arena){0};
+    }
+    if (err)
+        free_jobs(jobs, count);
+    else
+        *count_out = kept;
+    return err;
+}
+
+/* When something of the queue is to be done by the clock: a job is due, a lease ends; 0: never. */
+static enum err ask_next(struct store_tx *tx, struct str name, int64_t *out)
+{
+    int64_t due = 0, lease_end = 0;
+    enum err err = ask(
+        tx, "SELECT min(at_ms) FROM job WHERE state > 0 AND state = 3 AND queue = $1", name, &due);
+    if (!err)
+        err = ask(tx, "SELECT min(at_ms) FROM job WHERE state > 0 AND state = 1 AND queue = $1",
+                  name, &lease_end);
+    bool is_lease_first = due == 0 || (lease_end > 0 && lease_end < due);
+    *out = is_lease_first ? lease_end : due;
+    return err;
+}
+
+/* Makes scheduled jobs ready. */
+static enum err promote(struct store_tx *tx, struct str name, size_t *count_out)
+{
+    int64_t ids[SLICE];
+    enum err err = find_by_time(
+        tx,
+        "SELECT id FROM job WHERE state > 0 AND state = 3 AND queue = $1 AND at_ms <= $2 "
+        "ORDER BY at_ms LIMIT $3",
+        name, store_now_ms(tx), ids, count_out);
+    for (size_t i = 0; !err && i < *count_out; i++) {
+        struct queue_row row;
+        err = queue_row_get(tx, ids[i], &row);
+        if (!err)
+            err = queue_row_make_due(tx, &row, row.run_at_ms);
+        if (!err)
+            err = queue_row_save(tx, &row, (struct str){0});
+    }
+    return err;
 }
 
 enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
                      struct queue_job *jobs, size_t cap, size_t *count_out,
                      int64_t *next_run_at_out)
 {
-    int64_t lease_end = 0, run_at = 0;
-    size_t count = 0;
-    enum err err = ask_lease_end(tx, &lease_end);
-    if (!err && lease_end > 0 && lease_end <= store_now_ms(tx)) {
-        err = queue_recover(tx, STR(""), store_now_ms(tx));
+    struct str name = name_of(options);
+    int64_t next = 0;
+    size_t count = 0, promoted = 0;
+    enum err err = ask_next(tx, name, &next);
+    if (!err && next > 0 && next <= store_now_ms(tx)) {
+        err = queue_recover(tx, name, store_now_ms(tx));
         if (!err)
-            err = ask_lease_end(tx, &lease_end);
+            err = FAILPOINT("queue.promote", promote(tx, name, &promoted));
+        if (!err)
+            err = ask_next(tx, name, &next);
     }
     if (!err)
-        err = FAILPOINT("queue.claim", claim_due(tx, options, jobs, cap, &count));
+        err = FAILPOINT("queue.claim", claim_ready(tx, options, jobs, cap, &count));
     if (err)
         return err;
     *count_out = count;
-    *next_run_at_out = 0;
-    if (count > 0)
-        return OK;
-    err = ask(tx, "SELECT min(run_at_ms) FROM job WHERE state = 0 AND queue = $1", name_of(options),
-              &run_at);
-    if (err)
-        return err;
-    bool is_lease_first = run_at == 0 || (lease_end > 0 && lease_end < run_at);
-    *next_run_at_out = is_lease_first ? lease_end : run_at;
-    return ERR_NOT_FOUND;
+    *next_run_at_out = count > 0 ? 0 : next;
+    if (options->is_alone && promoted > 0)
+        *next_run_at_out = store_now_ms(tx);
+    return count > 0 ? OK : ERR_NOT_FOUND;
 }
 
 /* ---- claims in memory ---- */
 
-/* The due rows behind the cursor. */
-static enum err find_due(struct store_tx *tx, const struct queue_options *options,
-                         struct queue_cursor after, size_t cap, struct queue_look *out)
+/* The ready rows behind the cursor. */
+static enum err find_ready(struct store_tx *tx, const struct queue_options *options,
+                           struct queue_cursor after, size_t cap, struct queue_look *out)
 {
     struct store_stmt *st;
     enum err err = store_prepare(
         tx,
-        "SELECT id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, "
-        "unique_key IS NULL AND id > $5 FROM job WHERE state = 0 AND queue = $1 "
-        "AND run_at_ms <= $2 AND (run_at_ms, id) > ($3, $4) ORDER BY run_at_ms, id LIMIT $6",
+        "SELECT id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, rank, options, "
+        "unique_key IS NULL AND id > $4 FROM job WHERE state = 0 AND queue = $1 "
+        "AND (rank, id) > ($2, $3) ORDER BY rank, id LIMIT $5",
         &st);
     if (err)
         return err;
     store_bind_text(st, 1, name_of(options));
-    store_bind_int(st, 2, store_now_ms(tx));
-    store_bind_int(st, 3, after.run_at_ms);
-    store_bind_int(st, 4, after.id);
-    store_bind_int(st, 5, options->last_id);
-    store_bind_int(st, 6, (int64_t)cap);
+    store_bind_int(st, 2, after.rank);
+    store_bind_int(st, 3, after.id);
+    store_bind_int(st, 4, options->last_id);
+    store_bind_int(st, 5, (int64_t)cap);
     while (!(err = store_step(st))) {
-        if (store_column_int(st, 7) == 0) {
+        if (store_column_int(st, 9) == 0 || store_column_int(st, 8) >= QUEUE_BY_ROW) {
             out->needs_claim = true;
             continue;
         }
         struct queue_job *job = &out->jobs[out->count++];
         job_of_row(st, job);
         job->is_held = true;
+        err = read_option(tx, job);
+        if (err)
+            return err;
     }
     return err == ERR_NOT_FOUND ? OK : err;
-}
-
-static enum err ask_next(struct store_tx *tx, const struct queue_options *options, int64_t *out)
-{
-    struct store_stmt *st;
-    enum err err = store_prepare(
-        tx, "SELECT min(run_at_ms) FROM job WHERE state = 0 AND queue = $1 AND run_at_ms > $2",
-        &st);
-    if (err)
-        return err;
-    store_bind_text(st, 1, name_of(options));
-    store_bind_int(st, 2, store_now_ms(tx));
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
 }
 
 enum err queue_find(struct store_tx *tx, const struct queue_options *options,
                     struct queue_cursor after, size_t cap, struct queue_look *out)
 {
-    int64_t lease_end = 0, run_at = 0;
-    if (after.run_at_ms > store_now_ms(tx)) // the clock was set back
-        after = (struct queue_cursor){0};
-    enum err err = find_due(tx, options, after, cap, out);
+    if (after.rank > store_now_ms(tx) * QUEUE_RANKS_PER_MS) // the clock was set back
+        after = (struct queue_cursor){INT64_MIN, 0};
+    enum err err = find_ready(tx, options, after, cap, out);
     if (!err)
-        err = ask_lease_end(tx, &lease_end);
-    if (!err)
-        err = ask_next(tx, options, &run_at);
-    if (err)
-        return err;
-    if (lease_end > 0 && lease_end <= store_now_ms(tx))
+        err = ask_next(tx, name_of(options), &out->next_run_at_ms);
+    if (!err && out->next_run_at_ms > 0 && out->next_run_at_ms <= store_now_ms(tx))
         out->needs_claim = true;
-    bool is_lease_first = run_at == 0 || (lease_end > 0 && lease_end < run_at);
-    out->next_run_at_ms = is_lease_first ? lease_end : run_at;
-    return OK;
+    return err;
 }
 
 enum err queue_last_id(struct store_tx *tx, int64_t *out)
@@ -304,92 +376,81 @@ static enum err change_claimed(struct store_tx *tx, const char *sql, const struc
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
+/* The end of a job that has more than its row, or is kept. */
+static enum err ack_whole(struct store_tx *tx, const struct queue_job *job)
+{
+    struct queue_row row;
+    enum err err = queue_row_claimed(tx, job, &row);
+    return err ? err : queue_row_end(tx, &row, QUEUE_DONE_STATE, job->keep_ms, (struct str){0});
+}
+
+static enum err ack(struct store_tx *tx, const struct queue_job *job)
+{
+    if (job->options != 0 || job->keep_ms > 0)
+        return ack_whole(tx, job);
+    enum err err = change_claimed(
+        tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3 AND options = 0", job);
+    return err == ERR_CONFLICT ? ack_whole(tx, job) : err; // options that came while it ran
+}
+
 enum err queue_ack(struct store_tx *tx, const struct queue_job *job)
 {
-    return FAILPOINT(
-        "queue.ack",
-        change_claimed(tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3", job));
+    return FAILPOINT("queue.ack", ack(tx, job));
 }
 
-/* OK: it is gone, because a ready one has its key. ERR_CONFLICT: it must go back itself. */
-static enum err drop_twin(struct store_tx *tx, const struct queue_job *job)
+static enum err fail(struct store_tx *tx, const struct queue_job *job, struct str why,
+                     int64_t delay_ms, bool is_dead)
 {
-    return FAILPOINT(
-        "queue.drop_twin",
-        change_claimed(tx,
-                       "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3 AND EXISTS "
-                       "(SELECT 1 FROM job AS other WHERE other.unique_key = job.unique_key "
-                       "AND other.state = 0)",
-                       job));
-}
-
-static struct str shorten(struct str text)
-{
-    if (text.len <= MAX_ERROR_BYTES)
-        return text;
-    size_t len = MAX_ERROR_BYTES;
-    while (len > 0 && ((unsigned char)text.at[len] & 0xc0) == 0x80) // not inside a character
-        len--;
-    return (struct str){text.at, len};
+    struct queue_row row;
+    enum err err = queue_row_claimed(tx, job, &row);
+    if (err)
+        return err;
+    row.attempt++;
+    row.epoch++;
+    err = queue_row_note(tx, &row, "error", why);
+    if (err)
+        return err;
+    if (is_dead)
+        return queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+    err = queue_row_put_back(tx, &row, store_now_ms(tx) + delay_ms);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_save(tx, &row, why);
 }
 
 enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str why,
                     int64_t delay_ms, bool is_dead)
 {
-    struct store_stmt *st;
-    int64_t changes = 0;
-    if (!is_dead) {
-        enum err err = drop_twin(tx, job);
-        if (err != ERR_CONFLICT)
-            return err;
-    }
-    enum err err = store_prepare(
-        tx,
-        "UPDATE job SET state = $3, epoch = epoch + 1, attempt = attempt + 1, run_at_ms = $4, "
-        "last_error = $5 "
-        "WHERE id = $1 AND epoch = $2 AND state = $6",
-        &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, job->id);
-    store_bind_int(st, 2, job->epoch);
-    store_bind_int(st, 3, is_dead ? QUEUE_DEAD : QUEUE_READY);
-    store_bind_int(st, 4, store_now_ms(tx) + delay_ms);
-    store_bind_text(st, 5, shorten(why));
-    store_bind_int(st, 6, state_of(job));
-    err = FAILPOINT("queue.fail", store_run(st, &changes));
-    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+    return FAILPOINT("queue.fail", fail(tx, job, why, delay_ms, is_dead));
 }
 
-/* sql takes the job's id and epoch, then the time, then the state that its row has. */
-static enum err move_claimed(struct store_tx *tx, const char *sql, const struct queue_job *job,
-                             int64_t time_ms)
+static enum err release(struct store_tx *tx, const struct queue_job *job, int64_t run_at_ms)
 {
-    const int64_t values[] = {job->id, job->epoch, time_ms, state_of(job)};
-    int64_t changes = 0;
-    enum err err = change(tx, sql, values, 4, &changes);
-    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+    struct queue_row row;
+    enum err err = queue_row_claimed(tx, job, &row);
+    if (err)
+        return err;
+    row.epoch++;
+    err = queue_row_put_back(tx, &row, run_at_ms);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_save(tx, &row, (struct str){0});
 }
 
 enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t run_at_ms)
 {
-    enum err err = drop_twin(tx, job);
-    if (err != ERR_CONFLICT)
-        return err;
-    return FAILPOINT("queue.release",
-                     move_claimed(tx,
-                                  "UPDATE job SET state = 0, epoch = epoch + 1, run_at_ms = $3 "
-                                  "WHERE id = $1 AND epoch = $2 AND state = $4",
-                                  job, run_at_ms));
+    return FAILPOINT("queue.release", release(tx, job, run_at_ms));
 }
 
 enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
 {
-    return FAILPOINT(
+    const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms, state_of(job)};
+    int64_t changes = 0;
+    enum err err = FAILPOINT(
         "queue.renew",
-        move_claimed(
-            tx, "UPDATE job SET lease_until_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4",
-            job, store_now_ms(tx) + lease_ms));
+        change(tx, "UPDATE job SET at_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4", values,
+               4, &changes));
+    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
 /* ---- numbers ---- */
@@ -398,13 +459,15 @@ static enum err read_stats(struct store_tx *tx, void *arg)
 {
     struct queue_stats *stats = arg;
     struct store_stmt *st;
-    enum err err =
-        store_prepare(tx,
-                      "SELECT (SELECT count(*) FROM job WHERE state = 0 AND run_at_ms <= $1), "
-                      "(SELECT count(*) FROM job WHERE state = 0 AND run_at_ms > $1), "
-                      "(SELECT count(*) FROM job WHERE state = 1), "
-                      "(SELECT count(*) FROM job WHERE state = 2)",
-                      &st);
+    enum err err = store_prepare(tx,
+                                 "SELECT (SELECT count(*) FROM job WHERE state = 0) + "
+                                 "(SELECT count(*) FROM job WHERE state > 0 AND state = 3 AND "
+                                 "at_ms <= $1), "
+                                 "(SELECT count(*) FROM job WHERE state > 0 AND state = 3 AND "
+                                 "at_ms > $1), "
+                                 "(SELECT count(*) FROM job WHERE state > 0 AND state = 1), "
+                                 "(SELECT count(*) FROM job WHERE state > 0 AND state = 2)",
+                                 &st);
     if (err)
         return err;
     store_bind_int(st, 1, store_now_ms(tx));

@@ -1,18 +1,34 @@
 /* queue.h -- background jobs as rows beside the domain's data.
  *
- *     READY -- claim --> RUNNING -- commit + ack (one transaction) --> gone
- *       ^                  |  error: attempt + 1, run_at = now + random(0, min(cap, base *
- * 2^attempt))
- *       '------------------'  lease over (process died): back to READY, epoch + 1
- *                          |  attempts used up, no such handler, QUEUE_MAX_CRASHES --> DEAD, with
- * the error
+ *     WAITING (other jobs, its key)   SCHEDULED (not yet due)
+ *          |                              |  ^
+ *          '-----------> READY <----------'  | an error: attempt + 1, later: random(0, min(cap,
+ *                          | claim           |                              base * 2^attempt))
+ *                          '--> RUNNING -----'
+ *                                  |--- commit + ack (one transaction) --> gone, or DONE and kept
+ *                                  |--- lease over (process died) --> READY: crash + 1, epoch + 1
+ *                                  '--- attempts, crashes or time used up, no such handler --> DEAD
+ *     any but RUNNING, by an operator --> CANCELLED, gone, or READY again
  *
- * Promises. A job exists if and only if the transaction that enqueued it committed. It runs at
- * least once. Its effects in our database happen exactly once: they are written in the transaction
- * that acknowledges it, which is refused when the job's epoch is not the claimer's (someone else
- * claimed it since). Not promised: that outside effects (announcements, mail) happen only once;
- * they come after the commit. A process that dies under a job is no error of the job: it is counted
- * apart (QUEUE_MAX_CRASHES), so that a job that kills its process does not do it for ever.
+ * Promises.
+ * G1 No loss: a job exists if and only if the transaction that enqueued it committed. It is then in
+ *    one of the states above until its end, whatever process is killed when; after a loss of power
+ *    too, unless it was enqueued with QUEUE_NORMAL.
+ * G2 No phantom: a job of a transaction that rolled back never runs.
+ * G3 At least one run, exactly one effect: its effects in our database are written in the
+ *    transaction that acknowledges it, which is refused when the job's epoch is not the claimer's
+ *    (someone else claimed it since). Not promised: that outside effects (announcements, mail)
+ *    happen only once; they come after the commit.
+ * G4 Bounded recovery: what a dead process held is ready again at its next start, and for other
+ *    processes when its lease is over.
+ * G5 A crash is no try: a process that dies under a job is counted apart (QUEUE_MAX_CRASHES), so
+ *    that a job that kills its process does not do it for ever.
+ * G6 Fair: jobs with a key (a tenant) are served by turns of keys and their weights: one with a
+ *    million jobs delays the single job of another by about one job.
+ * G7 Order: by time, then id, within a queue, a priority and a key, at the claim; a key that may
+ *    run one job at once is served strictly one after the other.
+ * G8 No doubles: two enqueues with the same unique key, while it is taken, or with the same
+ *    idempotency key, within its time, give the same id.
  *
  * A claim is not synced (store_write.is_soft): a loss of power gives the job back. Where no other
  * process runs jobs (queue_options.is_alone) most claims are not even written.
@@ -42,7 +58,29 @@
 
 struct queue;
 
-enum queue_state { QUEUE_READY, QUEUE_RUNNING, QUEUE_DEAD };
+enum queue_state {
+    QUEUE_READY,
+    QUEUE_RUNNING,
+    QUEUE_DEAD,
+    QUEUE_SCHEDULED,
+    QUEUE_WAITING,
+    QUEUE_DONE_STATE,
+    QUEUE_CANCELLED,
+};
+
+/* job.options: which tables beside `job` have rows of it, and how it is treated. 0: a plain job. */
+enum queue_option {
+    QUEUE_HAS_OPTION = 1, // job_option
+    QUEUE_HAS_TAGS = 2,
+    QUEUE_HAS_ERRORS = 4,
+    QUEUE_HAS_RUN = 8,
+    QUEUE_HAS_LOG = 16,
+    QUEUE_HAS_STEPS = 32,
+    QUEUE_IN_FLOW = 64,    // its end moves others: of a batch, or needed by them
+    QUEUE_HOLDS_KEY = 128, // its unique key is taken until it ends
+    QUEUE_BY_ROW = 256,    // not claimed in memory; the highest bits: options >= QUEUE_BY_ROW
+    QUEUE_HAS_TURN = 512,  // has a key: with QUEUE_BY_ROW
+};
 
 struct queue_job {
     int64_t id;
@@ -50,6 +88,13 @@ struct queue_job {
     int64_t epoch;
     int attempt; // 0 at the first run
     int64_t created_at_ms, run_at_ms;
+    int64_t rank; // the order of ready jobs
+    int options;  // enum queue_option
+    int priority; // these as they were enqueued, 0: not given
+    int max_attempts;
+    int64_t deadline_ms, timeout_ms;
+    int64_t keep_ms; // how long it is kept when it is done; 0: not at all
+    struct str trace, unique_key;
     bool is_held;       // claimed in memory alone: its row is READY as before
     struct arena arena; // the handler's memory for this run
     void *user;         // from run to commit to done
@@ -72,16 +117,58 @@ struct queue_handler {
     bool is_async;
     int64_t backoff_ms;     // base; 0: 1000
     int64_t backoff_cap_ms; // 0: the queue's
+    int64_t keep_ms;        // how long its jobs are kept when they are done; 0: not at all
 };
 
+/* Until when a unique key is taken. */
+enum queue_until {
+    QUEUE_UNTIL_START, // its job begins: what came after that is work for the next one
+    QUEUE_UNTIL_END,   // it is done, dead, cancelled or gone
+};
+
+/* All but kind may be left out. */
 struct queue_new {
-    struct str kind, payload; // payload <= QUEUE_MAX_PAYLOAD_BYTES
-    struct str unique_key;    // not empty: skipped while a READY job with this key exists
-    int64_t run_at_ms;        // 0: now
-    struct str queue;         // its name; empty: QUEUE_DEFAULT
+    struct str kind, payload; // payload <= max_payload_bytes
+    /* Not empty: while a job has this key no other is made, and its id is given instead. */
+    struct str unique_key;
+    int64_t run_at_ms; // unix time; 0: now
+    struct str queue;  // its name; empty: QUEUE_DEFAULT
+    int64_t delay_ms;  // or so long from now
+
+    enum queue_until unique_until;
+    int64_t unique_ms; // the key is taken at least so long from now
+    /* Not empty: within idempotency_ms (0: QUEUE_IDEMPOTENCY_MS) only the first enqueue makes a
+     * job, whatever became of it; the others get its id. */
+    struct str idempotency_key;
+    int64_t idempotency_ms;
+
+    /* Each step is a head start of QUEUE_PRIORITY_STEP_MS before the jobs of the step below, so
+     * that those which wait longer come nevertheless. */
+    int priority;
+    int64_t deadline_ms; // unix time; not begun after it, but DEAD
+    int64_t timeout_ms;  // of one run
+    int max_attempts;    // 0: as its handler says
+    int64_t keep_ms;     // how long it is kept as DONE; 0: as its handler says
+    const struct str *tags;
+    size_t tag_count;
+    struct str trace;         // W3C traceparent
+    size_t max_payload_bytes; // 0: QUEUE_MAX_PAYLOAD_BYTES; up to QUEUE_MOST_PAYLOAD_BYTES
 };
 #define QUEUE_DEFAULT "default"
-enum { QUEUE_MAX_PAYLOAD_BYTES = 64 * 1024 };
+enum {
+    QUEUE_MAX_PAYLOAD_BYTES = 64 * 1024,
+    QUEUE_MOST_PAYLOAD_BYTES = 16 * 1024 * 1024,
+    QUEUE_MAX_NAME_BYTES = 100, // of a kind, a queue, a tag
+    QUEUE_MAX_KEY_BYTES = 255,
+    QUEUE_MAX_TAGS = 16,
+    QUEUE_TRACE_BYTES = 55,
+    QUEUE_MAX_PRIORITY = 100, // and as many below 0
+    QUEUE_PRIORITY_STEP_MS = 60 * 1000,
+    QUEUE_MAX_TRIES = 1000,
+    QUEUE_IDEMPOTENCY_MS = 24 * 3600 * 1000,
+};
+/* The longest time that may be given: 10 years. */
+#define QUEUE_MAX_MS (INT64_C(10) * 366 * 24 * 3600 * 1000)
 
 struct queue_options {
     const char *name;       // whose jobs; NULL: QUEUE_DEFAULT
@@ -108,10 +195,21 @@ MUST_USE enum err queue_start(struct queue *q);
 bool queue_stop(struct queue *q, int64_t drain_ms);
 void queue_free(struct queue *q);
 
-/* In the caller's transaction. id_out may be NULL; 0: skipped by unique_key. Workers wake when it
- * commits (the store's on_commit leads to queue_wake). ERR_INVALID: no kind. ERR_TOO_LARGE: the
- * payload. A payload without bytes is kept as an empty text. */
+/* Whether the job keeps within the limits above. Not OK, ERR_INVALID or ERR_TOO_LARGE: *why_out
+ * (static; may be NULL) says which one not. */
+MUST_USE enum err queue_check(const struct queue_new *job, const char **why_out);
+/* In the caller's transaction. Workers wake when it commits (the store's on_commit leads to
+ * queue_wake). id_out may be NULL; the id of an earlier job when that has its unique or idempotency
+ * key. Errors as queue_check. A payload without bytes is kept as an empty text. */
 MUST_USE enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out);
+/* What became of one of many. */
+struct queue_receipt {
+    int64_t id;
+    bool is_old; // an earlier job's
+};
+/* All of them or, with the error of the first bad one, none that counts: roll back. */
+MUST_USE enum err queue_enqueue_many(struct store_tx *tx, const struct queue_new *jobs,
+                                     size_t count, struct queue_receipt *out);
 
 /* How the work ended that the run of an async handler had begun. */
 enum queue_verdict {
@@ -132,7 +230,7 @@ void queue_finish(struct queue_job *job, const struct queue_end *end);
 void queue_wake(struct queue *q);
 
 struct queue_stats {
-    int64_t ready, scheduled, running, dead; // now
+    int64_t ready, scheduled, running, dead; // now, of all queues
     int64_t done, failed, refused; // since start: acknowledged, errors, stale acknowledgements
 };
 MUST_USE enum err queue_get_stats(struct queue *q, struct queue_stats *out);
@@ -146,18 +244,19 @@ size_t queue_list_held(struct queue *q, int64_t *ids, size_t cap);
  * dies takes along jobs that are not to blame. */
 enum { QUEUE_MAX_CRASHES = 10 };
 
-/* Returns jobs whose lease is over, then leases up to cap ready jobs of the options' queue for the
- * options' time, oldest first, each with an arena that the caller frees; but none that is
- * queue_find's. ERR_NOT_FOUND:
- * none is due; *next_run_at_out: when one will be (by its time or the end of another's lease), or
- * 0. Commit the transaction also then. */
+/* Makes the scheduled jobs of the options' queue ready that are due, and those whose lease is over;
+ * then leases up to cap ready ones for the options' time, in order, each with an arena that the
+ * caller frees; but none that is queue_find's. ERR_NOT_FOUND: there is none; *next_run_at_out: when
+ * one will be (by its time or the end of another's lease), or 0; now, also with OK: queue_find has
+ * some that became ready.
+ * Commit the transaction also then. */
 MUST_USE enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
                               struct queue_job *jobs, size_t cap, size_t *count_out,
                               int64_t *next_run_at_out);
 
-/* Where a look begins: behind this job in the order of the queue; zeros: with the first. */
+/* Where a look begins: behind this job in the order of the queue; INT64_MIN: with the first. */
 struct queue_cursor {
-    int64_t run_at_ms, id;
+    int64_t rank, id;
 };
 /* What a look found. */
 struct queue_look {
@@ -166,19 +265,20 @@ struct queue_look {
     bool needs_claim;       // others are due, or a lease is over: queue_claim
     int64_t next_run_at_ms; // when nothing is due: when something will be; 0: never
 };
-/* Claims in memory: finds up to cap due jobs of the options' queue, oldest first, that have no
- * unique key (a key is free for the next job while one runs, which the row must say) and an id
- * above last_id (crashes of an earlier process's are counted in their rows). A read; the
- * caller leaves out those that it has in hand. */
+/* Claims in memory: finds up to cap ready jobs of the options' queue, in order, that have no
+ * unique key (a key is free for the next job while one runs, which the row must say), no other
+ * option that needs the row (QUEUE_BY_ROW) and an id above last_id (crashes of an earlier process's
+ * are counted in their rows). A read; the caller leaves out those that it has in hand. */
 MUST_USE enum err queue_find(struct store_tx *tx, const struct queue_options *options,
                              struct queue_cursor after, size_t cap, struct queue_look *out);
 /* The highest id that any job has had. */
 MUST_USE enum err queue_last_id(struct store_tx *tx, int64_t *out);
 
-/* Removes the job. ERR_CONFLICT: the epoch is stale; the caller's transaction must roll back. */
+/* Removes the job, or keeps it as DONE for its keep_ms. ERR_CONFLICT: the epoch is stale; the
+ * caller's transaction must roll back. */
 MUST_USE enum err queue_ack(struct store_tx *tx, const struct queue_job *job);
-/* Puts the job back for a later try, or to DEAD. When a READY job has its unique_key, that one will
- * do the work: the failed one is dropped. ERR_CONFLICT: stale. */
+/* Puts the job back for a later try, or to DEAD, and notes the error. When another has its
+ * unique_key by now, that one will do the work: the failed one is dropped. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str why,
                              int64_t delay_ms, bool is_dead);
 /* Lets the lease end lease_ms from now. ERR_CONFLICT: stale. */

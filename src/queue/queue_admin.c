@@ -4,11 +4,16 @@
 
 static const char count_sql[] =
     "SELECT queue, sum(ready), sum(scheduled), sum(running), sum(dead), min(first_ms) FROM ("
-    "SELECT queue, sum(CASE WHEN run_at_ms <= $1 THEN 1 ELSE 0 END) AS ready, "
-    "sum(CASE WHEN run_at_ms > $1 THEN 1 ELSE 0 END) AS scheduled, 0 AS running, 0 AS dead, "
-    "min(run_at_ms) AS first_ms FROM job WHERE state = 0 GROUP BY queue "
-    "UNION ALL SELECT queue, 0, 0, count(*), 0, NULL FROM job WHERE state = 1 GROUP BY queue "
-    "UNION ALL SELECT queue, 0, 0, 0, count(*), NULL FROM job WHERE state = 2 GROUP BY queue "
+    "SELECT queue, count(*) AS ready, 0 AS scheduled, 0 AS running, 0 AS dead, min(rank) / 64 AS "
+    "first_ms FROM job WHERE state = 0 GROUP BY queue "
+    "UNION ALL SELECT queue, sum(CASE WHEN at_ms <= $1 THEN 1 ELSE 0 END), "
+    "sum(CASE WHEN at_ms > $1 THEN 1 ELSE 0 END), 0, 0, "
+    "CASE WHEN min(at_ms) <= $1 THEN min(at_ms) END "
+    "FROM job WHERE state > 0 AND state = 3 GROUP BY queue "
+    "UNION ALL SELECT queue, 0, 0, count(*), 0, NULL FROM job WHERE state > 0 AND state = 1 GROUP "
+    "BY queue "
+    "UNION ALL SELECT queue, 0, 0, 0, count(*), NULL FROM job WHERE state > 0 AND state = 2 GROUP "
+    "BY queue "
     "UNION ALL SELECT $2, 0, 0, 0, 0, NULL) AS part GROUP BY queue ORDER BY queue";
 
 static int64_t age_ms(const struct store_tx *tx, int64_t since_ms)
@@ -92,13 +97,12 @@ static enum err find_oldest(struct store_tx *tx, const struct queue_held *held,
     struct store_stmt *st;
     enum err err = store_prepare(tx,
                                  "SELECT id, run_at_ms FROM job WHERE state = 0 AND queue = $1 "
-                                 "AND run_at_ms <= $2 ORDER BY run_at_ms, id LIMIT $3",
+                                 "ORDER BY rank, id LIMIT $2",
                                  &st);
     if (err)
         return err;
     store_bind_text(st, 1, count->name);
-    store_bind_int(st, 2, store_now_ms(tx));
-    store_bind_int(st, 3, (int64_t)held->count + 1);
+    store_bind_int(st, 2, (int64_t)held->count + 1);
     count->oldest_ready_ms = 0;
     while (!(err = store_step(st))) {
         if (is_held(held, store_column_int(st, 0)))

@@ -1,9 +1,52 @@
-/* queue_internal.h -- what queue.c needs of queue_worker.c; the contracts are those of queue.h. */
+/* queue_internal.h -- what the files of the queue need of each other. */
 #ifndef QUEUE_INTERNAL_H
 #define QUEUE_INTERNAL_H
 
 #include "queue/queue.h"
 
+/* ---- queue_row.c: the changes of one job, whatever leads to them ---- */
+enum { QUEUE_RANKS_PER_MS = 64 };
+
+/* A row of `job`, without what never changes. */
+struct queue_row {
+    int64_t id, epoch, run_at_ms, at_ms, rank;
+    enum queue_state state;
+    int attempt, crash, options;
+    char queue[QUEUE_MAX_NAME_BYTES + 1], unique_key[QUEUE_MAX_KEY_BYTES + 1];
+};
+/* ERR_NOT_FOUND. */
+MUST_USE enum err queue_row_get(struct store_tx *tx, int64_t id, struct queue_row *out);
+/* That of a job which the caller has claimed. ERR_CONFLICT: it is not his any more. */
+MUST_USE enum err queue_row_claimed(struct store_tx *tx, const struct queue_job *job,
+                                    struct queue_row *out);
+/* Writes what was changed in it. why: its new last_error; at == NULL: as before. */
+MUST_USE enum err queue_row_save(struct store_tx *tx, const struct queue_row *row, struct str why);
+/* Adds an error to its history; sets QUEUE_HAS_ERRORS in the row, which the caller saves. */
+MUST_USE enum err queue_row_note(struct store_tx *tx, struct queue_row *row, const char *class,
+                                 struct str text);
+/* Makes it READY, or SCHEDULED when run_at_ms is to come; the caller saves it. */
+MUST_USE enum err queue_row_make_due(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
+/* The same for one that had begun. ERR_NOT_FOUND: another has its unique key and will do the work;
+ * this one is gone. */
+MUST_USE enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
+/* Makes it DONE, DEAD or CANCELLED for keep_ms, or with 0 removes it with all that belongs to it;
+ * frees what it held. why as for queue_row_save. */
+MUST_USE enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_state state,
+                                int64_t keep_ms, struct str why);
+/* At the claim: the key is free for the next job, unless it is held to the end. */
+MUST_USE enum err queue_row_free_key_at_start(struct store_tx *tx, struct str key, int64_t job_id);
+/* A statement with one parameter. */
+MUST_USE enum err queue_row_run(struct store_tx *tx, const char *sql, int64_t value);
+
+/* The taken key's job, for an enqueue; 0: it is free. */
+enum { QUEUE_SPACE_UNIQUE, QUEUE_SPACE_IDEMPOTENCY };
+enum { QUEUE_FREES_AT_START, QUEUE_FREES_AT_END, QUEUE_FREES_BY_TIME };
+MUST_USE enum err queue_row_holder(struct store_tx *tx, struct str key, int space,
+                                   int64_t *job_id_out);
+MUST_USE enum err queue_row_take_key(struct store_tx *tx, struct str key, int space, int64_t job_id,
+                                     int frees, int64_t until_ms);
+
+/* ---- queue_worker.c; the contracts are those of queue.h ---- */
 struct queue *queue_worker_new(struct store *store, const struct queue_options *options,
                                const struct queue_handler *handlers, size_t count);
 MUST_USE enum err queue_worker_start(struct queue *q);

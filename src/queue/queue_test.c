@@ -71,7 +71,7 @@ static enum err count_fn(struct store_tx *tx, void *arg)
     const struct queue_test_like *like = count->like;
     struct store_stmt *st;
     enum err err = store_prepare(tx,
-                                 "SELECT count(*) FROM job WHERE state <= 2 AND "
+                                 "SELECT count(*) FROM job WHERE state <= 4 AND "
                                  "($1 = '' OR kind = $1) AND ($2 = '' OR payload = $2) AND "
                                  "($3 = '' OR unique_key = $3) AND ($4 = '' OR queue = $4) AND "
                                  "run_at_ms >= $5",

@@ -48,6 +48,8 @@ enum {
     LOOK_ALL_MS = 1000,
 };
 
+static const struct queue_cursor FROM_THE_FIRST = {INT64_MIN, 0};
+
 enum outcome { DONE, STALE, FAILED, SNOOZED, LOST };
 
 /* One claimed job on its way. */
@@ -142,6 +144,8 @@ static void add_run(struct queue *q, const struct queue_job *job)
     run->queue = q;
     run->job = *job;
     run->handler = find_handler(q, job->kind);
+    if (run->job.keep_ms == 0 && run->handler)
+        run->job.keep_ms = run->handler->keep_ms;
     list_append(&q->ready, &run->place);
     list_append(&q->hand, &run->in_hand);
     q->ready_count++;
@@ -199,6 +203,8 @@ static void fail_run(struct run *run, struct str why)
 {
     const struct queue_handler *handler = run->handler;
     int max = handler && handler->max_attempts > 0 ? handler->max_attempts : DEFAULT_MAX_ATTEMPTS;
+    if (run->job.max_attempts > 0)
+        max = run->job.max_attempts;
 
     run->why = why;
     run->is_dead = !handler || run->job.attempt + 1 >= max;
@@ -363,6 +369,8 @@ static void on_claimed(struct store_write *write, enum err err)
         else
             add_run(q, &q->claimed[i]);
     }
+    if (!err && q->claimed_next_ms > 0 && q->claimed_next_ms <= clock_unix_ms())
+        q->looked_all_at_ms = 0; // what became ready may be before the cursor
     if (err)
         claim_later(q); // the store has logged it
     else if (got == 0)
@@ -449,8 +457,7 @@ static void end_look(struct queue *q)
 
 static bool is_behind(struct queue_cursor cursor, const struct queue_job *job)
 {
-    return job->run_at_ms > cursor.run_at_ms ||
-           (job->run_at_ms == cursor.run_at_ms && job->id > cursor.id);
+    return job->rank > cursor.rank || (job->rank == cursor.rank && job->id > cursor.id);
 }
 
 /* Called with the mutex held. The rows of jobs in hand are found again, and those of jobs that
@@ -470,7 +477,7 @@ static void take_found(struct queue *q, const struct look *look, bool is_all)
         add_run(q, job);
         taken++;
         if (is_behind(q->cursor, job)) // it never goes back
-            q->cursor = (struct queue_cursor){job->run_at_ms, job->id};
+            q->cursor = (struct queue_cursor){job->rank, job->id};
     }
     if (left > 0 || found->count == look->cap)
         q->may_be_ready = true;
@@ -488,7 +495,7 @@ static void look(struct queue *q)
 {
     int64_t now_ms = clock_mono_ms();
     bool is_all = now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
-    struct look look = {.queue = q, .after = is_all ? (struct queue_cursor){0} : q->cursor};
+    struct look look = {.queue = q, .after = is_all ? FROM_THE_FIRST : q->cursor};
     look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
     q->is_claiming = q->is_looking = true;
     q->may_be_ready = false;

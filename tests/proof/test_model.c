@@ -31,7 +31,13 @@ static const char *const keys[] = {"", "", "", "one", "two"};
 
 /* ---- the model ---- */
 
-enum state { GONE = -1, READY = QUEUE_READY, RUNNING = QUEUE_RUNNING, DEAD = QUEUE_DEAD };
+enum state {
+    GONE = -1,
+    READY = QUEUE_READY,
+    RUNNING = QUEUE_RUNNING,
+    DEAD = QUEUE_DEAD,
+    SCHEDULED = QUEUE_SCHEDULED,
+};
 
 struct model_job {
     int64_t id, run_at_ms, lease_until_ms, epoch;
@@ -53,36 +59,50 @@ static struct model_job *find_job(struct model *m, int64_t id)
     return NULL;
 }
 
-static const struct model_job *ready_of_key(const struct model *m, const char *key)
+/* By the time it is to run at. */
+static enum state waiting(int64_t run_at_ms, int64_t now_ms)
+{
+    return run_at_ms <= now_ms ? READY : SCHEDULED;
+}
+
+static bool is_waiting(const struct model_job *job)
+{
+    return job->state == READY || job->state == SCHEDULED;
+}
+
+static const struct model_job *waiting_of_key(const struct model *m, const char *key)
 {
     for (int i = 0; i < m->count; i++)
-        if (key[0] && m->jobs[i].state == READY && m->jobs[i].key == key)
+        if (key[0] && is_waiting(&m->jobs[i]) && m->jobs[i].key == key)
             return &m->jobs[i];
     return NULL;
 }
 
 /* Of two of a key that come back at once the newest does the work. */
-static bool has_newer_twin(const struct model *m, const struct model_job *job, int64_t then_ms)
+static bool has_newer_twin(const struct model *m, const struct model_job *job, int queue,
+                           int64_t then_ms)
 {
     for (int i = 0; i < m->count; i++) {
         const struct model_job *other = &m->jobs[i];
         if (job->key[0] && other->key == job->key && other->id > job->id &&
-            other->state == RUNNING && other->lease_until_ms <= then_ms &&
-            other->crash + 1 < QUEUE_MAX_CRASHES)
+            (queue < 0 || other->queue == queue) && other->state == RUNNING &&
+            other->lease_until_ms <= then_ms && other->crash + 1 < QUEUE_MAX_CRASHES)
             return true;
     }
     return false;
 }
 
-static void model_recover(struct model *m, int64_t then_ms)
+/* queue: -1 for all, one after the other. */
+static void model_recover(struct model *m, int queue, int64_t then_ms)
 {
     for (int i = 0; i < m->count; i++) { // a newer twin comes later in this loop
         struct model_job *job = &m->jobs[i];
-        if (job->state != RUNNING || job->lease_until_ms > then_ms)
+        if (job->state != RUNNING || job->lease_until_ms > then_ms ||
+            (queue >= 0 && job->queue != queue))
             continue;
         if (job->crash + 1 >= QUEUE_MAX_CRASHES)
             job->state = DEAD;
-        else if (ready_of_key(m, job->key) || has_newer_twin(m, job, then_ms))
+        else if (waiting_of_key(m, job->key) || has_newer_twin(m, job, queue, then_ms))
             job->state = GONE;
         else
             job->state = READY;
@@ -90,13 +110,23 @@ static void model_recover(struct model *m, int64_t then_ms)
     }
 }
 
-/* The oldest due job of the queue. */
-static struct model_job *model_next(struct model *m, int queue, int64_t now_ms)
+/* What is due becomes ready when somebody claims. */
+static void model_promote(struct model *m, int queue, int64_t now_ms)
+{
+    for (int i = 0; i < m->count; i++) {
+        struct model_job *job = &m->jobs[i];
+        if (job->state == SCHEDULED && job->queue == queue)
+            job->state = waiting(job->run_at_ms, now_ms);
+    }
+}
+
+/* The oldest ready job of the queue. */
+static struct model_job *model_next(struct model *m, int queue)
 {
     struct model_job *best = NULL;
     for (int i = 0; i < m->count; i++) {
         struct model_job *job = &m->jobs[i];
-        bool is_due = job->state == READY && job->queue == queue && job->run_at_ms <= now_ms;
+        bool is_due = job->state == READY && job->queue == queue;
         if (is_due && (!best || job->run_at_ms < best->run_at_ms))
             best = job;
     }
@@ -108,15 +138,15 @@ static int64_t earlier(int64_t a, int64_t b)
     return a == 0 || (b > 0 && b < a) ? b : a;
 }
 
-/* When something will be due: a job of the queue, or the end of any lease. */
+/* When something of the queue will be due: a job, or the end of a lease. */
 static int64_t model_next_ms(const struct model *m, int queue)
 {
     int64_t next = 0;
     for (int i = 0; i < m->count; i++) {
         const struct model_job *job = &m->jobs[i];
-        if (job->state == READY && job->queue == queue)
+        if (job->state == SCHEDULED && job->queue == queue)
             next = earlier(next, job->run_at_ms);
-        if (job->state == RUNNING)
+        if (job->state == RUNNING && job->queue == queue)
             next = earlier(next, job->lease_until_ms);
     }
     return next;
@@ -183,19 +213,23 @@ static void do_enqueue(struct run *r)
                                   .run_at_ms = run_at_ms,
                                   .queue = str_of(queues[queue])},
                           .verdict = roll(r, 6) == 0 ? ERR_DENIED : OK};
-    const struct model_job *twin = ready_of_key(&r->model, key);
+    const struct model_job *twin = waiting_of_key(&r->model, key);
     tell(r, "enqueue queue=%d key=%s verdict=%d", queue, key, order.verdict);
     AGREE(r, store_write_wait(r->store, enqueue_fn, &order), order.verdict);
     if (order.verdict)
         return;
     if (twin) {
-        EXPECT(order.id == 0 || order.id == twin->id);
+        EXPECT(order.id == twin->id);
         return;
     }
     EXPECT(r->model.count == 0 || order.id > r->model.jobs[r->model.count - 1].id);
     CHECK(r->model.count < MAX_JOBS);
     r->model.jobs[r->model.count++] =
-        (struct model_job){.id = order.id, .run_at_ms = run_at_ms, .queue = queue, .key = key};
+        (struct model_job){.id = order.id,
+                           .run_at_ms = run_at_ms,
+                           .state = waiting(run_at_ms, clock_unix_ms()),
+                           .queue = queue,
+                           .key = key};
 }
 
 struct claim {
@@ -230,9 +264,10 @@ static void do_claim(struct run *r)
                           .cap = 1 + (size_t)roll(r, CAP)};
     tell(r, "claim queue=%d cap=%zu", queue, claim.cap);
     AGREE(r, store_write_wait(r->store, claim_fn, &claim), OK);
-    model_recover(&r->model, now_ms);
+    model_recover(&r->model, queue, now_ms);
+    model_promote(&r->model, queue, now_ms);
     for (size_t i = 0; i < claim.cap; i++) {
-        struct model_job *want = model_next(&r->model, queue, now_ms);
+        struct model_job *want = model_next(&r->model, queue);
         if (!want) {
             AGREE(r, claim.count, i);
             break;
@@ -261,7 +296,8 @@ static enum err look_fn(struct store_tx *tx, void *arg)
 {
     struct look *look = arg;
     look->found = (struct queue_look){.jobs = look->jobs};
-    return queue_find(tx, &look->options, (struct queue_cursor){0}, MAX_JOBS, &look->found);
+    return queue_find(tx, &look->options, (struct queue_cursor){INT64_MIN, 0}, MAX_JOBS,
+                      &look->found);
 }
 
 /* What an owner of the file would hold in memory: some of it is then ended as such. */
@@ -276,7 +312,7 @@ static void do_look(struct run *r)
     look.options = (struct queue_options){.name = queues[queue], .is_alone = true};
     tell(r, "look queue=%d", queue);
     AGREE(r, store_read(r->store, look_fn, &look), OK);
-    while ((want = model_next(&copy, queue, now_ms))) {
+    while ((want = model_next(&copy, queue))) {
         want->state = GONE;
         if (want->key[0])
             continue;
@@ -290,6 +326,8 @@ static void do_look(struct run *r)
         at++;
     }
     AGREE(r, look.found.count, at);
+    int64_t next_ms = model_next_ms(&r->model, queue);
+    EXPECT(look.found.needs_claim || next_ms == 0 || next_ms > now_ms);
 }
 
 /* ---- the ends ---- */
@@ -333,13 +371,13 @@ static void model_end(struct model *m, struct model_job *job, int kind, const st
     } else if (kind == 1 && end->is_dead) {
         job->state = DEAD;
         job->attempt++;
-    } else if (ready_of_key(m, job->key)) {
+    } else if (waiting_of_key(m, job->key)) {
         job->state = GONE;
     } else {
-        job->state = READY;
         job->epoch++;
         job->attempt += kind == 1;
         job->run_at_ms = now_ms + end->ms;
+        job->state = waiting(job->run_at_ms, now_ms);
     }
 }
 
@@ -380,7 +418,7 @@ static void do_restart(struct run *r)
     store_close(r->store);
     r->store = r->backend->open(&r->world);
     AGREE(r, store_write_wait(r->store, recover_fn, NULL), OK);
-    model_recover(&r->model, INT64_MAX);
+    model_recover(&r->model, -1, INT64_MAX);
 }
 
 static void do_advance(struct run *r)
@@ -399,8 +437,8 @@ static void check_numbers(struct run *r)
     queue_free(q);
     for (int i = 0; i < r->model.count; i++) {
         const struct model_job *job = &r->model.jobs[i];
-        want.ready += job->state == READY && job->run_at_ms <= clock_unix_ms();
-        want.scheduled += job->state == READY && job->run_at_ms > clock_unix_ms();
+        want.ready += is_waiting(job) && job->run_at_ms <= clock_unix_ms();
+        want.scheduled += is_waiting(job) && job->run_at_ms > clock_unix_ms();
         want.running += job->state == RUNNING;
         want.dead += job->state == DEAD;
     }

@@ -33,12 +33,16 @@ static inline void test_civic_migrate(struct test_store *t)
     char *queue = test_queue_read_file("migrations/0001_queue.sql");
     char *civic = test_queue_read_file("migrations/0002_civic.sql");
     char *queue_name = test_queue_read_file("migrations/0003_queue_name.sql");
-    const struct store_migration list[] = {
-        {1, "queue", queue}, {2, "civic", civic}, {3, "queue_name", queue_name}};
-    EXPECT_EQ(store_migrate(t->store, list, 3, NULL, why, sizeof(why)), OK);
+    char *queue_whole = test_queue_read_file("migrations/0004_queue_whole.sql");
+    const struct store_migration list[] = {{1, "queue", queue},
+                                           {2, "civic", civic},
+                                           {3, "queue_name", queue_name},
+                                           {4, "queue_whole", queue_whole}};
+    EXPECT_EQ(store_migrate(t->store, list, 4, NULL, why, sizeof(why)), OK);
     free(queue);
     free(civic);
     free(queue_name);
+    free(queue_whole);
 }
 
 struct test_civic_person {

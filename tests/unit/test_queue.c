@@ -219,13 +219,13 @@ TEST(queue_skips_a_job_while_a_ready_one_has_its_key)
     EXPECT_EQ(enqueue(t.store, &running, "a", "k", 0), OK);
     EXPECT(running.id > 0);
     EXPECT_EQ(enqueue(t.store, &p, "a", "k", 0), OK);
-    EXPECT_EQ(p.id, 0);
+    EXPECT_EQ(p.id, running.id);
     EXPECT_EQ(enqueue(t.store, &p, "a", "other", 0), OK);
-    EXPECT(p.id > 0);
+    EXPECT(p.id > running.id);
     running.cap = 1;
     EXPECT_EQ(store_write_wait(t.store, claim_fn, &running), OK);
     EXPECT_EQ(enqueue(t.store, &p, "a", "k", 0), OK); // the running one may have read too early
-    EXPECT(p.id > 0);
+    EXPECT(p.id > running.id);
     EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE unique_key = 'k'"), 2);
     free_jobs(&running);
     test_store_end(&t);
@@ -382,8 +382,7 @@ TEST(queue_recovers_the_jobs_of_a_name_alone_when_asked)
     EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
     p.job.queue = STR("slow");
     EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), OK);
-    EXPECT_EQ(test_store_run(t.store, "UPDATE job SET state = 1, lease_until_ms = 9000000000000"),
-              OK);
+    EXPECT_EQ(test_store_run(t.store, "UPDATE job SET state = 1, at_ms = 9000000000000"), OK);
     EXPECT_EQ(store_write_wait(t.store, recover_slow_fn, NULL), OK);
     EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE state = 1"), 1);
     EXPECT_EQ(test_store_int(t.store, "SELECT id FROM job WHERE state = 0"), p.id);
@@ -397,13 +396,18 @@ TEST(queue_finds_its_jobs_by_index)
     EXPECT_EQ(test_store_run(t.store, "CREATE TABLE plan (detail TEXT)"), OK);
     static const char *const plans[] = {
         "EXPLAIN QUERY PLAN SELECT id FROM job WHERE state = 0 AND queue = $4 AND "
-        "run_at_ms <= $1 ORDER BY run_at_ms, id LIMIT $3",
-        "EXPLAIN QUERY PLAN SELECT min(lease_until_ms) FROM job WHERE state = 1",
-        "EXPLAIN QUERY PLAN SELECT min(run_at_ms) FROM job WHERE state = 0 AND queue = $1",
-        "EXPLAIN QUERY PLAN UPDATE job SET state = 0 WHERE state = 1 AND lease_until_ms <= $1",
-        "EXPLAIN QUERY PLAN DELETE FROM job WHERE id = $1 AND state = 1 AND EXISTS (SELECT 1 "
-        "FROM job AS other WHERE other.unique_key = job.unique_key AND other.state = 0)",
-        "EXPLAIN QUERY PLAN SELECT count(*) FROM job WHERE state = 2",
+        "(rank, id) > ($1, $2) ORDER BY rank, id LIMIT $3",
+        "EXPLAIN QUERY PLAN SELECT min(at_ms) FROM job WHERE state > 0 AND state = 1 AND queue = "
+        "$1",
+        "EXPLAIN QUERY PLAN SELECT id FROM job WHERE state > 0 AND state = 1 AND ($2 = '' OR queue "
+        "= $2) AND "
+        "at_ms <= $3 ORDER BY id DESC LIMIT 9",
+        "EXPLAIN QUERY PLAN SELECT id FROM job WHERE state > 0 AND state = 3 AND queue = $2 AND "
+        "at_ms <= $3 "
+        "ORDER BY at_ms LIMIT 9",
+        "EXPLAIN QUERY PLAN SELECT count(*) FROM job WHERE state > 0 AND state = 2",
+        "EXPLAIN QUERY PLAN SELECT job_id FROM job_unique WHERE key = $1 AND space = $2",
+        "EXPLAIN QUERY PLAN DELETE FROM job_error WHERE job_id = $1 AND n > 3",
     };
     for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
         EXPECT(test_queue_plan_uses_indexes(t.store, plans[i]));

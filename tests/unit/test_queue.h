@@ -21,15 +21,18 @@ static inline void test_queue_migrate(struct test_store *t)
     char why[200] = "";
     char *sql = test_queue_read_file("migrations/0001_queue.sql");
     char *name_sql = test_queue_read_file("migrations/0003_queue_name.sql");
+    char *whole_sql = test_queue_read_file("migrations/0004_queue_whole.sql");
     const struct store_migration list[] = {
         {1, "queue", sql},
         {2, "queue_name", name_sql},
         // no constraint: an effect that happens twice must show
-        {3, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
+        {3, "queue_whole", whole_sql},
+        {4, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
     };
-    EXPECT_EQ(store_migrate(t->store, list, 3, NULL, why, sizeof(why)), OK);
+    EXPECT_EQ(store_migrate(t->store, list, 4, NULL, why, sizeof(why)), OK);
     free(sql);
     free(name_sql);
+    free(whole_sql);
 }
 
 static inline void test_queue_begin(struct test_store *t)

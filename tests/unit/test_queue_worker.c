@@ -340,10 +340,10 @@ TEST(queue_renews_the_lease_of_a_long_run)
     hold(w, true);
     enqueue(w, "a");
     wait_for(w, &w->held, 1);
-    int64_t first = test_store_int(w->t.store, "SELECT lease_until_ms FROM job"), now = first;
+    int64_t first = test_store_int(w->t.store, "SELECT at_ms FROM job"), now = first;
     int64_t limit = clock_mono_ms() + 30000;
     while (now == first && clock_mono_ms() < limit)
-        now = test_store_int(w->t.store, "SELECT lease_until_ms FROM job");
+        now = test_store_int(w->t.store, "SELECT at_ms FROM job");
     EXPECT(now > first);
     hold(w, false);
     wait_for(w, &w->dones, 1);
@@ -405,9 +405,9 @@ TEST_BOTH(queue_runs_jobs_again_that_a_dead_process_left_running)
 {
     struct world *w = begin(0);
     enqueue(w, "a");
-    EXPECT_EQ(test_store_run(w->t.store,
-                             "UPDATE job SET state = 1, epoch = 7, lease_until_ms = 9000000000000"),
-              OK);
+    EXPECT_EQ(
+        test_store_run(w->t.store, "UPDATE job SET state = 1, epoch = 7, at_ms = 9000000000000"),
+        OK);
     queue_free(w->queue);
     start(w, 2);
     wait_for(w, &w->dones, 1);
@@ -651,11 +651,11 @@ TEST(queue_waits_for_the_verdict_on_work_that_another_thread_does)
     EXPECT(queue_stop(q, 10000));
     static const char *const counts[] = {
         "SELECT count(*) = 3 FROM job",
-        "SELECT count(*) FROM job WHERE id = 2 AND state = 0 AND attempt = 1 AND "
+        "SELECT count(*) FROM job WHERE id = 2 AND state = 3 AND attempt = 1 AND "
         "last_error = 'status 500' AND run_at_ms - created_at_ms BETWEEN 50000 AND 69999",
         "SELECT count(*) FROM job WHERE id = 3 AND state = 2 AND attempt = 1 AND "
         "last_error = 'too old'",
-        "SELECT count(*) FROM job WHERE id = 4 AND state = 0 AND attempt = 0 AND crash = 0 AND "
+        "SELECT count(*) FROM job WHERE id = 4 AND state = 3 AND attempt = 0 AND crash = 0 AND "
         "run_at_ms - created_at_ms >= 70000",
     };
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
