@@ -123,7 +123,7 @@ static bool key_is(const struct json_slice *key, struct str name)
     if (str_eq(s, name))
         return true;
     // An escape takes at most 6 bytes for each ASCII character of the name.
-    char text[512];
+    char text[512] __attribute__((uninitialized));
     size_t len;
     if (s.len <= name.len || s.len > 6 * name.len || s.len > sizeof(text))
         return false;

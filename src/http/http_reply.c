@@ -6,8 +6,6 @@
  *     fields of http_reply_field
  *     Content-Type, Content-Length
  */
-#include <stdio.h>
-
 #include "core/check.h"
 #include "http/http_internal.h"
 
@@ -73,18 +71,30 @@ static void put_common_fields(struct out *o, struct http_exchange *x)
         put(o, (struct str){(const char *)buf_head(&x->out_fields), buf_len(&x->out_fields)});
 }
 
+static void put_number(struct out *o, size_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    put(o, (struct str){digits + at, sizeof(digits) - at});
+}
+
 static void put_status_line(struct out *o, int status)
 {
-    char line[64];
-    int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", status, http_reason(status));
-    put(o, (struct str){line, (size_t)n});
+    put(o, STR("HTTP/1.1 "));
+    put_number(o, (size_t)status);
+    put(o, STR(" "));
+    put(o, str_of(http_reason(status)));
+    put(o, STR("\r\n"));
 }
 
 static void put_length(struct out *o, size_t len)
 {
-    char line[48];
-    int n = snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
-    put(o, (struct str){line, (size_t)n});
+    put(o, STR("Content-Length: "));
+    put_number(o, len);
+    put(o, STR("\r\n"));
 }
 
 static void finish(struct out *o, struct http_exchange *x)
