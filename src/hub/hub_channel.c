@@ -194,6 +194,17 @@ static bool send_turn(struct hub_socket *s, struct turn *t)
     return true;
 }
 
+/* With many subscribers each delivery finds its socket's memory cold. What the next one takes comes
+ * while this one is in the kernel. */
+static void look_ahead(struct hub_channel *c, uint32_t i)
+{
+    struct hub_socket *const *sockets = sockets_of(c);
+    if (i + 2 < c->count)
+        __builtin_prefetch(sockets[i + 2]);
+    if (i + 1 < c->count && sockets[i + 1]->transport->prefetch)
+        sockets[i + 1]->transport->prefetch(sockets[i + 1]);
+}
+
 void hub_channel_flush(struct hub_channel *c)
 {
     struct turn *t = c->turn;
@@ -204,6 +215,7 @@ void hub_channel_flush(struct hub_channel *c)
     // Who falls behind leaves the array: the last takes its place, and its turn is now.
     for (uint32_t i = 0; i < c->count;) {
         struct hub_socket *s = sockets_of(c)[i];
+        look_ahead(c, i);
         if (send_turn(s, t) || (i < c->count && sockets_of(c)[i] == s))
             i++;
     }

@@ -33,25 +33,25 @@ struct hub_user;
 
 struct hub_socket {
     const struct hub_transport *transport;
-    struct list node; // in hub->sockets or hub->stopping
-    struct hub *hub;
-    struct hub_tenant *tenant;              // NULL: was refused
-    struct hub_subscription *subscriptions; // newest first
-    uint32_t subscription_count;
-    uint32_t waiting_count; // answers of channels' owners that are owed to it
-    uint32_t last_ticket;
+    bool takes_deflated;      // compressed frames with a window of 32 KiB (permessage-deflate)
     bool is_counted;          // by hub_admission
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do
     bool is_authorized;       // signed in, or on a channel that needs a signature
-    bool takes_deflated;      // compressed frames with a window of 32 KiB (permessage-deflate)
     char id[HUB_SOCKET_ID_BYTES];
-    uint8_t address[16];       // of the client, as hub_admission_address has it; zero: unknown
-    int64_t opened_at_ms;      // of clock_unix_ms
-    int64_t active_at_ms;      // when it last said something
-    int64_t authorize_by_ms;   // 0: it need not
-    struct hub_user *user;     // NULL: did not sign in
-    struct hub_limits *limits; // NULL: no message was counted yet
+    uint8_t address[16]; // of the client, as hub_admission_address has it; zero: unknown
+    uint32_t subscription_count;
+    uint32_t waiting_count; // answers of channels' owners that are owed to it
+    uint32_t last_ticket;
+    struct list node; // in hub->sockets or hub->stopping
+    struct hub *hub;
+    struct hub_tenant *tenant;              // NULL: was refused
+    struct hub_subscription *subscriptions; // newest first
+    int64_t opened_at_ms;                   // of clock_unix_ms
+    int64_t active_at_ms;                   // when it last said something
+    int64_t authorize_by_ms;                // 0: it need not
+    struct hub_user *user;                  // NULL: did not sign in
+    struct hub_limits *limits;              // NULL: no message was counted yet
     struct hub_counted_address *counted_address;
 };
 

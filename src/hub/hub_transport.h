@@ -19,6 +19,8 @@ struct hub_transport {
     /* Sends whole frames, at once when nothing waits. ERR_TOO_LARGE: more would wait for the client
      * than it may; nothing was taken. OK and ignored when it is closing. */
     enum err (*send_frames)(struct hub_socket *s, const void *frames, size_t len);
+    /* Frames will be sent soon: brings what that takes into the processor's cache. May be NULL. */
+    void (*prefetch)(struct hub_socket *s);
     /* Queues one text; it leaves at the end of the turn. Errors as above. */
     enum err (*send_text)(struct hub_socket *s, struct str text);
     /* A ping that the client's WebSocket code answers by itself. Errors as above. */

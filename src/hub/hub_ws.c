@@ -22,6 +22,13 @@ static enum err send_frames(struct hub_socket *s, const void *frames, size_t len
     return ws_conn_send_shared(&of_socket(s)->ws, frames, len);
 }
 
+static void prefetch(struct hub_socket *s)
+{
+    const struct ws_conn *ws = &of_socket(s)->ws;
+    if (ws->io)
+        io_conn_prefetch(ws->io);
+}
+
 static enum err send_text(struct hub_socket *s, struct str text)
 {
     struct ws_frame frame = {.opcode = WS_TEXT, .fin = true, .size_bytes = text.len};
@@ -61,6 +68,7 @@ static void start_timer(struct hub_socket *s, int64_t delay_ms)
 static const struct hub_transport transport = {
     .name = "websocket",
     .send_frames = send_frames,
+    .prefetch = prefetch,
     .send_text = send_text,
     .ping = ping,
     .waiting = waiting,

@@ -7,8 +7,8 @@
 #include "ws/ws_handshake.h"
 
 struct hub_ws {
+    struct ws_conn ws; // beside the socket's first fields, which a delivery takes too
     struct hub_socket socket;
-    struct ws_conn ws;
 };
 
 /* Serves the upgraded connection, greets it, and handles the early bytes, which stay the caller's.

@@ -34,10 +34,10 @@ enum {
 struct io_conn {
     uv_poll_t poll; // its data: the owner
     const struct io_conn_handler *handler;
-    struct list node; // of the loop's conns, or of its dirty
-    struct buf out;
-    struct io_tls *tls;    // NULL: in clear
+    struct list node;      // of the loop's conns, or of its dirty
     struct io_timer timer; // the owner's while OPEN
+    struct buf out;        // from here on: what a write takes (io_conn_prefetch)
+    struct io_tls *tls;    // NULL: in clear
     int fd;
     uint8_t state;
     uint8_t polled; // uv_poll_event flags that are asked for
@@ -331,6 +331,12 @@ enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len)
     if (!err)
         update_poll(c);
     return err;
+}
+
+void io_conn_prefetch(const struct io_conn *c)
+{
+    __builtin_prefetch(&c->out);
+    __builtin_prefetch(&c->is_full);
 }
 
 size_t io_conn_waiting(const struct io_conn *c)

@@ -68,6 +68,9 @@ MUST_USE enum err io_conn_write(struct io_conn *c, const void *bytes, size_t len
  * the records are the only copy). */
 MUST_USE enum err io_conn_write_shared(struct io_conn *c, const void *bytes, size_t len);
 
+/* Something will be written soon: brings what that takes into the processor's cache. */
+void io_conn_prefetch(const struct io_conn *c);
+
 /* Sends what is waiting now rather than at the end of the turn. */
 void io_conn_flush(struct io_conn *c);
 /* Bytes waiting for the peer, records of TLS among them. */
