@@ -268,22 +268,24 @@ void hub_socket_on_timer(struct hub_socket *s)
     s->transport->start_timer(s, wait_ms);
 }
 
-/* 1 to 10^9, each equally likely. */
-static uint32_t random_part(void)
+/* Two numbers of 1 to 10^9, each equally likely; the system is asked once for both. */
+static void choose_parts(uint32_t parts[static 2])
 {
-    enum { PARTS = 1000000000, FAIR_PARTS = 4 };
-    uint32_t value;
+    const uint32_t count = 1000000000, fair = 4 * count;
     do
-        crypto_random(&value, sizeof(value));
-    while (value >= (uint32_t)FAIR_PARTS * PARTS);
-    return value % PARTS + 1;
+        crypto_random(parts, 2 * sizeof(parts[0]));
+    while (parts[0] >= fair || parts[1] >= fair);
+    for (size_t i = 0; i < 2; i++)
+        parts[i] = parts[i] % count + 1;
 }
 
 static void choose_id(struct hub_socket *s)
 {
-    do
-        snprintf(s->id, sizeof(s->id), "%" PRIu32 ".%" PRIu32, random_part(), random_part());
-    while (hub_socket_find(s->hub, str_of(s->id)));
+    uint32_t parts[2];
+    do {
+        choose_parts(parts);
+        snprintf(s->id, sizeof(s->id), "%" PRIu32 ".%" PRIu32, parts[0], parts[1]);
+    } while (hub_socket_find(s->hub, str_of(s->id)));
     map_put(&s->hub->socket_ids, str_of(s->id), s);
 }
 
