@@ -2,8 +2,8 @@
  * failpoint, for the first time, the second, ... ; then a new process drains the queue, and the
  * promises are checked. In pairs: the one that drains is killed too.
  *
- * PROOF=all: every pass, and pairs; else the first pass of each point and a few pairs. The points
- * that were passed must be those of docs/failpoints.md: PROOF_TABLE=FILE writes it. */
+ * PROOF=all: every pass, and pairs; else one side of the first pass of each point and a few pairs.
+ * The points that were passed must be those of docs/failpoints.md: PROOF_TABLE=FILE writes it. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -136,6 +136,12 @@ static int kill_once(void (*play)(void *world), const char *name, int nth, bool 
     return is_killed;
 }
 
+/* Before each point with claims as rows, after it with claims in memory. */
+static bool is_quick(const char *name, bool is_alone)
+{
+    return strcmp(strrchr(name, '.'), is_alone ? ".after" : ".before") == 0;
+}
+
 /* prefix: of the points to kill at; at the 1st, 2nd, 4th, 8th, ... pass of each. "": at all. */
 static void check_kills(void (*play)(void *world), const char *prefix, bool is_alone)
 {
@@ -151,7 +157,7 @@ static void check_kills(void (*play)(void *world), const char *prefix, bool is_a
             continue;
         int nth = nth_of(passes, i);
         bool is_chosen = is_all() && (prefix[0] == '\0' || (nth & (nth - 1)) == 0);
-        if (nth > 1 && !is_chosen)
+        if ((nth > 1 || !is_quick(passes->names[i], is_alone)) && !is_chosen)
             continue;
         tries++;
         kills += kill_once(play, passes->names[i], nth, is_alone);
@@ -175,7 +181,8 @@ TEST(proof_kill_while_the_log_is_copied_into_the_database)
 {
     check_kills(world_play_long, "store.checkpoint", false);
     check_kills(world_play_long, "store.tidy", true);
-    check_kills(world_play_long, "disk.db.", true);
+    if (is_all())
+        check_kills(world_play_long, "disk.db.", true);
 }
 
 static bool kill_twice(const char *name, const char *second, bool is_alone)

@@ -96,17 +96,17 @@ static void check_losses(void (*play)(void *world), bool is_alone, int64_t sampl
 
 TEST(proof_power_loss_keeps_what_was_acknowledged)
 {
-    check_losses(world_play, false, is_all() ? INT32_MAX : 30);
+    check_losses(world_play, false, is_all() ? INT32_MAX : 15);
 }
 
 TEST(proof_power_loss_keeps_what_was_acknowledged_by_claims_in_memory)
 {
-    check_losses(world_play, true, is_all() ? INT32_MAX : 30);
+    check_losses(world_play, true, is_all() ? INT32_MAX : 15);
 }
 
 TEST(proof_power_loss_while_the_log_is_copied)
 {
-    check_losses(world_play_long, true, is_all() ? 60 : 4);
+    check_losses(world_play_long, true, is_all() ? 60 : 2);
 }
 
 /* True: the sync failed. What was acknowledged is there even when the kernel has dropped what it

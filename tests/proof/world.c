@@ -132,13 +132,13 @@ static void on_done(struct queue_job *job, void *ctx)
 }
 
 /* o: works. l: works, later. k: works, has a key. p: enqueues a child. f: fails at first. d: fails.
- */
+ * w: works, has all that a job can have, and is kept. */
 #define HANDLER(name)                                                                              \
     {                                                                                              \
         .kind = name, .run = on_run, .commit = on_commit, .done = on_done                          \
     }
-static struct queue_handler handlers[] = {HANDLER("o"), HANDLER("l"), HANDLER("k"),
-                                          HANDLER("p"), HANDLER("f"), HANDLER("d")};
+static struct queue_handler handlers[] = {HANDLER("o"), HANDLER("l"), HANDLER("k"), HANDLER("p"),
+                                          HANDLER("f"), HANDLER("d"), HANDLER("w")};
 enum { HANDLERS = sizeof(handlers) / sizeof(handlers[0]) };
 
 /* ---- opening ---- */
@@ -236,6 +236,22 @@ static void add(struct world *w, int64_t first, int64_t count, char kind, struct
         else
             say(w, "D %lld\n", (long long)(first + i));
     }
+}
+
+/* With an option of each kind, a unique key until its end, and an idempotency key. */
+static void add_whole(struct world *w, int64_t tag)
+{
+    static const struct str tags[] = {{"red", 3}, {"green", 5}};
+    add(w, tag, 1, 'w',
+        (struct queue_new){.unique_key = STR("w"),
+                           .unique_until = QUEUE_UNTIL_END,
+                           .idempotency_key = STR("once"),
+                           .priority = -1,
+                           .timeout_ms = 5000,
+                           .max_attempts = 5,
+                           .keep_ms = 3600 * 1000,
+                           .tags = tags,
+                           .tag_count = 2});
 }
 
 static void add_and_roll_back(struct world *w, int64_t tag)
@@ -410,6 +426,8 @@ void world_play(void *world)
     add_in_a_group(w, 35, 36);
     add(w, 40, 1, 'k', (struct queue_new){.unique_key = STR("k")});
     add(w, 41, 1, 'k', (struct queue_new){.unique_key = STR("k")});
+    add_whole(w, 44);
+    add_whole(w, 45); // the same keys: no other job
     run_all(w);
     add(w, 50, 2, 'o', (struct queue_new){0});
     close_world(w); // the last one out copies the log into the database
@@ -619,6 +637,16 @@ static void read_rows(struct state *s, sqlite3 *db)
         t->attempt = sqlite3_column_int64(st, 2);
     }
     sqlite3_finalize(st);
+    st = query(db, "SELECT "
+                   "(SELECT count(*) FROM job_option WHERE job_id NOT IN (SELECT id FROM job)) + "
+                   "(SELECT count(*) FROM job_tag WHERE job_id NOT IN (SELECT id FROM job)) + "
+                   "(SELECT count(*) FROM job_error WHERE job_id NOT IN (SELECT id FROM job)) + "
+                   "(SELECT count(*) FROM job_run WHERE job_id NOT IN (SELECT id FROM job)) + "
+                   "(SELECT count(*) FROM job_unique WHERE space = 0)");
+    CHECK(sqlite3_step(st) == SQLITE_ROW);
+    if (sqlite3_column_int(st, 0) != 0)
+        blame(s, "G8: %d rows are of jobs that are gone", sqlite3_column_int(st, 0));
+    sqlite3_finalize(st);
     st = query(db, "PRAGMA integrity_check(1)");
     CHECK(sqlite3_step(st) == SQLITE_ROW);
     if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
@@ -642,11 +670,14 @@ static void check_end(struct state *s, int tag)
         blame(s, "G2: tag %d is there, and should not be", tag);
     if (t->effects > 1)
         blame(s, "G3: tag %d has its effect %d times", tag, (int)t->effects);
-    if (t->effects + t->rows > 1)
+    bool is_kept = t->kind == 'w' && t->rows == 1 && t->state == QUEUE_DONE_STATE;
+    if (t->effects + t->rows - is_kept > 1)
         blame(s, "G1: tag %d is in several states", tag);
+    if (t->kind == 'w' && t->effects != is_kept)
+        blame(s, "G1: tag %d has %d effects, kept: %d", tag, (int)t->effects, is_kept);
     if (t->is_done && t->effects == 0)
         blame(s, "G3: tag %d was done, its effect is lost", tag);
-    if (t->kind != 'd' && t->rows > 0)
+    if (t->kind != 'd' && t->rows > 0 && !is_kept)
         blame(s, "G1: tag %d still waits, state %d", tag, (int)t->state);
     if (t->kind != 'd' && is_job && t->effects == 0)
         blame(s, "G1: tag %d was enqueued and is lost", tag);
