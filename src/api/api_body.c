@@ -9,6 +9,21 @@ static bool is_json(const struct http_request *req)
            (!coding.len || str_eq_nocase(coding, STR("identity")));
 }
 
+/* Names that are the same once their escapes are resolved. Which of two values a reader takes is
+ * anybody's guess (RFC 8259 §4), and what one program checks another must not read otherwise. */
+static bool has_name_twice(const struct api_body *b)
+{
+    struct str names[JSON_MAX_FIELDS];
+    for (size_t i = 0; i < b->count; i++) {
+        if (json_unescape(&b->fields[i].key, b->call->arena, &names[i]))
+            names[i] = b->fields[i].key.text;
+        for (size_t j = 0; j < i; j++)
+            if (str_eq(names[i], names[j]))
+                return true;
+    }
+    return false;
+}
+
 enum err api_body_parse(struct api_call *call, struct api_body *out)
 {
     const struct http_request *req = &call->x->req;
@@ -17,7 +32,7 @@ enum err api_body_parse(struct api_call *call, struct api_body *out)
     if (!is_json(req))
         return api_refuse(call, 415, "unsupported-media-type");
     if (!json_scan_object(req->body, out->fields, JSON_MAX_FIELDS, &out->count))
-        return OK;
+        return has_name_twice(out) ? api_refuse(call, 400, "malformed") : OK;
     if (json_scan(req->body, &whole))
         return api_refuse(call, 400, "malformed");
     return api_refuse_field(call, "", whole.kind == JSON_OBJECT ? "too-large" : "wrong-type",
@@ -130,7 +145,9 @@ void api_body_limit(struct api_call *call, int *out)
     struct str text;
     int64_t limit = CIVIC_DEFAULT_LIMIT;
     api_body_query(call, "limit", &text);
-    if (text.len && (str_parse_int(text, &limit) || limit < 1))
+    if (text.len && str_parse_int(text, &limit))
         api_body_refuse(call, "/limit", "not-number", 0);
+    else if (limit < 1)
+        api_body_refuse(call, "/limit", "too-small", 1);
     *out = limit > CIVIC_MAX_LIMIT ? CIVIC_MAX_LIMIT : (int)limit;
 }

@@ -5,6 +5,7 @@
 
 struct ballot {
     int64_t voting_id, option_id;
+    bool is_by_choices; // said as the only one of several
 };
 
 static enum err answer(struct store_tx *tx, struct api_call *call, int status)
@@ -35,6 +36,12 @@ static enum err read_one(struct store_tx *tx, struct api_call *call)
 const struct api_endpoint api_voting_get = {.decode = decode_get, .read = read_one};
 
 /* ---- PUT /api/v1/votings/{id}/ballot ---- */
+static void read_choices(struct api_body *body, struct ballot *ballot)
+{
+    ballot->is_by_choices = true;
+    api_body_one_int(body, "/choices", &ballot->option_id);
+}
+
 static enum err decode_cast(struct api_call *call)
 {
     struct api_body body;
@@ -47,7 +54,7 @@ static enum err decode_cast(struct api_call *call)
     if (api_body_has(&body, "/option_id"))
         api_body_int(&body, "/option_id", 0, &ballot->option_id);
     else if (api_body_has(&body, "/choices"))
-        api_body_one_int(&body, "/choices", &ballot->option_id);
+        read_choices(&body, ballot);
     else
         api_body_refuse(call, "/option_id", "required", 0);
     return api_body_verdict(&body);
@@ -64,6 +71,8 @@ static enum err write_cast(struct store_tx *tx, struct api_call *call)
         return api_refuse_rate(call, wait_ms);
     enum err err =
         civic_voting_cast(tx, &actor, ballot->voting_id, ballot->option_id, &is_new, &why);
+    if (err == ERR_INVALID && ballot->is_by_choices && why && strcmp(why, "unknown-option") == 0)
+        return api_refuse_field(call, "/choices", "unknown-option", 0);
     return err ? api_refuse_civic(call, err, why) : answer(tx, call, is_new ? 201 : 200);
 }
 

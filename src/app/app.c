@@ -387,6 +387,13 @@ static void run(struct app *a, const sigset_t *signals)
     drain(a);
 }
 
+enum err app_check(const struct app_options *options, char *why_out, size_t why_cap)
+{
+    struct app a = {.options = options, .why = why_out, .why_cap = why_cap};
+    enum err err = read_roles(&a);
+    return err ? err : app_listen_check(options, why_out, why_cap);
+}
+
 enum err app_serve(const struct app_options *options, char *why_out, size_t why_cap)
 {
     struct app a = {

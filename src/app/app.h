@@ -46,6 +46,10 @@ struct app_options {
 
 enum { APP_WHY_BYTES = 512 };
 
+/* What can be said of the options before anything is touched: roles and addresses are written as
+ * such. ERR_INVALID, with one sentence in why_out. */
+MUST_USE enum err app_check(const struct app_options *options, char *why_out, size_t why_cap);
+
 /* Serves until a signal. On failure why_out has one sentence for the operator. */
 MUST_USE enum err app_serve(const struct app_options *options, char *why_out, size_t why_cap);
 

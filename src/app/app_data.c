@@ -53,11 +53,20 @@ enum err app_data_open(const char *dir, bool is_server, int readers, struct stor
     return store_open(&options, out, why_out, why_cap);
 }
 
-bool app_data_exists(const char *dir)
+enum err app_data_look(const char *dir, char *why_out, size_t why_cap)
 {
     char path[PATH_BYTES];
     int len = snprintf(path, sizeof(path), "%s/viche.db", dir);
-    return (size_t)len < sizeof(path) && access(path, F_OK) == 0;
+    if ((size_t)len < sizeof(path) && access(path, F_OK) == 0)
+        return OK;
+    int number = (size_t)len < sizeof(path) ? errno : ENAMETOOLONG;
+    if (number == ENOENT || number == ENOTDIR) {
+        snprintf(why_out, why_cap, "there is no database in %s; say where with --data", dir);
+        return ERR_NOT_FOUND;
+    }
+    snprintf(why_out, why_cap, "cannot look into %s: %s; run as the user of the server", dir,
+             strerror(number));
+    return ERR_DENIED;
 }
 
 enum err app_data_is_newer(struct store *store, bool *out)

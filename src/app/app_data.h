@@ -23,8 +23,9 @@ MUST_USE enum err app_data_prepare(const char *dir, char *why_out, size_t why_ca
 MUST_USE enum err app_data_open(const char *dir, bool is_server, int readers, struct store **out,
                                 char *why_out, size_t why_cap);
 
-/* Is there a database in dir? */
-bool app_data_exists(const char *dir);
+/* Is there a database in dir? ERR_NOT_FOUND; ERR_DENIED: this user cannot see it. why_out as
+ * above. */
+MUST_USE enum err app_data_look(const char *dir, char *why_out, size_t why_cap);
 
 /* Is the database of a later version than this binary? */
 MUST_USE enum err app_data_is_newer(struct store *store, bool *out);

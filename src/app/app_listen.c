@@ -32,6 +32,23 @@ static enum err read_addresses(struct opening *o)
     return OK;
 }
 
+enum err app_listen_check(const struct app_options *options, char *why_out, size_t why_cap)
+{
+    struct app_listen l = {.options = options};
+    struct opening o = {.l = &l, .why_cap = why_cap};
+    o.why = why_out;
+    enum err err = read_addresses(&o);
+    for (size_t i = 0; i < l.count && !err; i++) {
+        if (io_listener_is_address(l.at[i].address))
+            continue;
+        snprintf(why_out, why_cap,
+                 "--listen: \"%.*s\" is not an address to listen on; write it as 127.0.0.1:8080",
+                 STR_ARG(l.at[i].address));
+        err = ERR_INVALID;
+    }
+    return err;
+}
+
 static bool has_tls(const struct app_listen *l)
 {
     for (size_t i = 0; i < l->count; i++)

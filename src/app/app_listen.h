@@ -29,6 +29,9 @@ struct app_listen {
     SSL_CTX *certificate; // NULL: no address is under TLS
 };
 
+/* Are the addresses of the options written as such, and not too many? ERR_INVALID, with why_out. */
+MUST_USE enum err app_listen_check(const struct app_options *options, char *why_out,
+                                   size_t why_cap);
 /* Reads the options, opens a socket for each address and loop, loads the certificate. On failure
  * why_out has a sentence, and app_listen_done is called all the same. Errors of io_listener_open
  * and io_tls_load; ERR_INVALID: the options do not fit together. */

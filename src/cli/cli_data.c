@@ -82,10 +82,9 @@ static int with_store(const struct data_target *target, bool is_migrated, act_fn
     struct store *store = NULL;
     char why[APP_DATA_WHY_BYTES] = "";
     int applied = 0;
-    if (act == check && !app_data_exists(target->data))
-        return cli_fail(CLI_FAILED, "there is no database in %s; say where with --data",
-                        target->data);
-    enum err err = app_data_open(target->data, false, 1, &store, why, sizeof(why));
+    enum err err = act == check ? app_data_look(target->data, why, sizeof(why)) : OK;
+    if (!err)
+        err = app_data_open(target->data, false, 1, &store, why, sizeof(why));
     if (!err && is_migrated)
         err = app_data_migrate(store, &applied, why, sizeof(why));
     if (!err)

@@ -14,13 +14,14 @@ static int with_store(struct cli_queue_call *call, bool makes_data, cli_queue_fn
 {
     const char *data = call->target->data;
     char why[APP_DATA_WHY_BYTES] = "";
-    if (!makes_data && !app_data_exists(data))
-        return cli_fail(CLI_FAILED, "there is no database in %s; say where with --data", data);
-    enum err err = app_data_open(data, false, 1, &call->store, why, sizeof(why));
+    enum err err = makes_data ? OK : app_data_look(data, why, sizeof(why));
+    if (!err)
+        err = app_data_open(data, false, 1, &call->store, why, sizeof(why));
     if (!err)
         err = app_data_migrate(call->store, NULL, why, sizeof(why));
     int status = err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err)) : fn(call);
-    store_close(call->store);
+    if (call->store)
+        store_close(call->store);
     return status;
 }
 

@@ -267,6 +267,10 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
                           target.app.origin);
         goto out;
     }
+    if (app_check(&target.app, why, sizeof(why)) != OK) {
+        status = cli_fail(CLI_USAGE, "%s", why);
+        goto out;
+    }
     log_set_level(level);
     enum err err = app_serve(&target.app, why, sizeof(why));
     if (err)

@@ -24,6 +24,7 @@ enum {
     BACKLOG = 4096,        // the kernel cuts it to net.core.somaxconn
     ACCEPTS_PER_TURN = 64, // so that a storm of connections does not starve those that are open
     PAUSE_MS = 100,
+    MAX_HOST_BYTES = 256,
 };
 
 struct io_listener {
@@ -64,25 +65,40 @@ static int open_socket(const struct sockaddr *addr, socklen_t len, bool is_sibli
     return -1;
 }
 
-/* Splits "host:port" or "[v6]:port" and resolves it. */
-static enum err resolve(struct str address, struct addrinfo **out)
+/* "127.0.0.1:8080", "[::1]:8080", "localhost:0" */
+static bool split(struct str address, struct str *host, int64_t *port)
 {
-    char host[256], port[8];
     size_t colon = address.len;
     while (colon > 0 && address.at[colon - 1] != ':')
         colon--;
     if (colon < 2)
-        return ERR_INVALID;
+        return false;
     struct str h = {address.at, colon - 1};
     struct str p = {address.at + colon, address.len - colon};
-    int64_t number;
-    if (str_parse_int(p, &number) || number < 0 || number > 65535)
-        return ERR_INVALID;
+    if (str_parse_int(p, port) || *port < 0 || *port > 65535)
+        return false;
     if (h.len > 2 && h.at[0] == '[' && h.at[h.len - 1] == ']')
         h = (struct str){h.at + 1, h.len - 2};
     else if (memchr(h.at, ':', h.len))
-        return ERR_INVALID; // IPv6 needs its brackets
-    if (h.len >= sizeof(host))
+        return false; // IPv6 needs its brackets
+    *host = h;
+    return h.len < MAX_HOST_BYTES;
+}
+
+bool io_listener_is_address(struct str address)
+{
+    struct str host;
+    int64_t port;
+    return split(address, &host, &port);
+}
+
+/* Splits "host:port" or "[v6]:port" and resolves it. */
+static enum err resolve(struct str address, struct addrinfo **out)
+{
+    char host[MAX_HOST_BYTES], port[8];
+    struct str h;
+    int64_t number;
+    if (!split(address, &h, &number))
         return ERR_INVALID;
     snprintf(host, sizeof(host), "%.*s", STR_ARG(h));
     snprintf(port, sizeof(port), "%d", (int)number);

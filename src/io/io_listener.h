@@ -18,6 +18,9 @@ typedef void io_accept_fn(void *ctx, int fd);
  * (port < 1024). ERR_IO. why_out: a sentence for the operator, written on failure. */
 MUST_USE enum err io_listener_open(struct str address, int *fd_out, char *why_out, size_t why_cap);
 
+/* Is it written as one? Resolves nothing. */
+bool io_listener_is_address(struct str address);
+
 /* Binds and listens on a Unix socket that only this user may open (mode 0600). Nothing may be at
  * path. ERR_TOO_LARGE: longer than the system takes (107 bytes). ERR_IO. why_out as above. */
 MUST_USE enum err io_listener_open_unix(const char *path, int *fd_out, char *why_out,

@@ -182,6 +182,8 @@ static enum err decode_logout(struct api_call *call)
 
 static enum err write_logout(struct store_tx *tx, struct api_call *call)
 {
+    if (call->viewer.id && call->claimed_id && call->claimed_id != call->viewer.id)
+        return api_refuse(call, 409, "other-user");
     return api_auth_end(tx, call);
 }
 

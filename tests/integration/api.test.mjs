@@ -224,6 +224,24 @@ test('lists page by cursor, each item once, at most a hundred', async () => {
     for (const query of ['cursor=x', 'cursor=bi4wLjE', 'limit=0', 'limit=x', 'sort=old'])
         if (query !== 'cursor=bi4wLjE') assertProblem(await get(`/api/v1/proposals?${query}`), 422, 'invalid');
     assertProblem(await get('/api/v1/proposals?cursor=%ff'), 400, 'malformed');
+    for (const [limit, code] of [['0', 'too-small'], ['-1', 'too-small'], ['x', 'not-number'], ['1e3', 'not-number'], ['99999999999999999999', 'not-number']]) {
+        const { json } = await get(`/api/v1/proposals?limit=${limit}`);
+        assert.deepEqual(json.errors.map((e) => [e.pointer, e.code]), [['/limit', code]], limit);
+    }
+});
+
+test('a body that names a field twice is refused, whichever of the two would be taken', async () => {
+    const path = `/api/v1/proposals/${proposal.id}/comments`;
+    for (const body of ['{"body":"one","body":"two"}', '{"body":"one","b\\u006fdy":"two"}', '{"body":"one","x":1,"x":1}'])
+        assertProblem(await post(path, body, olena), 400, 'malformed');
+    assert.equal((await post(path, '{"body":"one","x":1,"X":1}', olena)).status, 201);
+});
+
+test('numbers of the demo town stay with their units', async () => {
+    const { json } = await get('/api/v1/votings/1');
+    const lengths = json.options.map((o) => o.title).filter((title) => title.endsWith('км'));
+    assert.ok(lengths.length > 0);
+    for (const title of lengths) assert.match(title, /\d\u00a0км$/);
 });
 
 // ---- signatures ----
@@ -518,7 +536,7 @@ test('a ballot is refused when the voting is closed or the option is not its own
         assertProblem(await put('/api/v1/votings/1/ballot', body, petro), 422, 'invalid', '/option_id');
     for (const choices of [[], [1, 2], 1, ['1'], [1.5], [[1]], { 0: 1 }])
         assertProblem(await put('/api/v1/votings/1/ballot', { choices }, petro), 422, 'invalid', '/choices');
-    assertProblem(await put('/api/v1/votings/1/ballot', { choices: [999999] }, petro), 422, 'invalid', '/option_id');
+    assertProblem(await put('/api/v1/votings/1/ballot', { choices: [999999] }, petro), 422, 'invalid', '/choices');
     assert.deepEqual((await get('/api/v1/votings/2')).json, closed);
 });
 

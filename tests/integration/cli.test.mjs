@@ -125,6 +125,31 @@ test('an --origin that no browser would send is wrong usage', () => {
     }
 });
 
+test('roles that do not exist and addresses that are none are wrong usage', () => {
+    const data = newDir();
+    for (const args of [['--roles', 'web,hubs'], ['--roles', ','], ['--listen', '8080'], ['--listen', '127.0.0.1:70000'], ['--listen', '::1:8080'], ['--listen', 'x:y']]) {
+        const r = runViche(['serve', '--data', join(data, 'none'), ...args], { timeout: 20000 });
+        assert.equal(r.status, 2, `${args}: ${r.stderr}`);
+        oneLine(r);
+        assert.match(r.stderr, new RegExp(args[0]));
+    }
+    assert.ok(!existsSync(join(data, 'none')), 'nothing was made');
+});
+
+test('check says that it may not look, not that there is nothing', () => {
+    const data = newDir();
+    assert.equal(runViche(['migrate', '--data', data]).status, 0);
+    chmodSync(data, 0);
+    // To the superuser no directory is closed.
+    const nobody = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+    const r = runViche(['check', '--data', data], { timeout: 20000, ...nobody });
+    chmodSync(data, 0o700);
+    assert.equal(r.status, 1, r.stderr);
+    oneLine(r);
+    assert.match(r.stderr, /cannot look into .*Permission denied/);
+    assert.match(runViche(['check', '--data', join(data, 'none')]).stderr, /there is no database/);
+});
+
 test('a path for --ws-echo that no request could ask for is wrong usage', () => {
     for (const path of ['echo', '/', '/a//b', '/{x}', '/a b', '/e?x', '/e/']) {
         const r = runViche(['serve', '--ws-echo', path, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 20000 });

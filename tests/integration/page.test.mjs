@@ -201,6 +201,14 @@ test('someone registers, writes, signs, follows and logs out by forms alone', as
     const still = await member();
     assert.equal((await still.get('/logout')).location, '/', 'a link logs nobody out');
     assert.equal((await still.get('/notifications')).status, 200);
+
+    // The button of a page that somebody else was shown, in the same browser, logs nobody out either.
+    const others = await member();
+    assert.equal((await still.submit(await others.get(path), '/logout')).status, 409);
+    assert.equal((await still.get('/notifications')).status, 200);
+    const own = await still.get(path);
+    assert.equal((await still.submit(own, '/logout')).location, '/');
+    assert.equal((await still.submit(own, '/logout')).location, '/', 'once more, without a session, is no error');
     assert.doesNotMatch((await visitor.get(path)).html, /Ганна Тестова<\/span>/);
 });
 

@@ -381,8 +381,8 @@ test('what is wrong at the start is said in a sentence', () => {
         [['--listen', 'tls://127.0.0.1:0', '--tls-cert', '/nowhere', '--tls-key', first.key], 1, /--tls-cert: cannot read \/nowhere/],
         [['--listen', 'tls://127.0.0.1:0', '--tls-cert', first.cert, '--tls-key', second.key], 1, /is not the key of the certificate/],
         [['--listen', `127.0.0.1:0,127.0.0.1:${server.port}`], 1, /taken by another program/],
-        [['--listen', `127.0.0.1:0,https://127.0.0.1:0`], 1, /is not an address/],
-        [['--listen', Array(9).fill('127.0.0.1:0').join()], 1, /at most 8 addresses/],
+        [['--listen', `127.0.0.1:0,https://127.0.0.1:0`], 2, /is not an address/],
+        [['--listen', Array(9).fill('127.0.0.1:0').join()], 2, /at most 8 addresses/],
     ];
     const data = join(dir, 'data');
     for (const [args, status, why] of cases) {
