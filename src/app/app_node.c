@@ -24,8 +24,12 @@ static void on_accept(void *ctx, int fd)
 static void on_unrouted(struct http_exchange *x, int status, void *ctx)
 {
     struct app_node *n = ctx;
-    if (!api_hub_unrouted(&n->api_hub, x, status))
+    if (api_hub_unrouted(&n->api_hub, x, status))
+        return;
+    if (n->has_web)
         page_unrouted(x, status, n->api);
+    else
+        api_unrouted(x, status, n->api); // no page of ours leads here
 }
 
 static void start_listening(struct io_task *task)
@@ -93,6 +97,7 @@ static void add_routes(struct app_node *n, const struct app_parts *parts)
         http_server_add(n->server, &n->echo_route, 1, NULL);
     }
     api_hub_add_routes(&n->api_hub, n->server, parts->has_hub);
+    n->has_web = parts->has_web;
     if (parts->has_web) {
         http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
         http_server_add(n->server, static_routes, 1, NULL);

@@ -29,7 +29,7 @@ struct app_node {
     size_t listener_count;
     SSL_CTX *certificate; // for new connections; the loop's
     pthread_t thread;
-    bool has_thread;
+    bool has_thread, has_web;
 
     const struct app_options *options;
     struct app_stops *stops;

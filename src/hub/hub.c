@@ -103,6 +103,7 @@ struct hub *hub_new(struct io_loop *l, const struct hub_apps *apps, struct hub_r
     list_init(&h->stopping);
     map_init(&h->sessions);
     list_init(&h->carriers);
+    list_init(&h->gaps);
     list_init(&h->turns);
     hub_hold_init(&h->counts, l, hub_room_tell_count, h);
     list_init(&h->listings);
@@ -157,6 +158,11 @@ const struct hub_apps *hub_apps_of(const struct hub *h)
 struct hub_relay *hub_relay_of(const struct hub *h)
 {
     return h->relay;
+}
+
+bool hub_is_over(const struct hub *h)
+{
+    return h->relay->is_closed;
 }
 
 size_t hub_socket_count(const struct hub *h)

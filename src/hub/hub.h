@@ -69,6 +69,8 @@ void hub_flush_webhooks(struct hub *h);
 
 const struct hub_apps *hub_apps_of(const struct hub *h);
 struct hub_relay *hub_relay_of(const struct hub *h);
+/* Have the loops ended? What is asked of the hubs then is answered without them. */
+bool hub_is_over(const struct hub *h);
 
 /* Answers GET /app/{key} and serves the socket from then on. The exchange is gone afterwards. An
  * unknown key gets the error 4001 and is closed. */

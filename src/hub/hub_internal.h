@@ -49,10 +49,12 @@ struct hub {
     size_t socket_count;   // in sockets
     struct map sessions;   // of hub_xhr.c: sockets over HTTP, by name
     struct list carriers;  // of hub_xhr.c: answers that carry them
-    struct list turns;     // channels with frames of this turn
-    struct io_hook hook;   // sends them
-    struct list listings;  // of hub_backend.c: lists of all channels that were asked for here
-    struct list late;      // tenants of whose publications it is observed then how long they waited
+    struct list gaps;      // of hub_xhr.c: sessions without one, the longest first
+    size_t gap_count;
+    struct list turns;    // channels with frames of this turn
+    struct io_hook hook;  // sends them
+    struct list listings; // of hub_backend.c: lists of all channels that were asked for here
+    struct list late;     // tenants of whose publications it is observed then how long they waited
     struct hub_meter meter; // of what belongs to no app
     struct hub_watch *watch;
     struct hub_frames *frames; // the last messages, for the operator
@@ -60,6 +62,7 @@ struct hub {
     /* of hub_recovery.c */
     struct stream_log *log; // of the channels that this hub owns; NULL: none
     struct list held;       // publications that wait for the disk
+    uint64_t shown;         // stream_log_shown when they were looked at
     struct io_timer log_timer;
     /* of hub_catchup.c */
     struct list catching_up; // subscriptions that are behind, and wait to read more

@@ -75,6 +75,7 @@ static bool may_go(struct hub *owner, const struct hub_publication *p)
 static void release(struct hub *owner)
 {
     struct list *node = owner->held.next;
+    owner->shown = stream_log_shown(owner->log);
     while (node != &owner->held) {
         struct hub_publication *p = LIST_ENTRY(node, struct hub_publication, node);
         node = node->next;
@@ -90,7 +91,7 @@ void hub_recovery_flush(struct hub *owner)
     if (!owner->log)
         return;
     stream_log_flush(owner->log);
-    if (!list_is_empty(&owner->held))
+    if (!list_is_empty(&owner->held) && owner->shown != stream_log_shown(owner->log))
         release(owner);
 }
 

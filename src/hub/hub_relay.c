@@ -140,7 +140,7 @@ static void on_ask(struct io_task *task)
     if (atomic_fetch_sub(&q->left, 1) > 1)
         return;
     if (ask->hub->relay->is_closed)
-        question_free(q); // nobody waits for it
+        on_answer(&q->answer); // the loops have ended, home's perhaps freed: here and now
     else
         io_loop_post(q->home, &q->answer);
 }
@@ -162,6 +162,10 @@ void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *vi
         q->parts[i] = mem_zalloc(part_bytes + 1);
         q->asks[i] = (struct ask){.task.run = on_ask, .hub = r->hubs[i], .question = q};
         q->asks[i].part = q->parts[i];
+    }
+    if (r->is_closed) {
+        on_answer(&q->answer); // nobody is left to be asked
+        return;
     }
     for (size_t i = 0; i < count; i++)
         io_loop_post(r->hubs[i]->loop, &q->asks[i].task);

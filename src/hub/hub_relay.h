@@ -46,8 +46,9 @@ void hub_relay_use_apps(struct hub_relay *r, const struct hub_apps *apps);
 /* Asks all hubs: visit runs on every hub's loop, with a zeroed part of part_bytes of its own; then
  * on_done on the asking hub's loop, with the parts in the order of the hubs, which it must empty of
  * what they own. visits of one question may run at the same time: ctx is read-only for them. The
- * question takes what the hubs hold at the moment each is asked. A visit that returns true has more
- * to do, and runs again after the loop did other work. */
+ * question takes what the hubs hold at the moment each is asked. It is always answered: when the
+ * relay is closed, at once, with the parts of those that were asked and zeroed ones. A visit that
+ * returns true has more to do, and runs again after the loop did other work. */
 typedef bool hub_relay_visit_fn(struct hub *h, void *part, const void *ctx);
 typedef void hub_relay_done_fn(void *const *parts, size_t count, void *ctx);
 void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *visit,

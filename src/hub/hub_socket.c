@@ -105,6 +105,9 @@ void hub_socket_send_bad_message(struct hub_socket *s)
 void hub_socket_close(struct hub_socket *s, int code, struct str why)
 {
     struct buf out;
+    if (s->is_closing)
+        return;
+    s->is_closing = true;
     if (s->id[0]) // else it was refused, which was told
         hub_watch_socket(
             s, (struct hub_watch_event){.kind = HUB_WATCH_ENDED, .code = code, .why = why});

@@ -38,6 +38,7 @@ struct hub_socket {
     bool is_pinged;           // and silent since
     bool uses_control_frames; // so it is pinged by one: clients that know no pusher:ping do
     bool is_authorized;       // signed in, or on a channel that needs a signature
+    bool is_closing;          // it was told why
     char id[HUB_SOCKET_ID_BYTES];
     uint8_t address[16]; // of the client, as hub_admission_address has it; zero: unknown
     uint32_t subscription_count;

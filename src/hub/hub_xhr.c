@@ -143,7 +143,8 @@ static void take_write(struct carrier *c, const struct word *w)
 
 struct session {
     struct hub_socket socket;
-    struct list node;        // in hub->sessions
+    struct list gap_node;    // in hub->gaps
+    bool is_in_gap;          // in that list
     struct carrier *carrier; // gets what waits; belongs to carrier_hub's loop
     struct hub *carrier_hub;
     bool is_polled;              // it ends with its first bytes
@@ -169,8 +170,17 @@ static struct str session_name(const struct session *s)
     return (struct str){s->name, s->name_len};
 }
 
+static void end_gap(struct session *s)
+{
+    if (s->is_in_gap)
+        s->socket.hub->gap_count--;
+    s->is_in_gap = false;
+    list_remove(&s->gap_node);
+}
+
 static void session_free(struct session *s)
 {
+    end_gap(s);
     io_timer_stop(&s->gap_timer);
     io_timer_stop(&s->alive_timer);
     map_remove(&s->socket.hub->sessions, session_name(s));
@@ -186,6 +196,23 @@ static void session_end(struct session *s)
     s->is_ended = true;
     if (!s->is_flushing)
         session_free(s);
+}
+
+/* Its carrier is gone. */
+static void begin_gap(struct session *s)
+{
+    struct hub *h = s->socket.hub;
+    if (s->is_in_gap)
+        return;
+    if (h->gap_count == HUB_XHR_MAX_GAPS) {
+        struct session *oldest = LIST_ENTRY(h->gaps.next, struct session, gap_node);
+        end_gap(oldest); // it may be freed only later
+        session_end(oldest);
+    }
+    s->is_in_gap = true;
+    h->gap_count++;
+    list_append(&h->gaps, &s->gap_node);
+    io_timer_start(h->loop, &s->gap_timer, HUB_XHR_GAP_MS);
 }
 
 /* Gives the carrier what waits, when it is ready for it. */
@@ -359,6 +386,7 @@ static struct session *session_new(const struct word *w)
     s->name_len = w->name_len;
     memcpy(s->name, w->name, w->name_len);
     map_put(&w->to->sessions, session_name(s), s);
+    list_init(&s->gap_node);
     buf_init(&s->out, t ? t->app->max_out_bytes : hub_app_defaults.max_out_bytes);
     io_timer_init(&s->gap_timer, on_gap_timer);
     io_timer_init(&s->alive_timer, on_alive_timer);
@@ -411,6 +439,7 @@ static void take_open(const struct word *w)
     if (!s)
         s = session_new(w);
     replace_carrier(s);
+    end_gap(s);
     s->carrier = w->carrier;
     s->carrier_hub = w->from;
     s->is_polled = w->is_poll;
@@ -435,7 +464,8 @@ static void take_gone(const struct word *w)
     struct session *s = map_find(&w->to->sessions, name_of(w));
     if (s && s->carrier == w->carrier) {
         s->carrier = NULL;
-        io_timer_start(w->to->loop, &s->gap_timer, HUB_XHR_GAP_MS);
+        if (!s->is_ended)
+            begin_gap(s);
     }
     struct word *forget = word_new(FORGET, w->to, w->from, STR(""), STR(""));
     forget->carrier = w->carrier;

@@ -15,7 +15,9 @@
  *     request's loop  <------- WRITE, FORGET, SENT -- session's hub
  *
  * The session holds what waits; the carrier is given more only when it has sent all. So memory is
- * bounded by the socket's own limit. Without a carrier the session lives on for HUB_XHR_GAP_MS.
+ * bounded by the socket's own limit. Without a carrier the session lives on for HUB_XHR_GAP_MS; of
+ * more than HUB_XHR_MAX_GAPS at a time the oldest end sooner, so that who opens and drops them in
+ * numbers takes no memory by it.
  */
 #ifndef HUB_XHR_H
 #define HUB_XHR_H
@@ -26,6 +28,7 @@ enum {
     HUB_XHR_GAP_MS = 10000,  // between two answers
     HUB_XHR_POLL_MS = 25000, // an answer that has nothing to say is a heartbeat then
     HUB_XHR_MAX_NAME_BYTES = 64,
+    HUB_XHR_MAX_GAPS = 2048, // on one hub
 };
 
 /* The requests; the exchange is gone, or answered later. A connection serves one answer, so that we

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "hub/hub.h"
 #include "hub/hub_inspect.h"
 #include "page/page_draw.h"
 #include "page/page_form.h"
@@ -424,6 +425,11 @@ static void on_answer(void *ctx, struct str json)
 
 static void ask_next(struct visit *v)
 {
+    if (hub_is_over(v->hub->admin->hub)) { // and the pool is gone
+        refuse(v->x, 503, "stopping", "The server is stopping.");
+        visit_free(v);
+        return;
+    }
     if (v->asked < MAX_QUESTIONS) {
         v->query.what = v->view->questions[v->asked].what;
         hub_inspect(v->hub->admin->hub, &v->query, on_answer, v);

@@ -50,6 +50,7 @@ struct stream_log {
     struct map streams; // by key
     struct list items;  // of all streams, oldest first
     size_t bytes;
+    uint64_t shown;   // of stream_log_shown
     struct list idle; // streams without holds, longest unused first
     struct io_wheel wheel;
     struct list due;

@@ -45,6 +45,11 @@ size_t stream_log_count(const struct stream_log *l)
     return l->streams.count;
 }
 
+uint64_t stream_log_shown(const struct stream_log *l)
+{
+    return l->shown;
+}
+
 size_t stream_log_bytes(const struct stream_log *l)
 {
     return l->bytes;
@@ -62,6 +67,7 @@ static void show(struct stream *s, uint64_t serial)
 {
     if (serial > s->visible)
         s->visible = serial;
+    s->log->shown++;
     if (s->visible == s->head)
         list_remove(&s->unseen_node);
 }
@@ -80,6 +86,7 @@ static void forget_file(struct stream_log *l)
 
 void stream_log_change_ids(struct stream_log *l)
 {
+    l->shown++;
     struct map_entry *e;
     for (size_t i = 0; (e = map_next(&l->streams, &i));)
         ((struct stream *)e->value)->id = stream_new_id();
@@ -387,6 +394,7 @@ struct stream *stream_log_find(const struct stream_log *l, struct str app_id, st
 
 static void end_stream(struct stream_log *l, struct stream *s)
 {
+    l->shown++;
     put_drop(l, s);
     stream_free(s);
 }

@@ -46,6 +46,8 @@ size_t stream_log_bytes(const struct stream_log *l);
 /* Hands to the system what was appended since, which then may be seen, and starts the sync of what
  * asked for one. */
 void stream_log_flush(struct stream_log *l);
+/* Changes whenever what waited may be seen, or will never be. */
+uint64_t stream_log_shown(const struct stream_log *l);
 
 /* Forgets what is too old, a bounded number at a time, deletes files that nobody needs, tries the
  * disk again after it failed. To be called every STREAM_LOG_TICK_MS while there are streams. */

@@ -15,6 +15,9 @@
  * handled its bytes, we stop reading until they are gone. A peer that sends pings and never reads
  * thus stops itself.
  *
+ * A read of 64 KiB may hold thousands of compressed messages that are long: what they inflate to in
+ * one turn is bounded, and the rest of the bytes waits for the next, unread ones behind it.
+ *
  * Bytes are unmasked into a scratch buffer on the stack. A message that came whole is handed out
  * from there; only one that came in parts is collected.
  */
@@ -30,6 +33,7 @@ enum {
     PAUSE_BYTES = 64 * 1024,
     SCRATCH_BYTES = 16 * 1024, // more than the default of max_message_size
     MAX_MESSAGE_BYTES = 1 << 30,
+    TURN_INFLATED_BYTES = 256 * 1024, // or one message
 };
 
 struct ws_partial {
@@ -74,7 +78,7 @@ static void enter(struct ws_conn *c, enum ws_conn_state next)
     case WS_CONN_CLOSING:
         // The rest of the turn's output goes first; the peer must be read to see its close.
         io_conn_start_timer(c->io, CLOSE_WAIT_MS);
-        if (c->is_paused)
+        if (c->is_paused && !c->has_rest)
             io_conn_resume(c->io);
         io_conn_flush(c->io);
         break;
@@ -393,13 +397,92 @@ static void keep_message(struct ws_conn *c, const struct ws_message *m)
         get_partial(c)->in = *m;
 }
 
+/* ---- what is left for the next turn ---- */
+
+/* Few connections have one, and none for long: they are the loop's, not a field of each. */
+struct ws_rest {
+    struct list node; // in rests_of
+    struct io_task task;
+    struct ws_conn *conn; // NULL: it is gone
+    struct buf bytes;
+};
+
+static void *make_rests(void)
+{
+    struct list *rests = MEM_NEW(struct list);
+    list_init(rests);
+    return rests;
+}
+
+static struct list *rests_of(struct io_loop *l)
+{
+    static const struct io_loop_local kind = {make_rests, mem_free};
+    return io_loop_get_local(l, &kind);
+}
+
+/* Its task frees it. */
+static void forget_rest(const struct ws_conn *c, struct io_loop *l)
+{
+    const struct list *rests = rests_of(l);
+    for (struct list *node = rests->next; node != rests; node = node->next) {
+        struct ws_rest *rest = LIST_ENTRY(node, struct ws_rest, node);
+        if (rest->conn == c)
+            rest->conn = NULL;
+    }
+}
+
+static uint64_t inflated_so_far(const struct ws_conn *c)
+{
+    return c->window_bits > 0 ? ws_inflate_total(ws_inflate_of(io_conn_loop(c->io))) : 0;
+}
+
+static bool may_go_on(const struct ws_conn *c)
+{
+    return c->state != WS_CONN_ENDED && io_conn_is_open(c->io);
+}
+
+static void on_next_turn(struct io_task *task)
+{
+    struct ws_rest *rest = LIST_ENTRY(task, struct ws_rest, task);
+    struct ws_conn *c = rest->conn;
+    list_remove(&rest->node);
+    if (c) {
+        c->has_rest = false;
+        ws_conn_receive(c, buf_head(&rest->bytes), buf_len(&rest->bytes));
+        bool may_read = !c->is_paused || c->state == WS_CONN_CLOSING;
+        if (!c->has_rest && may_read && may_go_on(c))
+            io_conn_resume(c->io);
+    }
+    buf_done(&rest->bytes);
+    mem_free(rest);
+}
+
+static void keep_rest(struct ws_conn *c, const struct ws_input *in)
+{
+    struct io_loop *l = io_conn_loop(c->io);
+    struct ws_rest *rest = MEM_NEW(struct ws_rest);
+    rest->task.run = on_next_turn;
+    rest->conn = c;
+    list_append(rests_of(l), &rest->node);
+    buf_init(&rest->bytes, in->len);
+    CHECK(buf_append(&rest->bytes, in->at, in->len) == OK);
+    c->has_rest = true;
+    io_conn_pause(c->io);
+    io_loop_post(l, &rest->task);
+}
+
 void ws_conn_receive(struct ws_conn *c, const uint8_t *bytes, size_t len)
 {
     uint8_t scratch[SCRATCH_BYTES] __attribute__((uninitialized));
     struct ws_input in = {bytes, len};
     struct ws_message m = take_message(c);
-    while (c->state != WS_CONN_ENDED && io_conn_is_open(c->io) && take_piece(c, &m, &in, scratch))
-        ;
+    uint64_t before = inflated_so_far(c);
+    while (may_go_on(c) && take_piece(c, &m, &in, scratch)) {
+        if (in.len == 0 || inflated_so_far(c) - before < TURN_INFLATED_BYTES || !may_go_on(c))
+            continue;
+        keep_rest(c, &in);
+        break;
+    }
     keep_message(c, &m);
     pause_when_too_much_waits(c);
 }
@@ -416,14 +499,16 @@ static void on_drained(struct io_conn *io, void *owner)
     if (!c->is_paused)
         return;
     c->is_paused = false;
-    io_conn_resume(io);
+    if (!c->has_rest)
+        io_conn_resume(io);
 }
 
 static void on_closed(struct io_conn *io, void *owner)
 {
     struct ws_conn *c = owner;
-    (void)io;
     drop_partial(c);
+    if (c->has_rest)
+        forget_rest(c, io_conn_loop(io));
     c->state = WS_CONN_ENDED;
     c->io = NULL;
     c->handler->on_closed(c);

@@ -40,10 +40,11 @@ struct ws_conn {
     struct io_conn *io;
     struct ws_partial *partial; // NULL unless something came in part
     uint32_t max_message_bytes;
-    uint8_t state;       // enum ws_conn_state
-    bool is_paused;      // too much waits for the peer, so we do not read
-    uint8_t window_bits; // of permessage-deflate in what we send; 0: not negotiated, either way
-    bool is_deflating;   // the fragments of the message being sent
+    uint8_t state;         // enum ws_conn_state
+    uint8_t window_bits;   // of permessage-deflate in what we send; 0: not negotiated, either way
+    bool is_paused : 1;    // too much waits for the peer, so we do not read
+    bool is_deflating : 1; // the fragments of the message being sent
+    bool has_rest : 1;     // what came is too much for one turn; nothing is read meanwhile
 };
 
 /* Takes the connection over; nothing is read before the loop's next turn. Messages may have

@@ -17,6 +17,7 @@ struct ws_inflate {
     z_stream z;
     struct utf8 utf8;
     uint64_t left; // bytes that may still come out
+    uint64_t total;
     enum ws_opcode type;
     enum stage stage;
     bool is_started;        // a piece was given out
@@ -120,6 +121,11 @@ static enum err check(struct ws_inflate *i, const struct ws_piece *piece)
     return piece->is_last && !utf8_is_whole(&i->utf8) ? ERR_INVALID : OK;
 }
 
+uint64_t ws_inflate_total(const struct ws_inflate *i)
+{
+    return i->total;
+}
+
 enum err ws_inflate_next(struct ws_inflate *i, uint8_t *out, size_t out_cap, struct ws_piece *piece)
 {
     CHECK(out_cap > 0 && out_cap <= UINT32_MAX);
@@ -138,5 +144,6 @@ enum err ws_inflate_next(struct ws_inflate *i, uint8_t *out, size_t out_cap, str
         .len = out_cap - i->z.avail_out,
     };
     i->is_started = true;
+    i->total += piece->len;
     return check(i, piece);
 }

@@ -23,6 +23,9 @@ struct ws_inflate *ws_inflate_of(struct io_loop *l);
 void ws_inflate_start(struct ws_inflate *i, enum ws_opcode type, struct str payload,
                       uint64_t max_bytes);
 
+/* All bytes that ever came out, of all messages. */
+uint64_t ws_inflate_total(const struct ws_inflate *i);
+
 /* Gives the next piece of at most out_cap (> 0) bytes, until one is_last. After a failure nothing
  * may be asked any more. ERR_INVALID: that is no DEFLATE stream, or the text is not UTF-8: close
  * 1007. ERR_TOO_LARGE: there is more than max_bytes, 1009. */

@@ -1,7 +1,9 @@
 // The transports of pusher-js for networks that break WebSocket: HTTP streaming and polling.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import PusherClientModule from 'pusher-js';
 import PusherServer from 'pusher';
@@ -23,6 +25,18 @@ const client = (transport) =>
             customHandler: ({ socketId, channelName }, done) =>
                 done(null, backend.authorizeChannel(socketId, channelName, { user_id: socketId, user_info: {} })),
         },
+    });
+
+/** The body of a GET over a Unix socket. */
+const viaSocket = (socketPath, path) =>
+    new Promise((done, fail) => {
+        request({ socketPath, path, headers: { Host: 'localhost' } }, (r) => {
+            let text = '';
+            r.on('data', (piece) => (text += piece));
+            r.on('end', () => done(text));
+        })
+            .on('error', fail)
+            .end();
     });
 
 const base = (session) => `${server.url}/pusher/app/${app.key}/7/${session}`;
@@ -65,6 +79,32 @@ test('what is published between two polls waits for the next', async () => {
     const seen = [];
     while (seen.length < 4) seen.push(...texts((await post('between', 'xhr')).lines));
     assert.deepEqual(seen.map((m) => m.event), ['pusher_internal:subscription_succeeded', 'e', 'e', 'e']);
+});
+
+test('sessions that were opened and dropped take a bounded place; one that is used outlives them', async () => {
+    const s = await startServer({ args: ['--loops', '1'] });
+    const open = (name) =>
+        new Promise((done, fail) => {
+            const socket = connect(s.port, '127.0.0.1');
+            socket.on('error', fail);
+            socket.on('data', (bytes) => bytes.includes('connection_established') && done(socket));
+            socket.write(`POST /pusher/app/${app.key}/7/${name}/xhr_streaming?protocol=7&client=js HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`);
+        });
+    const connections = async () => {
+        const r = await viaSocket(join(s.dataDir, 'admin.sock'), '/hub/connections?limit=1');
+        return JSON.parse(r).total;
+    };
+    const used = await open('used');
+    for (let at = 0; at < 2200; at += 100) {
+        const some = await Promise.all(Array.from({ length: 100 }, (_, i) => open(`dropped-${at + i}`)));
+        for (const socket of some) socket.destroy();
+    }
+    await until(async () => (await connections()) <= 2049, 'the oldest to end');
+    const sent = await fetch(`${s.url}/pusher/app/${app.key}/7/used/xhr_send`, { method: 'POST', body: '[]' });
+    assert.equal(sent.status, 204);
+    assert.equal((await fetch(`${s.url}/pusher/app/${app.key}/7/dropped-0/xhr_send`, { method: 'POST', body: '[]' })).status, 404);
+    used.destroy();
+    await s.stop();
 });
 
 test('rubbish is refused and costs nothing: unknown sessions, bad bodies, long names, unknown apps, refused origins', async () => {

@@ -84,6 +84,30 @@ test('what a client sends may be compressed, and is bounded', async () => {
     c.destroy();
 });
 
+test('thousands of long messages in few bytes are all taken, in order, a part of them in each turn', async () => {
+    const c = await subscriber('burst', 'permessage-deflate');
+    const other = await subscriber('burst', null);
+    const long = (event, data) => frame(TEXT, deflate(JSON.stringify({ event, data: { channel: 'x', auth: `${data}${'a'.repeat(9000)}` } })), { first: 0xc1 });
+    const count = 1500; // 13 MB in 100 KB
+    const all = Buffer.concat(Array.from({ length: count }, (_, i) => long(i % 3 ? 'pusher:ping' : `rubbish:${i}`, i)));
+    assert.ok(all.length < 256 * 1024);
+    c.send(Buffer.concat([all, frame(TEXT, JSON.stringify({ event: 'pusher:subscribe', data: { channel: 'last' } }))]));
+    other.send(frame(TEXT, JSON.stringify({ event: 'pusher:ping' })));
+    assert.equal((await other.json()).event, 'pusher:pong');
+    for (let i = 0; i < count; i++) assert.equal(JSON.parse(plain(await c.next())).event, i % 3 ? 'pusher:pong' : 'pusher:error', `${i}`);
+    const last = JSON.parse(plain(await c.next()));
+    assert.deepEqual([last.event, last.channel], ['pusher_internal:subscription_succeeded', 'last']);
+
+    // Who goes, or is sent away, in the middle of them leaves nothing behind.
+    const gone = await subscriber('burst', 'permessage-deflate');
+    gone.send(all);
+    gone.destroy();
+    const broken = await subscriber('burst', 'permessage-deflate');
+    broken.send(Buffer.concat([all, frame(TEXT, Buffer.from([0xff, 0xff]), { first: 0xc1 }), all]));
+    assert.equal(await broken.closed(), 1007);
+    for (const x of [c, other, broken]) x.destroy();
+});
+
 test('a refused client that agreed to compression gets its reason', async () => {
     const c = await rawSocket(server.port, '/app/unknown-key?protocol=7', {
         headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' },

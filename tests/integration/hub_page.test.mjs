@@ -80,6 +80,16 @@ test('it is on the operator’s address alone, and no foreign name leads to it',
     for (const bad of ['socket=%ff', 'limit=0', 'limit=1001', 'channel=%00']) assert.equal((await get(`/hub?${bad}`)).status, 400, bad);
 });
 
+test('a process without pages answers unknown paths for programs', async () => {
+    for (const path of ['/', '/nowhere', '/proposals', '/app', '/static/app.css']) {
+        const { status, headers, json } = await get(path, { port: server.port, headers: { Accept: 'text/html' } });
+        assert.equal(status, 404, path);
+        assert.equal(headers['content-type'].split(';')[0], 'application/problem+json', path);
+        assert.equal(json().code, 'not-found');
+    }
+    assert.match((await get('/apps/one/nowhere', { port: server.port })).text, /^Not found/);
+});
+
 test('it speaks the reader’s language', async () => {
     assert.match((await get('/hub', { headers: { 'Accept-Language': 'uk' } })).text, /<html lang="uk">[^]*Чому нічого не надходить\?/);
     assert.match((await get('/hub')).text, /<html lang="en">[^]*Why does nothing arrive\?/);

@@ -324,6 +324,32 @@ test('a message past the rate limit is counted and kept', async () => {
     c.destroy();
 });
 
+test('whoever is several of one user is closed, told and counted once', async () => {
+    const c = await connect('one');
+    for (const channel of ['presence-once', 'private-once', 'private-twice']) await c.join(channel, '{"user_id":"many"}');
+    await backend('one').terminateUserConnections('many');
+    assert.equal((await c.read()).event, 'pusher:error');
+    assert.equal(await c.closed(), 4009);
+    assert.equal((await metrics()).value('closes_total', 'one', ',code="4009"'), 1);
+    c.destroy();
+});
+
+test('questions that are under way when the server stops are answered or given up, and leave nothing', async () => {
+    const s = await startServer({ args: ['--loops', '3'] });
+    const asked = dial(join(s.dataDir, 'admin.sock'));
+    asked.on('error', () => {});
+    asked.write('GET /hub/channels HTTP/1.1\r\nHost: localhost\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(100));
+    const others = Array.from({ length: 20 }, () => {
+        const socket = dial(join(s.dataDir, 'admin.sock'));
+        socket.on('error', () => {});
+        socket.write('GET /hub HTTP/1.1\r\nHost: localhost\r\n\r\n');
+        return socket;
+    });
+    await new Promise((done) => asked.once('data', done));
+    await s.stop(); // fails when something leaks
+    for (const socket of [asked, ...others]) socket.destroy();
+});
+
 test('the log has refusals by a limit at info, and not as many as clients like', async () => {
     for (let i = 0; i < 40; i++) await rawSocket(server.port, `/app/key${index('origin')}`).then((c) => c.json());
     const lines = server.log().match(/level=info at=hub\.refused_connection app=origin key=.* code=4009 why="Origin not allowed"/g);
