@@ -48,6 +48,7 @@ static void on_read(void *ctx, const struct hub_meter_app *apps, size_t count)
     else
         reply_error(call->x, 500, "too-large", "There are too many apps for one answer.");
     buf_done(&out);
+    mem_free(call->metrics.webhooks.at);
     mem_free(call);
 }
 
@@ -57,6 +58,7 @@ static void read_process(struct io_job *job)
     call->metrics.loops = call->admin->loops;
     call->metrics.has_queue = queue_get_stats(call->admin->queue, &call->metrics.queue) == OK;
     api_metrics_read_process(&call->metrics);
+    call->admin->read_webhooks(call->admin->webhooks, &call->metrics.webhooks);
 }
 
 static void on_process_read(struct io_job *job)

@@ -3,6 +3,7 @@
 #ifndef API_ADMIN_H
 #define API_ADMIN_H
 
+#include "api/api_metrics.h"
 #include "http/http.h"
 
 struct hub;
@@ -15,6 +16,9 @@ struct api_admin {
     struct io_pool *pool; // reads the store
     struct queue *queue;
     int loops;
+    /* On a pool thread: of a module that we do not know. */
+    void (*read_webhooks)(void *ctx, struct api_metrics_webhooks *out);
+    void *webhooks;
 };
 
 /* For other routes on the same addresses. False: it was refused, x is answered. */

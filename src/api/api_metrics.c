@@ -43,11 +43,16 @@ static void put_value(struct out *o, struct str s)
 }
 
 /* "NAME{app="1001"", to be followed by more labels or a brace. */
-static void put_app(struct out *o, const char *name, const struct hub_meter_app *a)
+static void put_app_id(struct out *o, const char *name, struct str app_id)
 {
     PUT(o, "%s{app=\"", name);
-    put_value(o, a->app ? a->app->id : STR(""));
+    put_value(o, app_id);
     PUT(o, "\"");
+}
+
+static void put_app(struct out *o, const char *name, const struct hub_meter_app *a)
+{
+    put_app_id(o, name, a->app ? a->app->id : STR(""));
 }
 
 /* ---- of the hubs ---- */
@@ -74,6 +79,20 @@ static const struct {
      "Connections cut off because they read too slowly."},
     {"viche_hub_rate_limited_messages_total", HUB_METER_RATE_LIMITED,
      "Messages of clients past a rate limit."},
+    {"viche_hub_recoveries_asked_total", HUB_METER_RECOVERY_ASKED,
+     "Subscriptions of clients that asked for what they missed."},
+    {"viche_hub_recoveries_total", HUB_METER_RECOVERED, "Those that get all they missed."},
+    {"viche_hub_replayed_messages_total", HUB_METER_REPLAYED, "Messages that they missed."},
+};
+
+static const struct {
+    const char *reason; // as the client is told
+    enum hub_meter_counter counter;
+} refused_recoveries[] = {
+    {"stream_reset", HUB_METER_RECOVERY_RESET},
+    {"position_expired", HUB_METER_RECOVERY_EXPIRED},
+    {"position_ahead", HUB_METER_RECOVERY_AHEAD},
+    {"store_unavailable", HUB_METER_RECOVERY_UNAVAILABLE},
 };
 
 static const char *const whats[HUB_METER_CODED] = {
@@ -104,6 +123,11 @@ static uint64_t cached_bytes(const struct hub_meter_app *a)
     return a->cached_bytes;
 }
 
+static uint64_t log_bytes(const struct hub_meter_app *a)
+{
+    return a->log_bytes;
+}
+
 static const struct {
     const char *name;
     uint64_t (*read)(const struct hub_meter_app *a);
@@ -113,6 +137,7 @@ static const struct {
     {"viche_hub_subscriptions", subscriptions, "Subscriptions of open connections."},
     {"viche_hub_channels", channels, "Channels that somebody is on or that keep an event."},
     {"viche_hub_cached_bytes", cached_bytes, "Bytes of events that cache channels keep."},
+    {"viche_hub_recovery_log_bytes", log_bytes, "Memory of what clients may recover."},
 };
 
 static void put_codes(struct out *o, const char *name, const char *what,
@@ -144,6 +169,19 @@ static void put_refusals(struct out *o, const struct hub_meter_app *apps, size_t
     put_head(o, closes, "counter", "Connections that the server closed, by the protocol's code.");
     for (size_t i = 0; i < count; i++)
         put_codes(o, closes, NULL, &apps[i], apps[i].meter.coded[HUB_METER_ENDED]);
+}
+
+static void put_refused_recoveries(struct out *o, const struct hub_meter_app *apps, size_t count)
+{
+    static const char name[] = "viche_hub_recoveries_refused_total";
+    put_head(o, name, "counter", "Clients that do not get what they missed, by the reason.");
+    for (size_t i = 0; i < count; i++)
+        for (size_t row = 0; row < sizeof(refused_recoveries) / sizeof(refused_recoveries[0]);
+             row++) {
+            put_app(o, name, &apps[i]);
+            PUT(o, ",reason=\"%s\"} %llu\n", refused_recoveries[row].reason,
+                (unsigned long long)apps[i].meter.counts[refused_recoveries[row].counter]);
+        }
 }
 
 static void put_histogram(struct out *o, const struct hub_meter_app *a)
@@ -182,6 +220,7 @@ static void put_hubs(struct out *o, const struct hub_meter_app *apps, size_t cou
         }
     }
     put_refusals(o, apps, count);
+    put_refused_recoveries(o, apps, count);
     put_head(o, "viche_hub_delivery_seconds", "histogram",
              "From publishing to the last send of the loop's turn; of each turn the longest.");
     for (size_t i = 0; i < count; i++)
@@ -249,6 +288,35 @@ static void put_queue(struct out *o, const struct queue_stats *q)
             "Tries of jobs of the default queue that failed.", q->failed);
 }
 
+static void put_webhooks(struct out *o, const struct api_metrics_webhooks *w)
+{
+    static const struct {
+        const char *name;
+        size_t at; // in api_metrics_webhook
+        const char *help;
+    } rows[] = {
+        {"viche_webhook_sent_total", offsetof(struct api_metrics_webhook, sent),
+         "POSTs of webhooks that were answered with 2xx."},
+        {"viche_webhook_failed_total", offsetof(struct api_metrics_webhook, failed),
+         "POSTs of webhooks that failed."},
+        {"viche_webhook_retried_total", offsetof(struct api_metrics_webhook, retried),
+         "Of those: that are made again later."},
+        {"viche_webhook_dropped_total", offsetof(struct api_metrics_webhook, dropped),
+         "Batches of webhooks that nobody will get."},
+    };
+    for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        put_head(o, rows[row].name, "counter", rows[row].help);
+        for (size_t i = 0; i < w->count; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&w->at[i] + rows[row].at, sizeof(value));
+            put_app_id(o, rows[row].name, w->at[i].app_id);
+            PUT(o, "} %llu\n", (unsigned long long)value);
+        }
+    }
+    put_one(o, "viche_webhook_waiting", "gauge", "Batches of webhooks in the queue, of all apps.",
+            w->waiting);
+}
+
 enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
                            const struct hub_meter_app *apps, size_t count)
 {
@@ -256,6 +324,7 @@ enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
     put_hubs(&o, apps, count);
     if (m->has_queue)
         put_queue(&o, &m->queue);
+    put_webhooks(&o, &m->webhooks);
     put_one(&o, "viche_loops", "gauge", "Event loops.", m->loops);
     put_one(&o, "process_resident_memory_bytes", "gauge", "Resident memory.", m->resident_bytes);
     put_one(&o, "process_open_fds", "gauge", "Open descriptors.", m->open_descriptors);

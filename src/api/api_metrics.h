@@ -6,11 +6,23 @@
 #include "hub/hub_meter.h"
 #include "queue/queue.h"
 
+/* What became of an app's webhooks since the start; waiting: of all apps, below 0: unknown. */
+struct api_metrics_webhook {
+    struct str app_id;
+    uint64_t sent, failed, retried, dropped;
+};
+struct api_metrics_webhooks {
+    struct api_metrics_webhook *at;
+    size_t count;
+    int64_t waiting;
+};
+
 /* What is not the hubs'. */
 struct api_metrics {
     int loops;
     bool has_queue; // it could be read
     struct queue_stats queue;
+    struct api_metrics_webhooks webhooks;
     int64_t resident_bytes, open_descriptors, max_descriptors; // below 0: unknown
     double cpu_s;
 };

@@ -235,8 +235,12 @@ static void build_queue(struct app *a)
 
 static void start_admin(struct app *a)
 {
-    const struct api_admin ctx = {
-        .hub = a->nodes[0].hub, .pool = a->pool, .queue = a->queue, .loops = a->loops};
+    const struct api_admin ctx = {.hub = a->nodes[0].hub,
+                                  .pool = a->pool,
+                                  .queue = a->queue,
+                                  .loops = a->loops,
+                                  .read_webhooks = app_webhook_read,
+                                  .webhooks = a->webhook};
     app_admin_start(a->admin, a->nodes[0].loop, &ctx, a->api.page);
 }
 

@@ -20,6 +20,7 @@ struct app_webhook {
     struct queue_handler handler;
     struct queue *queue;
     atomic_size_t waiting_bytes;
+    struct webhook_meter *meter;
 };
 
 /* One body on its way to the store. */
@@ -38,6 +39,7 @@ static void lose(const struct parcel *p, const char *why)
     char app[LOG_QUOTE_BYTES];
     log_error("at=app_webhook.lost app=%s bytes=%zu why=\"%s\"", log_quote(p->hook.app_id, app),
               p->hook.body.len, why);
+    webhook_meter_add(p->owner->meter, p->hook.app_id, WEBHOOK_METER_DROPPED);
 }
 
 static enum err write_parcel(struct store_tx *tx, void *arg)
@@ -110,6 +112,27 @@ static enum err find_target(void *ctx, struct str app_id, struct str url, struct
     return ERR_NOT_FOUND;
 }
 
+/* ---- for the operator ---- */
+
+void app_webhook_read(void *ctx, struct api_metrics_webhooks *out)
+{
+    struct app_webhook *w = ctx;
+    struct webhook_counts *all;
+    out->count = webhook_meter_read(w->meter, &all);
+    out->at = mem_zalloc((out->count + 1) * sizeof(*out->at));
+    for (size_t i = 0; i < out->count; i++)
+        out->at[i] = (struct api_metrics_webhook){
+            .app_id = all[i].app_id,
+            .sent = all[i].counts[WEBHOOK_METER_SENT],
+            .failed = all[i].counts[WEBHOOK_METER_FAILED],
+            .retried = all[i].counts[WEBHOOK_METER_RETRIED],
+            .dropped = all[i].counts[WEBHOOK_METER_DROPPED],
+        };
+    mem_free(all);
+    if (webhook_count_waiting(w->store, &out->waiting) != OK)
+        out->waiting = -1;
+}
+
 /* ---- life ---- */
 
 struct app_webhook *app_webhook_new(struct store *store, const struct hub_apps *apps,
@@ -118,13 +141,16 @@ struct app_webhook *app_webhook_new(struct store *store, const struct hub_apps *
     struct app_webhook *w = MEM_NEW(struct app_webhook);
     w->store = store;
     atomic_init(&w->apps, apps);
+    w->meter = webhook_meter_new();
     w->webhook = webhook_new(&(struct webhook_options){
         .find = find_target,
         .find_ctx = w,
         .allows_private = options->allows_private,
         .retry_ms = options->retry_ms,
+        .meter = w->meter,
     });
     if (!w->webhook) {
+        webhook_meter_free(w->meter);
         mem_free(w);
         return NULL;
     }
@@ -168,5 +194,6 @@ void app_webhook_free(struct app_webhook *w)
         return;
     queue_free(w->queue);
     webhook_free(w->webhook);
+    webhook_meter_free(w->meter);
     mem_free(w);
 }

@@ -8,6 +8,7 @@
 #ifndef APP_WEBHOOK_H
 #define APP_WEBHOOK_H
 
+#include "api/api_metrics.h"
 #include "hub/hub_hook.h"
 #include "store/store.h"
 
@@ -27,6 +28,8 @@ void app_webhook_use_apps(struct app_webhook *w, const struct hub_apps *apps);
 /* For hub_send_webhooks. */
 struct hub_hook_sink app_webhook_sink(struct app_webhook *w);
 /* As queue_stop, before store_close; what hubs send afterwards waits for the next start. */
+/* What became of them, for /metrics; ctx is the app_webhook. The caller frees out->at. Blocks. */
+void app_webhook_read(void *ctx, struct api_metrics_webhooks *out);
 bool app_webhook_stop(struct app_webhook *w, int64_t wait_ms);
 /* After store_close. */
 void app_webhook_free(struct app_webhook *w);

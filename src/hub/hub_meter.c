@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "hub/hub_internal.h"
+#include "stream/stream_log.h"
 #include "ws/ws_frame.h"
 
 const int hub_meter_codes[HUB_METER_CODES] = {401,  4001, 4003, 4004, 4009, 4100,
@@ -73,6 +74,24 @@ struct reading {
     void *ctx;
 };
 
+static void add_log(void *ctx, struct str app_id, size_t bytes)
+{
+    struct hub_meter_app *app = map_find(ctx, app_id); // NULL: a reload took it away
+    if (app)
+        app->log_bytes += bytes;
+}
+
+static void read_log(const struct hub *h, struct part *p)
+{
+    struct map by_id;
+    map_init(&by_id);
+    for (size_t i = 1; i < p->count; i++)
+        if (p->apps[i].app)
+            (void)map_put(&by_id, p->apps[i].app->id, &p->apps[i]);
+    stream_log_each(h->log, add_log, &by_id);
+    map_done(&by_id);
+}
+
 static bool read_hub(struct hub *h, void *part, const void *ctx)
 {
     struct part *p = part;
@@ -90,6 +109,8 @@ static bool read_hub(struct hub *h, void *part, const void *ctx)
                 .cached_bytes = t->cached_bytes,
             };
     }
+    if (h->log)
+        read_log(h, p);
     return false;
 }
 
@@ -99,6 +120,7 @@ static void add_app(struct hub_meter_app *to, const struct hub_meter_app *from)
     hub_meter_sum(&to->meter, &from->meter);
     to->channels += from->channels;
     to->cached_bytes += from->cached_bytes;
+    to->log_bytes += from->log_bytes;
 }
 
 /* Only slots that an app has; the first is nobody's. */

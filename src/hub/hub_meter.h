@@ -27,6 +27,13 @@ enum hub_meter_counter {
     HUB_METER_UNSUBSCRIBED,
     HUB_METER_SLOW_READERS,
     HUB_METER_RATE_LIMITED,
+    HUB_METER_RECOVERY_ASKED, // with a position
+    HUB_METER_RECOVERED,
+    HUB_METER_REPLAYED, // messages that they missed
+    HUB_METER_RECOVERY_RESET,
+    HUB_METER_RECOVERY_EXPIRED,
+    HUB_METER_RECOVERY_AHEAD,
+    HUB_METER_RECOVERY_UNAVAILABLE,
     HUB_METER_COUNTERS,
 };
 
@@ -79,6 +86,7 @@ struct hub_meter_app {
     struct hub_meter meter;
     uint64_t channels; // that somebody is on, or that keep an event
     uint64_t cached_bytes;
+    uint64_t log_bytes; // of recovery
 };
 /* on_read runs on the asking hub's loop, later; apps are borrowed for the call. */
 typedef void hub_meter_read_fn(void *ctx, const struct hub_meter_app *apps, size_t count);

@@ -209,6 +209,27 @@ static void put_begin(struct buf *json, const struct stream *s)
                      limits->max_messages) == OK);
 }
 
+static void meter(struct hub_meter *m, const struct hub_note *note, const struct stream *s,
+                  enum stream_verdict verdict)
+{
+    static const enum hub_meter_counter refused[] = {
+        [STREAM_RESET] = HUB_METER_RECOVERY_RESET,
+        [STREAM_POSITION_EXPIRED] = HUB_METER_RECOVERY_EXPIRED,
+        [STREAM_POSITION_AHEAD] = HUB_METER_RECOVERY_AHEAD,
+    };
+    if (!note->recover.has_position)
+        return;
+    hub_meter_add(m, HUB_METER_RECOVERY_ASKED, 1);
+    if (!s) {
+        hub_meter_add(m, HUB_METER_RECOVERY_UNAVAILABLE, 1);
+    } else if (verdict == STREAM_OK) {
+        hub_meter_add(m, HUB_METER_RECOVERED, 1);
+        hub_meter_add(m, HUB_METER_REPLAYED, stream_head(s) - note->recover.serial);
+    } else {
+        hub_meter_add(m, refused[verdict], 1);
+    }
+}
+
 void hub_recovery_answer(struct hub_room *r, const struct hub_note *note, struct hub_recovered *out)
 {
     const struct stream *s = r->stream;
@@ -216,6 +237,7 @@ void hub_recovery_answer(struct hub_room *r, const struct hub_note *note, struct
     buf_init(&out->json, TEXT_BYTES);
     buf_init(&out->frames, 0);
     if (!s) {
+        meter(&r->tenant->meter, note, NULL, STREAM_OK);
         CHECK(buf_append(&out->json, "{\"recovered\":false,\"code\":\"store_unavailable\"}", 46) ==
               OK);
         return;
@@ -223,6 +245,7 @@ void hub_recovery_answer(struct hub_room *r, const struct hub_note *note, struct
     enum stream_verdict verdict =
         note->recover.has_position ? stream_check(s, note->recover.stream_id, note->recover.serial)
                                    : STREAM_OK;
+    meter(&r->tenant->meter, note, s, verdict);
     out->is_whole = note->recover.has_position && verdict == STREAM_OK;
     out->page.serial = out->is_whole ? note->recover.serial : stream_head(s);
     if (out->is_whole)

@@ -45,6 +45,15 @@ size_t stream_log_count(const struct stream_log *l)
     return l->streams.count;
 }
 
+void stream_log_each(const struct stream_log *l, stream_log_each_fn *fn, void *ctx)
+{
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_next(&l->streams, &i));) {
+        const struct stream *s = e->value;
+        fn(ctx, (struct str){s->key, strnlen(s->key, s->key_len)}, s->bytes);
+    }
+}
+
 uint64_t stream_log_shown(const struct stream_log *l)
 {
     return l->shown;

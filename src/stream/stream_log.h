@@ -42,6 +42,9 @@ struct stream *stream_log_open(struct stream_log *l, struct str app_id, struct s
 size_t stream_log_count(const struct stream_log *l);
 /* Memory of the messages. */
 size_t stream_log_bytes(const struct stream_log *l);
+/* The same of each stream, with the app that it is of. */
+typedef void stream_log_each_fn(void *ctx, struct str app_id, size_t bytes);
+void stream_log_each(const struct stream_log *l, stream_log_each_fn *fn, void *ctx);
 
 /* Hands to the system what was appended since, which then may be seen, and starts the sync of what
  * asked for one. */

@@ -107,13 +107,15 @@ static enum err run(struct queue_job *job, void *ctx, struct str *why_out)
     }
     err =
         w->options.find(w->options.find_ctx, d->app_id, d->post.url, &job->arena, &d->post.target);
-    if (err)
-        queue_finish(job, &(struct queue_end){
-                              .verdict = QUEUE_BURY,
-                              .why = STR("the app has no such webhook any more"),
-                          });
-    else
+    if (!err) {
         webhook_sender_add(w->sender, d);
+        return OK;
+    }
+    webhook_meter_add(w->options.meter, d->app_id, WEBHOOK_METER_DROPPED);
+    queue_finish(job, &(struct queue_end){
+                          .verdict = QUEUE_BURY,
+                          .why = STR("the app has no such webhook any more"),
+                      });
     return OK;
 }
 
@@ -121,6 +123,29 @@ struct queue_handler webhook_handler(struct webhook *w)
 {
     return (struct queue_handler){
         .kind = "webhook.deliver", .run = run, .ctx = w, .is_async = true};
+}
+
+/* ---- counting ---- */
+
+static enum err count_waiting(struct store_tx *tx, void *arg)
+{
+    struct store_stmt *st = NULL;
+    enum err err =
+        store_prepare(tx, "SELECT count(*) FROM job WHERE queue = $1 AND state <> $2", &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, STR(WEBHOOK_QUEUE));
+    store_bind_int(st, 2, QUEUE_DEAD);
+    err = store_step(st);
+    if (!err)
+        *(int64_t *)arg = store_column_int(st, 0);
+    store_finish(st);
+    return err;
+}
+
+enum err webhook_count_waiting(struct store *store, int64_t *out)
+{
+    return store_read(store, count_waiting, out);
 }
 
 /* ---- new, stop, free ---- */
@@ -131,7 +156,7 @@ struct webhook *webhook_new(const struct webhook_options *options)
     w->options = *options;
     if (w->options.retry_ms <= 0)
         w->options.retry_ms = DEFAULT_RETRY_MS;
-    w->sender = webhook_sender_new(w->options.allows_private, w->options.retry_ms);
+    w->sender = webhook_sender_new(&w->options);
     if (w->sender)
         return w;
     mem_free(w);

@@ -26,6 +26,7 @@
 #include "core/err.h"
 #include "core/str.h"
 #include "queue/queue.h"
+#include "webhook/webhook_meter.h"
 
 struct webhook;
 
@@ -50,6 +51,7 @@ struct webhook_options {
     void *find_ctx;
     bool allows_private; // addresses of private networks too
     int64_t retry_ms;    // how long failures are tried again; 0: 5 min
+    struct webhook_meter *meter;
 };
 
 /* Starts the sender's thread. NULL: the system refuses (logged). */
@@ -69,6 +71,9 @@ struct webhook_new {
 };
 /* Adds the job, in the caller's transaction. ERR_TOO_LARGE: the body or the address. */
 MUST_USE enum err webhook_enqueue(struct store_tx *tx, const struct webhook_new *hook);
+
+/* How many jobs wait or are being posted. Blocks. */
+MUST_USE enum err webhook_count_waiting(struct store *store, int64_t *out);
 
 /* Is it an http or https address with a host, of at most WEBHOOK_MAX_URL_BYTES? */
 bool webhook_url_is_valid(struct str url);

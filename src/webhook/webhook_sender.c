@@ -50,6 +50,7 @@ struct webhook_receiver {
 struct webhook_sender {
     bool allows_private;
     int64_t retry_ms, started_at_ms;
+    struct webhook_meter *meter;
     pthread_t thread;
     CURLM *multi;
 
@@ -108,9 +109,12 @@ static int64_t take_turn(struct webhook_receiver *r)
 static void send_back(struct webhook_sender *s, struct webhook_delivery *d)
 {
     struct webhook_receiver *r = d->receiver;
-    if (age_ms(s, d) < s->retry_ms)
+    if (age_ms(s, d) < s->retry_ms) {
         finish(d, QUEUE_SNOOZE, take_turn(r), STR(""));
-    else if (r->failures > 0)
+        return;
+    }
+    webhook_meter_add(s->meter, d->app_id, WEBHOOK_METER_DROPPED);
+    if (r->failures > 0)
         finish(d, QUEUE_BURY, 0, arena_printf(&d->job->arena, "too late: %s", r->why));
     else
         finish(d, QUEUE_BURY, 0, STR("too late: the receiver is slower than the events"));
@@ -179,11 +183,15 @@ static void on_failure(struct webhook_sender *s, struct webhook_delivery *d, str
     int64_t turn_ms = take_turn(r);
     int64_t delay_ms = turn_ms > own_ms ? turn_ms : own_ms;
     bool is_too_late = age_ms(s, d) + delay_ms > s->retry_ms;
+    webhook_meter_add(s->meter, d->app_id, WEBHOOK_METER_FAILED);
+    webhook_meter_add(s->meter, d->app_id,
+                      is_too_late ? WEBHOOK_METER_DROPPED : WEBHOOK_METER_RETRIED);
     finish(d, is_too_late ? QUEUE_BURY : QUEUE_RETRY, is_too_late ? 0 : delay_ms, why);
 }
 
-static void on_success(struct webhook_delivery *d)
+static void on_success(struct webhook_sender *s, struct webhook_delivery *d)
 {
+    webhook_meter_add(s->meter, d->app_id, WEBHOOK_METER_SENT);
     d->receiver->failures = 0;
     d->receiver->rest_until_ms = 0;
     finish(d, QUEUE_DONE, 0, STR(""));
@@ -225,7 +233,7 @@ static void on_posted(struct webhook_sender *s, struct webhook_delivery *d, CURL
     if (err)
         on_failure(s, d, why);
     else
-        on_success(d);
+        on_success(s, d);
     post_next(s, r);
     forget_idle(s, r);
 }
@@ -363,11 +371,12 @@ static void release(struct webhook_sender *s)
     mem_free(s);
 }
 
-struct webhook_sender *webhook_sender_new(bool allows_private, int64_t retry_ms)
+struct webhook_sender *webhook_sender_new(const struct webhook_options *options)
 {
     struct webhook_sender *s = MEM_NEW(struct webhook_sender);
-    s->allows_private = allows_private;
-    s->retry_ms = retry_ms;
+    s->allows_private = options->allows_private;
+    s->retry_ms = options->retry_ms;
+    s->meter = options->meter;
     s->started_at_ms = clock_unix_ms();
     list_init(&s->inbox);
     map_init(&s->receivers);

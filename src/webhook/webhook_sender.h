@@ -21,7 +21,7 @@ struct webhook_delivery {
 };
 
 /* NULL: the thread cannot start (logged). */
-struct webhook_sender *webhook_sender_new(bool allows_private, int64_t retry_ms);
+struct webhook_sender *webhook_sender_new(const struct webhook_options *options);
 /* Takes the job; queue_finish is called when it is decided. Any thread. */
 void webhook_sender_add(struct webhook_sender *s, struct webhook_delivery *d);
 void webhook_sender_stop(struct webhook_sender *s, int64_t wait_ms);

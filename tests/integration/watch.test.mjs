@@ -21,6 +21,7 @@ const apps = {
     origin: { allowed_origins: ['ok.test'] },
     tail: {},
     latency: {},
+    recovery: {},
 };
 let server, admin;
 before(async () => {
@@ -332,6 +333,37 @@ test('whoever is several of one user is closed, told and counted once', async ()
     assert.equal(await c.closed(), 4009);
     assert.equal((await metrics()).value('closes_total', 'one', ',code="4009"'), 1);
     c.destroy();
+});
+
+test('recovery is counted: who asked, what was replayed, who was refused and why, and the memory of the log', async () => {
+    const app = 'recovery';
+    const recover = async (c, position) => {
+        c.say('pusher:subscribe', { channel: 'kept', recover: position });
+        const answer = await c.read();
+        return JSON.parse(answer.data).recovery;
+    };
+    const first = await connect(app);
+    const { stream_id } = await recover(first, {});
+    for (let i = 0; i < 3; i++) {
+        await backend(app).trigger('kept', 'e', { i });
+        await first.read();
+    }
+    const second = await connect(app);
+    assert.equal((await recover(second, { stream_id, serial: 1 })).recovered, true);
+    const third = await connect(app);
+    assert.equal((await recover(third, { stream_id, serial: 99 })).code, 'position_ahead');
+    const fourth = await connect(app);
+    assert.equal((await recover(fourth, { stream_id: '00000000000000ff', serial: 1 })).code, 'stream_reset');
+    const m = await metrics();
+    assert.equal(m.value('recoveries_asked_total', app), 3);
+    assert.equal(m.value('recoveries_total', app), 1);
+    assert.equal(m.value('replayed_messages_total', app), 2);
+    assert.equal(m.value('recoveries_refused_total', app, ',reason="position_ahead"'), 1);
+    assert.equal(m.value('recoveries_refused_total', app, ',reason="stream_reset"'), 1);
+    assert.equal(m.value('recoveries_refused_total', app, ',reason="position_expired"'), 0);
+    assert.ok(m.value('recovery_log_bytes', app) > 100);
+    assert.equal(m.value('recovery_log_bytes', 'tail'), 0);
+    for (const c of [first, second, third, fourth]) c.destroy();
 });
 
 test('questions that are under way when the server stops are answered or given up, and leave nothing', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -212,6 +212,37 @@ test('a failing receiver gets it again after growing delays, with the same signa
     [500, 1000, 2000].forEach((least, i) => assert.ok(delays[i] >= least - 50 && delays[i] < 2 * least + 15000, `delays ${delays}`));
     await c.join('more');
     await until(() => receiver.posts.length === 5, 'the next one');
+});
+
+/** A number of /metrics; 0 when it is not there. */
+const metric = (server, name) =>
+    new Promise((done, fail) => {
+        request({ socketPath: join(server.dataDir, 'admin.sock'), path: '/metrics', headers: { Host: 'localhost' } }, (r) => {
+            let text = '';
+            r.on('data', (piece) => (text += piece));
+            r.on('end', () => done(Number(text.split('\n').find((line) => line.startsWith(`${name} `))?.split(' ')[1] ?? 0)));
+        })
+            .on('error', fail)
+            .end();
+    });
+
+test('what becomes of webhooks is counted for the operator', async (t) => {
+    const receiver = await startReceiver();
+    t.after(() => receiver.close());
+    receiver.answer = (response, n) => {
+        response.statusCode = n === 1 ? 500 : 200;
+        response.end();
+    };
+    const server = await startHooked(t, [{ url: receiver.url, event_types: ['channel_occupied'] }]);
+    const c = await client(server);
+    await c.join('counted');
+    const of = (what) => metric(server, `viche_webhook_${what}_total{app="${app.id}"}`);
+    await until(async () => (await of('sent')) === 1, 'the second POST to be counted');
+    assert.equal(await of('failed'), 1);
+    assert.equal(await of('retried'), 1);
+    assert.equal(await of('dropped'), 0);
+    await until(async () => (await metric(server, 'viche_webhook_waiting')) === 0, 'the queue to be empty');
+    c.destroy();
 });
 
 test('a batch that the receiver cannot digest holds up no other', async (t) => {
