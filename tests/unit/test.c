@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { MAX_TESTS = 2000, TIME_LIMIT_S = 60, PROOF_LIMIT_S = 3600 };
 
@@ -19,12 +20,26 @@ void test_register(const char *name, const TTest *test)
     tests[count++].test = test;
 }
 
-/* usage: unit [part-of-a-name] */
+void test_make_folder(char out[static TEST_FOLDER_MAX])
+{
+    const char *parent = getenv("TMPDIR");
+    int len = snprintf(out, TEST_FOLDER_MAX, "%s/viche-test-XXXXXX", parent ? parent : "/tmp");
+    ck_assert_msg(len < TEST_FOLDER_MAX, "TMPDIR is too long: %s", parent);
+    ck_assert_msg(mkdtemp(out) != NULL, "cannot make %s", out);
+}
+
+/* usage: unit [part-of-a-name | K/N]   K/N: every Nth test, from the Kth */
 int main(int argc, char **argv)
 {
+    const char *part = argc > 1 ? argv[1] : "";
+    int first = 1, step = 1;
+    if (sscanf(part, "%d/%d", &first, &step) == 2)
+        part = "";
+    if (first < 1 || step < 1)
+        return 1;
     Suite *suite = suite_create("viche");
-    for (int i = 0; i < count; i++) {
-        if (argc > 1 && !strstr(tests[i].name, argv[1]))
+    for (int i = first - 1; i < count; i += step) {
+        if (!strstr(tests[i].name, part))
             continue;
         TCase *tcase = tcase_create(tests[i].name);
         tcase_set_timeout(tcase, getenv("PROOF") ? PROOF_LIMIT_S : TIME_LIMIT_S);

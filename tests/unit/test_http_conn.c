@@ -1,3 +1,4 @@
+#include "core/mem.h"
 #include "http/http.h"
 #include "test.h"
 
@@ -65,9 +66,11 @@ static void handle_upgrade(struct http_exchange *x, void *ctx)
 
 static void handle_big(struct http_exchange *x, void *ctx)
 {
-    static char bytes[3 << 20];
+    enum { BYTES = 3 << 20 };
+    char *bytes = mem_zalloc(BYTES);
     (void)ctx;
-    http_reply(x, 200, "text/plain", (struct str){bytes, sizeof(bytes)});
+    http_reply(x, 200, "text/plain", (struct str){bytes, BYTES});
+    mem_free(bytes);
 }
 
 static void handle_split(struct http_exchange *x, void *ctx)

@@ -117,7 +117,7 @@ static const struct io_conn_handler test_io_plain_handler = {.on_bytes = test_io
 /* ---- certificates, made by the openssl command in a folder of their own ---- */
 
 struct test_io_files {
-    char dir[64], cert[96], key[96];
+    char dir[TEST_FOLDER_MAX], cert[96], key[96];
 };
 
 static inline void test_io_shell(const char *command)
@@ -128,8 +128,7 @@ static inline void test_io_shell(const char *command)
 static inline void test_io_make_files(struct test_io_files *f)
 {
     char command[400];
-    snprintf(f->dir, sizeof(f->dir), "/tmp/viche-test-XXXXXX");
-    EXPECT(mkdtemp(f->dir) != NULL);
+    test_make_folder(f->dir);
     snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->dir);
     snprintf(f->key, sizeof(f->key), "%s/key.pem", f->dir);
     snprintf(command, sizeof(command),

@@ -1,4 +1,5 @@
 #include "core/clock.h"
+#include "core/mem.h"
 #include "io/io_loop.h"
 #include "io/io_pool.h"
 #include "test.h"
@@ -204,7 +205,7 @@ static void on_square(struct io_job *job)
 
 TEST(io_pool_brings_each_result_back_to_its_loop)
 {
-    static struct square jobs[JOBS];
+    struct square *jobs = mem_zalloc(JOBS * sizeof(*jobs));
     struct batch batch = {.loop = io_loop_new(0), .home = pthread_self()};
     struct io_pool *p = io_pool_new(4, "test");
 
@@ -219,6 +220,7 @@ TEST(io_pool_brings_each_result_back_to_its_loop)
     for (int i = 0; i < JOBS; i++)
         EXPECT_EQ(jobs[i].value, i * i);
     io_pool_free(p);
+    mem_free(jobs);
     io_loop_free(batch.loop);
 }
 
@@ -229,7 +231,7 @@ static void on_pool_thread(struct io_job *job)
 
 TEST(io_pool_runs_what_is_queued_before_it_ends)
 {
-    static struct square jobs[JOBS];
+    struct square *jobs = mem_zalloc(JOBS * sizeof(*jobs));
     struct io_pool *p = io_pool_new(1, "test");
     for (int i = 0; i < JOBS; i++) {
         jobs[i] = (struct square){.value = i};
@@ -239,6 +241,7 @@ TEST(io_pool_runs_what_is_queued_before_it_ends)
     io_pool_free(p);
     for (int i = 0; i < JOBS; i++)
         EXPECT_EQ(jobs[i].value, i * i + 1);
+    mem_free(jobs);
 }
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -257,7 +260,7 @@ static void ignore(struct io_job *job)
 
 static void fill_pool(struct io_pool *p, int max)
 {
-    static struct io_job jobs[IO_POOL_MAX_QUEUED + 2];
+    struct io_job *jobs = mem_zalloc((size_t)(max + 2) * sizeof(*jobs));
     int refused = 0;
 
     pthread_mutex_lock(&gate);
@@ -268,6 +271,7 @@ static void fill_pool(struct io_pool *p, int max)
     pthread_mutex_unlock(&gate);
     EXPECT(refused == 1 || refused == 2);
     io_pool_free(p);
+    mem_free(jobs);
 }
 
 TEST(io_pool_refuses_more_than_its_limit)

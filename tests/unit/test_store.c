@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -182,18 +183,21 @@ TEST(store_says_why_it_cannot_open)
 
 TEST(store_refuses_a_file_that_is_no_database)
 {
-    char name[] = "/tmp/viche-test-XXXXXX";
-    int fd = mkstemp(name);
+    char dir[TEST_FOLDER_MAX], path[96];
     char page[4096];
+    test_make_folder(dir);
+    snprintf(path, sizeof(path), "%s/x.db", dir);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
     memset(page, 'x', sizeof(page));
     EXPECT_EQ(write(fd, page, sizeof(page)), sizeof(page));
     close(fd);
     struct store *s = NULL;
     char why[200] = "";
-    struct store_options options = {.path = name};
+    struct store_options options = {.path = path};
     EXPECT_EQ(store_open(&options, &s, why, sizeof(why)), ERR_INVALID);
     EXPECT(strstr(why, "not a database") != NULL);
-    unlink(name);
+    unlink(path);
+    rmdir(dir);
 }
 
 TEST(store_undoes_only_the_failed_writes_of_a_group)

@@ -11,7 +11,7 @@
 #include "test.h"
 
 struct test_store {
-    char dir[64], path[96];
+    char dir[TEST_FOLDER_MAX], path[96];
     struct store *store;
 };
 
@@ -25,8 +25,7 @@ static inline enum err test_store_open(struct test_store *t, bool is_server)
 /* Makes the folder and opens the store as a server. */
 static inline void test_store_begin(struct test_store *t)
 {
-    snprintf(t->dir, sizeof(t->dir), "/tmp/viche-test-XXXXXX");
-    EXPECT(mkdtemp(t->dir) != NULL);
+    test_make_folder(t->dir);
     snprintf(t->path, sizeof(t->path), "%s/test.db", t->dir);
     EXPECT_EQ(test_store_open(t, true), OK);
 }

@@ -3,6 +3,7 @@
 #define TEST_STREAM_H
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "test.h"
 
 struct test_stream {
-    char dir[64], hub[96];
+    char dir[TEST_FOLDER_MAX], hub[96];
     struct stream_store_options options;
     struct stream_store *store;
 };
@@ -41,10 +42,7 @@ static inline void test_stream_begin(struct test_stream *t, size_t log_count)
 {
     log_set_level(LOG_ERROR);
     *t = (struct test_stream){0};
-    // Many starts, each with its syncs: in memory, where there is such a file system.
-    snprintf(t->dir, sizeof(t->dir), "%s/viche-test-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    EXPECT(mkdtemp(t->dir) != NULL);
+    test_make_folder(t->dir);
     snprintf(t->hub, sizeof(t->hub), "%s/hub", t->dir);
     t->options = (struct stream_store_options){.log_count = log_count,
                                                .log = stream_log_defaults,
@@ -73,11 +71,48 @@ static inline void test_stream_end(struct test_stream *t)
     test_stream_remove(t->dir);
 }
 
+static inline void test_stream_copy_file(const char *from, const char *to)
+{
+    char bytes[4096];
+    ssize_t len;
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    EXPECT(in >= 0 && out >= 0);
+    while ((len = read(in, bytes, sizeof(bytes))) > 0)
+        EXPECT_EQ(write(out, bytes, (size_t)len), len);
+    EXPECT_EQ(len, 0);
+    close(in);
+    close(out);
+}
+
+static inline void test_stream_copy_tree(const char *from, const char *to)
+{
+    DIR *dir = opendir(from);
+    const struct dirent *entry;
+    EXPECT(dir != NULL);
+    EXPECT_EQ(mkdir(to, 0700), 0);
+    while ((entry = readdir(dir))) {
+        char entry_from[400], entry_to[400];
+        struct stat st;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(entry_from, sizeof(entry_from), "%s/%s", from, entry->d_name);
+        snprintf(entry_to, sizeof(entry_to), "%s/%s", to, entry->d_name);
+        EXPECT_EQ(lstat(entry_from, &st), 0);
+        EXPECT(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode));
+        if (S_ISDIR(st.st_mode))
+            test_stream_copy_tree(entry_from, entry_to);
+        else
+            test_stream_copy_file(entry_from, entry_to);
+    }
+    closedir(dir);
+}
+
+/* to becomes as from. In this process: tests copy a thousand times, and cp would cost most. */
 static inline void test_stream_copy_dir(const char *from, const char *to)
 {
-    char command[1000];
-    snprintf(command, sizeof(command), "rm -rf %s && cp -a %s %s", to, from, to);
-    EXPECT_EQ(system(command), 0);
+    test_stream_remove(to);
+    test_stream_copy_tree(from, to);
 }
 
 /* The state of the files now, as a killed process would leave it, at path. */
