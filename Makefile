@@ -45,7 +45,7 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
 	@$(MAKE) --no-print-directory -j2 V=release build/release/viche build/release/proof build/release/queue_agent
 	@node tests/run.mjs 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
-	    'unit=build/asan/unit' 'proof=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
+	    'unit=build/asan/unit {1..4}/4' 'proof=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
 	    'browser=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'conformance=VICHE=build/release/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'crash!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
@@ -53,7 +53,7 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills, a soak
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/proof
-	@node tests/run.mjs 'clang!=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit' \
+	@node tests/run.mjs 'clang!=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit {1..4}/4' \
 	    'proof-asan=build/asan/proof' 'proof-all!=PROOF=all build/release/proof' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'conformance-asan=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \

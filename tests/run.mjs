@@ -1,23 +1,58 @@
 #!/usr/bin/env node
-// run.mjs -- runs test suites, two at a time, and closes with `N passed, N failed`.
+// run.mjs -- runs test suites, three jobs at a time, and closes with `N passed, N failed`.
 // usage: run.mjs SUITE...   a suite is NAME=COMMAND (shell), or NAME!=COMMAND for one that must have the machine
-// to itself; its counts are read from its output: Check's "N passed, N failed", node --test's "# pass N" and
-// "# fail N"; a command without counts is one test that passes when it exits with 0. What a suite prints is shown
-// when it ends.
+// to itself. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
+// that no suite is left to run alone at the end; suites give jobs in turn, large files first. Counts are read from the output: "N passed, N failed", or node
+// --test's "# pass N" and "# fail N"; a command without counts is one test that passes when it exits with 0. What a
+// job prints is shown when it ends.
+//
+// Jobs that share the machine have their temporary files in memory where there is room: most are stores that live for
+// a second, each write of which would wait for the disk. A suite alone (kills, full disks) keeps the disk.
 import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, statSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
 
-const LANES = 2;
+const LANES = 3; // two processors: much of a test is waiting for what must not come too early
+const MEMORY = '/dev/shm';
+const MEMORY_BYTES = 2 * 1024 ** 3;
+const TMPFS = 0x01021994; // TMPFS_MAGIC, statfs(2)
 const strip = (text) => text.replace(/\x1b\[[0-9;]*m/g, '');
-const suites = process.argv.slice(2).map((suite) => {
-    const [, name, alone, command] = suite.match(/^([^=!]+)(!?)=(.*)$/s);
-    return { name, command, isAlone: alone !== '' };
-});
 const running = new Set();
 const broken = [];
-let passed = 0;
-let failed = 0;
+const total = { passed: 0, failed: 0 };
 
-/** Passed and failed tests, by what the suite printed. */
+/** The jobs of a suite: {suite, command, isAlone}. */
+function jobsOf(text) {
+    const [, suite, alone, command] = text.match(/^([^=!]+)(!?)=(.*)$/s);
+    const isAlone = alone !== '';
+    const each = (word, words) => words.map((one) => ({ suite, command: command.replace(word, one), isAlone }));
+    const files = command.match(/(\S+)\/\*(\.test\.mjs)$/);
+    const parts = command.match(/\{1\.\.(\d+)\}/);
+    if (isAlone || !(files || parts)) return [{ suite, command, isAlone }];
+    if (parts) return each(parts[0], Array.from({ length: Number(parts[1]) }, (_, i) => String(i + 1)));
+    const names = readdirSync(files[1]).filter((name) => name.endsWith(files[2]));
+    const sized = names.map((name) => join(files[1], name)).map((path) => ({ path, size: statSync(path).size }));
+    return each(files[0], sized.sort((a, b) => b.size - a.size).map(({ path }) => path));
+}
+
+/** One of each list, then the second of each, and so on. */
+function inTurn(lists) {
+    const longest = Math.max(...lists.map((list) => list.length));
+    return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list.slice(i, i + 1))).flat();
+}
+
+/** A folder in memory, or null where memory has no room for one. */
+function makeMemoryFolder() {
+    try {
+        const { type, bavail, bsize } = statfsSync(MEMORY);
+        return type === TMPFS && bavail * bsize >= MEMORY_BYTES ? mkdtempSync(join(MEMORY, 'viche-')) : null;
+    } catch (error) {
+        if (error.code === 'ENOENT' || error.code === 'EACCES') return null;
+        throw error;
+    }
+}
+
+/** Passed and failed tests, by what the job printed. */
 function count(output, status) {
     const text = strip(output);
     const plain = [...text.matchAll(/^(\d+) passed, (\d+) failed$/gm)].pop();
@@ -30,31 +65,38 @@ function count(output, status) {
     else if (pass && fail) [p, f] = [Number(pass[1]), Number(fail[1]) + Number(cancelled?.[1] ?? 0)];
     else if (status === 0) p = 1;
     if (status !== 0 && f === 0) f = 1;
-    if (status === 0 && p === 0 && (plain || pass)) f = 1; // a suite that ran nothing proves nothing
+    if (status === 0 && p === 0 && (plain || pass)) f = 1; // a job that ran nothing proves nothing
     return [p, f];
 }
 
-async function run({ name, command }) {
+async function run({ suite, command, isAlone }) {
     const began = Date.now();
-    console.log(`== ${name}: ${command}`);
+    console.log(`== ${suite}: ${command}`);
     let output = '';
-    const child = spawn('bash', ['-c', command], { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const from of [child.stdout, child.stderr]) from.on('data', (chunk) => (output += chunk));
+    const env = memory && !isAlone ? { ...process.env, TMPDIR: memory } : process.env;
+    const child = spawn('bash', ['-c', command], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const from of [child.stdout, child.stderr]) from.setEncoding('utf8').on('data', (text) => (output += text));
     const status = await new Promise((done) => child.on('close', (code) => done(code ?? 1)));
     const [p, f] = count(output, status);
-    if (f > 0) broken.push(name);
-    passed += p;
-    failed += f;
-    console.log(`\n${output}\n== ${name}: ${p} passed, ${f} failed, ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    if (f > 0) broken.push(`${suite}: ${command}`);
+    total.passed += p;
+    total.failed += f;
+    const seconds = ((Date.now() - began) / 1000).toFixed(1);
+    console.log(`\n${output}\n== ${suite}: ${command}: ${p} passed, ${f} failed, ${seconds} s`);
 }
 
-for (const suite of suites) {
-    while (running.size >= (suite.isAlone ? 1 : LANES)) await Promise.race(running);
-    const done = run(suite).finally(() => running.delete(done));
+const memory = makeMemoryFolder();
+process.on('exit', () => memory && rmSync(memory, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+const lists = process.argv.slice(2).map(jobsOf);
+const isAlone = ([job]) => job.isAlone;
+for (const job of [...inTurn(lists.filter((list) => !isAlone(list))), ...lists.filter(isAlone).flat()]) {
+    while (running.size >= (job.isAlone ? 1 : LANES)) await Promise.race(running);
+    const done = run(job).finally(() => running.delete(done));
     running.add(done);
-    if (suite.isAlone) await done;
+    if (job.isAlone) await done;
 }
 await Promise.all(running);
-if (broken.length) console.log(`\nfailed: ${broken.join(', ')}`);
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exit(failed > 0 || passed === 0 ? 1 : 0);
+if (broken.length) console.log(`\nfailed:\n${broken.join('\n')}`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);

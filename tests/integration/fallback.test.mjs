@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import PusherClientModule from 'pusher-js';
 import PusherServer from 'pusher';
 import { app, startServer, until } from './lib.mjs';
@@ -47,25 +47,27 @@ async function post(session, what, body) {
 }
 const texts = (lines) => lines.filter((l) => l[0] === 'a').flatMap((l) => JSON.parse(l.slice(1))).map((t) => JSON.parse(t));
 
-for (const transport of ['xhr_streaming', 'xhr_polling']) {
-    test(`stock pusher-js subscribes, hears, whispers and is seen over ${transport}`, async () => {
-        const [a, b] = [client(transport), client(transport)];
-        const heard = [], whispers = [];
-        const rooms = [a, b].map((p) => p.subscribe(`presence-${transport}`));
-        rooms[0].bind('news', (data) => heard.push(data.n));
-        rooms[1].bind('client-hi', (data) => whispers.push(data.n));
-        await until(() => rooms.every((r) => r.members.count === 2));
-        for (let n = 0; n < 30; n++) await backend.trigger(`presence-${transport}`, 'news', { n, text: 'Привіт "світе"\n' });
-        await until(() => heard.length === 30);
-        assert.deepEqual(heard, Array.from({ length: 30 }, (_, n) => n));
-        rooms[0].trigger('client-hi', { n: 1 });
-        await until(() => whispers.length === 1);
-        const left = until(() => rooms[0].members.count === 1, 'the leave', 30000);
-        b.disconnect();
-        await left;
-        a.disconnect();
-    });
-}
+describe('stock pusher-js', { concurrency: true }, () => {
+    for (const transport of ['xhr_streaming', 'xhr_polling']) {
+        test(`stock pusher-js subscribes, hears, whispers and is seen over ${transport}`, async () => {
+            const [a, b] = [client(transport), client(transport)];
+            const heard = [], whispers = [];
+            const rooms = [a, b].map((p) => p.subscribe(`presence-${transport}`));
+            rooms[0].bind('news', (data) => heard.push(data.n));
+            rooms[1].bind('client-hi', (data) => whispers.push(data.n));
+            await until(() => rooms.every((r) => r.members.count === 2));
+            for (let n = 0; n < 30; n++) await backend.trigger(`presence-${transport}`, 'news', { n, text: 'Привіт "світе"\n' });
+            await until(() => heard.length === 30);
+            assert.deepEqual(heard, Array.from({ length: 30 }, (_, n) => n));
+            rooms[0].trigger('client-hi', { n: 1 });
+            await until(() => whispers.length === 1);
+            const left = until(() => rooms[0].members.count === 1, 'the leave', 30000);
+            b.disconnect();
+            await left;
+            a.disconnect();
+        });
+    }
+});
 
 test('what is published between two polls waits for the next', async () => {
     const first = await post('between', 'xhr');

@@ -1,7 +1,7 @@
 // HTTP over real sockets: framing, limits, times, smuggling rules (RFC 9110, RFC 9112).
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { startServer } from './lib.mjs';
 
 let server;
@@ -298,27 +298,29 @@ test('Expect: 100-continue is answered before the body, or by the final status',
     assert.equal((await ask(post('Content-Length: 100000000\r\nExpect: 100-continue\r\n'))).status, 413);
 });
 
-test('a client that dribbles is dropped when its time is over, however busy it looks', () =>
-    withWire(async (wire) => {
-        const begin = Date.now();
-        wire.write('GET /up HTTP/1.1\r\nX: ');
-        const timer = setInterval(() => wire.write('a'), 300);
-        try {
-            const r = await wire.response({ ms: 20000 });
-            assert.equal(r.status, 408);
-            await wire.until(() => wire.isEnded, 5000);
-        } finally {
-            clearInterval(timer);
-        }
-        const took = Date.now() - begin;
-        assert.ok(took > 9000 && took < 13000, `${took} ms`);
-    }));
+describe('clients that take their time', { concurrency: true }, () => {
+    test('a client that dribbles is dropped when its time is over, however busy it looks', () =>
+        withWire(async (wire) => {
+            const begin = Date.now();
+            wire.write('GET /up HTTP/1.1\r\nX: ');
+            const timer = setInterval(() => wire.write('a'), 300);
+            try {
+                const r = await wire.response({ ms: 20000 });
+                assert.equal(r.status, 408);
+                await wire.until(() => wire.isEnded, 5000);
+            } finally {
+                clearInterval(timer);
+            }
+            const took = Date.now() - begin;
+            assert.ok(took > 9000 && took < 13000, `${took} ms`);
+        }));
 
-test('a client that connects and says nothing is dropped', () =>
-    withWire(async (wire) => {
-        await wire.until(() => wire.isEnded, 13000);
-        assert.equal(wire.bytes.length, 0);
-    }));
+    test('a client that connects and says nothing is dropped', () =>
+        withWire(async (wire) => {
+            await wire.until(() => wire.isEnded, 13000);
+            assert.equal(wire.bytes.length, 0);
+        }));
+});
 
 test('a client that goes away in the middle of anything leaves the server well', async () => {
     const text = post('Content-Length: 20\r\n', '{"email":"a@example.org"}').slice(0, -5);
