@@ -153,6 +153,10 @@ struct queue_new {
     size_t tag_count;
     struct str trace;         // W3C traceparent
     size_t max_payload_bytes; // 0: QUEUE_MAX_PAYLOAD_BYTES; up to QUEUE_MOST_PAYLOAD_BYTES
+    /* Private: of queue_batch.c, queue_graph.c, queue_periodic.c, which fill them in. */
+    int64_t batch_id;
+    int needs; // jobs that it waits for
+    bool is_tick;
 };
 #define QUEUE_DEFAULT "default"
 enum {

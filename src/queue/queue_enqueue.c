@@ -103,10 +103,13 @@ enum err queue_check(const struct queue_new *job, const char **why_out)
 static int options_of(const struct queue_new *job)
 {
     bool has_option = job->priority != 0 || job->deadline_ms > 0 || job->timeout_ms > 0 ||
-                      job->max_attempts > 0 || job->keep_ms > 0 || job->trace.len > 0;
+                      job->max_attempts > 0 || job->keep_ms > 0 || job->trace.len > 0 ||
+                      job->batch_id > 0;
+    bool is_in_flow = job->batch_id > 0 || job->is_tick;
     bool holds_key = job->unique_key.len > 0 && job->unique_until == QUEUE_UNTIL_END;
     return (has_option ? QUEUE_HAS_OPTION : 0) | (job->tag_count > 0 ? QUEUE_HAS_TAGS : 0) |
-           (job->deadline_ms > 0 ? QUEUE_BY_ROW : 0) | (holds_key ? QUEUE_HOLDS_KEY : 0);
+           (job->deadline_ms > 0 || job->is_tick ? QUEUE_BY_ROW : 0) |
+           (is_in_flow ? QUEUE_IN_FLOW : 0) | (holds_key ? QUEUE_HOLDS_KEY : 0);
 }
 
 static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int options,
@@ -127,9 +130,9 @@ static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int
     store_bind_text(st, 2, job->payload.at ? job->payload : STR(""));
     if (job->unique_key.len > 0)
         store_bind_text(st, 3, job->unique_key);
-    store_bind_int(st, 4, is_due ? QUEUE_READY : QUEUE_SCHEDULED);
+    store_bind_int(st, 4, job->needs > 0 ? QUEUE_WAITING : is_due ? QUEUE_READY : QUEUE_SCHEDULED);
     store_bind_int(st, 5, run_at);
-    store_bind_int(st, 6, is_due ? 0 : run_at);
+    store_bind_int(st, 6, is_due || job->needs > 0 ? 0 : run_at);
     store_bind_int(st, 7, now);
     store_bind_text(st, 8, job->queue.len > 0 ? job->queue : STR(QUEUE_DEFAULT));
     store_bind_int(st, 9,
@@ -151,8 +154,8 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job, 
     struct store_stmt *st;
     enum err err = store_prepare(tx,
                                  "INSERT INTO job_option (job_id, priority, deadline_ms, "
-                                 "timeout_ms, max_attempts, keep_ms, trace) VALUES ($1, $2, $3, "
-                                 "$4, $5, $6, $7)",
+                                 "timeout_ms, max_attempts, keep_ms, trace, batch_id, needs) "
+                                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
                                  &st);
     if (err)
         return err;
@@ -163,6 +166,8 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job, 
     bind_positive(st, 5, job->max_attempts);
     bind_positive(st, 6, job->keep_ms);
     store_bind_text(st, 7, job->trace.len > 0 ? job->trace : (struct str){0});
+    bind_positive(st, 8, job->batch_id);
+    store_bind_int(st, 9, job->needs);
     return store_run(st, NULL);
 }
 

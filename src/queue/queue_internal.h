@@ -33,6 +33,14 @@ MUST_USE enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row,
  * frees what it held. why as for queue_row_save. */
 MUST_USE enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_state state,
                                 int64_t keep_ms, struct str why);
+/* The same, and moves no other job: for those that are moved. */
+MUST_USE enum err queue_row_close(struct store_tx *tx, struct queue_row *row,
+                                  enum queue_state state, int64_t keep_ms, struct str why);
+static inline bool queue_row_is_over(const struct queue_row *row)
+{
+    return row->state == QUEUE_DONE_STATE || row->state == QUEUE_DEAD ||
+           row->state == QUEUE_CANCELLED;
+}
 /* At the claim: the key is free for the next job, unless it is held to the end. */
 MUST_USE enum err queue_row_free_key_at_start(struct store_tx *tx, struct str key, int64_t job_id);
 /* A statement with one parameter. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/failpoint.h"
+#include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
 
 enum { FIRST_ERRORS = 3, LAST_ERRORS = 5, MAX_ERROR_BYTES = 1000 };
@@ -269,6 +270,7 @@ static enum err drop_rest(struct store_tx *tx, const struct queue_row *row)
         {QUEUE_HAS_RUN, "DELETE FROM job_run WHERE job_id = $1"},
         {QUEUE_HAS_LOG, "DELETE FROM job_log WHERE job_id = $1"},
         {QUEUE_HAS_STEPS, "DELETE FROM job_step WHERE job_id = $1"},
+        {QUEUE_IN_FLOW, "DELETE FROM job_need WHERE job_id = $1"},
     };
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         if (!(row->options & tables[i].option))
@@ -298,6 +300,14 @@ static enum err note_end(struct store_tx *tx, struct queue_row *row)
 
 enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_state state,
                        int64_t keep_ms, struct str why)
+{
+    bool moves_others = (row->options & QUEUE_IN_FLOW) && !queue_row_is_over(row);
+    enum err err = moves_others ? queue_batch_ended(tx, row, state) : OK;
+    return err ? err : queue_row_close(tx, row, state, keep_ms, why);
+}
+
+enum err queue_row_close(struct store_tx *tx, struct queue_row *row, enum queue_state state,
+                         int64_t keep_ms, struct str why)
 {
     enum err err = row->unique_key[0]
                        ? free_key(tx, str_of(row->unique_key), row->id, QUEUE_FREES_AT_END)
@@ -343,9 +353,21 @@ enum err queue_row_make_due(struct store_tx *tx, struct queue_row *row, int64_t 
     return err;
 }
 
+/* ERR_NOT_FOUND: no, another does its work or nobody wants it any more. */
+static enum err may_go_back(struct store_tx *tx, const struct queue_row *row)
+{
+    bool is_cancelled = false;
+    enum err err = OK;
+    if (row->options & QUEUE_IN_FLOW)
+        err = queue_batch_is_cancelled(tx, row->id, &is_cancelled);
+    if (err || is_cancelled)
+        return err ? err : ERR_NOT_FOUND;
+    return take_key_again(tx, row);
+}
+
 enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms)
 {
-    enum err err = take_key_again(tx, row);
+    enum err err = may_go_back(tx, row);
     if (err == ERR_NOT_FOUND) {
         err = queue_row_end(tx, row, QUEUE_CANCELLED, 0, (struct str){0});
         return err ? err : ERR_NOT_FOUND;

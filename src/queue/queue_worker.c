@@ -33,6 +33,7 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
 
 enum {
@@ -134,6 +135,9 @@ static const struct queue_handler *find_handler(const struct queue *q, struct st
     for (size_t i = 0; i < q->handlers_count; i++)
         if (str_eq(str_of(q->handlers[i].kind), kind))
             return &q->handlers[i];
+    for (size_t i = 0; i < queue_batch_handler_count; i++)
+        if (str_eq(str_of(queue_batch_handlers[i].kind), kind))
+            return &queue_batch_handlers[i];
     return NULL;
 }
 
@@ -229,11 +233,15 @@ static void on_snoozed(struct store_write *write, enum err err)
 static enum err commit_fn(struct store_tx *tx, void *arg)
 {
     struct run *run = arg;
-    enum err err = queue_ack(tx, &run->job); // first: a stale job's effects need not be tried
+    struct queue_row row;
+    // First, since a stale job's effects need not be tried; but the end of a flow's job moves
+    // others, which its commit may still add.
+    bool ends_last = (run->job.options & QUEUE_IN_FLOW) != 0;
+    enum err err = ends_last ? queue_row_claimed(tx, &run->job, &row) : queue_ack(tx, &run->job);
     run->is_stale = err == ERR_CONFLICT;
-    if (err || !run->handler->commit)
-        return err;
-    return FAILPOINT("queue.commit", run->handler->commit(tx, &run->job, run->handler->ctx));
+    if (!err && run->handler->commit)
+        err = FAILPOINT("queue.commit", run->handler->commit(tx, &run->job, run->handler->ctx));
+    return err || !ends_last ? err : queue_ack(tx, &run->job);
 }
 
 static void on_committed(struct store_write *write, enum err err)

@@ -34,15 +34,18 @@ static inline void test_civic_migrate(struct test_store *t)
     char *civic = test_queue_read_file("migrations/0002_civic.sql");
     char *queue_name = test_queue_read_file("migrations/0003_queue_name.sql");
     char *queue_whole = test_queue_read_file("migrations/0004_queue_whole.sql");
+    char *queue_flow = test_queue_read_file("migrations/0005_queue_flow.sql");
     const struct store_migration list[] = {{1, "queue", queue},
                                            {2, "civic", civic},
                                            {3, "queue_name", queue_name},
-                                           {4, "queue_whole", queue_whole}};
-    EXPECT_EQ(store_migrate(t->store, list, 4, NULL, why, sizeof(why)), OK);
+                                           {4, "queue_whole", queue_whole},
+                                           {5, "queue_flow", queue_flow}};
+    EXPECT_EQ(store_migrate(t->store, list, 5, NULL, why, sizeof(why)), OK);
     free(queue);
     free(civic);
     free(queue_name);
     free(queue_whole);
+    free(queue_flow);
 }
 
 struct test_civic_person {
