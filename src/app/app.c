@@ -14,6 +14,7 @@
 #include "app/app_data.h"
 #include "app/app_listen.h"
 #include "app/app_node.h"
+#include "app/app_periodic.h"
 #include "app/app_recovery.h"
 #include "app/app_test_jobs.h"
 #include "app/app_texts.h"
@@ -26,6 +27,7 @@
 #include "http/http_proxy.h"
 #include "page/page.h"
 #include "queue/queue.h"
+#include "queue/queue_scheduler.h"
 
 enum { LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 
@@ -47,6 +49,7 @@ struct app {
     struct app_bridge *bridge;
     struct queue_handler *handlers;
     struct queue *queue;
+    struct queue_scheduler *scheduler;
     struct app_webhook *webhook;
     struct hub_hook_sink webhook_sink;
     struct civic_jobs jobs;
@@ -229,6 +232,7 @@ static void build_queue(struct app *a)
         count += app_test_jobs_count;
     }
     a->queue = queue_new(a->store, &options, a->handlers, count);
+    a->scheduler = queue_scheduler_new(a->store);
     a->api.queue = a->queue;
     store_on_commit(a->store, on_commit, a);
 }
@@ -248,15 +252,19 @@ static enum err start(struct app *a)
 {
     start_admin(a);
     enum err err = civic_jobs_start(a->store);
+    if (!err)
+        err = app_periodic_declare(a->store, a->options->periodic, a->why, a->why_cap);
     if (!err && a->options->has_test_jobs)
         err = app_test_jobs_start(a->store);
     if (!err)
         err = queue_start(a->queue);
+    if (!err && a->has_worker && a->options->workers > 0)
+        err = queue_scheduler_start(a->scheduler);
     if (!err)
         err = app_webhook_start(a->webhook);
     for (int i = 0; i < a->loops && !err; i++)
         err = app_node_start(&a->nodes[i]);
-    if (err)
+    if (err && !a->why[0])
         snprintf(a->why, a->why_cap, "cannot start: %s", err_text(err));
     return err;
 }
@@ -270,6 +278,7 @@ static void drain(struct app *a)
     app_admin_drain(a->admin, a->options->drain_ms, &a->stops);
     if (!app_stops_wait(&a->stops, a->options->drain_ms + 1000))
         log_warn("at=app.stop why=\"requests did not finish in time\"");
+    queue_scheduler_stop(a->scheduler);
     if (!queue_stop(a->queue, a->options->drain_ms))
         log_warn("at=app.stop why=\"jobs did not finish in time\"");
     for (int i = 0; i < a->loops; i++)
@@ -287,7 +296,9 @@ static void drain(struct app *a)
 
 static void tear_down(struct app *a)
 {
-    bool is_idle = !a->queue || queue_stop(a->queue, 0); // again is harmless
+    if (a->scheduler)
+        queue_scheduler_stop(a->scheduler); // again is harmless, this too
+    bool is_idle = !a->queue || queue_stop(a->queue, 0);
     is_idle = (!a->webhook || app_webhook_stop(a->webhook, 0)) && is_idle;
     if (!is_idle) {
         log_warn(
@@ -309,6 +320,7 @@ static void tear_down(struct app *a)
     app_listen_done(&a->listen);
     app_admin_free(a->admin);
     app_bridge_free(a->bridge);
+    queue_scheduler_free(a->scheduler);
     queue_free(a->queue);
     app_webhook_free(a->webhook);
     for (int i = 0; a->nodes && i < a->loops; i++)

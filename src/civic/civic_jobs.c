@@ -11,11 +11,11 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "queue/queue_periodic.h"
 
 enum {
     MAX_EVENT_BYTES = 512 * 1024, // a comment's text, its HTML, escaped
     PRUNE_LIMIT = 1000,
-    PRUNE_EVERY_MS = 10 * 60 * 1000,
 };
 
 /* Who is told, and what the bell says then. */
@@ -371,28 +371,30 @@ static enum err commit_prune(struct store_tx *tx, struct queue_job *job, void *c
     if (err)
         return err;
     bool is_more = sessions == PRUNE_LIMIT || answers == PRUNE_LIMIT;
-    return civic_job_enqueue_once(tx, "civic.prune", (struct civic_job){0},
-                                  is_more ? 0 : store_now_ms(tx) + PRUNE_EVERY_MS);
+    return is_more ? civic_job_enqueue(tx, "civic.prune", (struct civic_job){0}) : OK;
 }
 
-static enum err enqueue_prune(struct store_tx *tx, void *arg)
+/* ---- what comes again ---- */
+static const struct queue_periodic periodic[] = {
+    {.name = {"civic.prune", 11},
+     .cron = {"*/10 * * * *", 12},
+     .kind = {"civic.prune", 11},
+     .payload = {"{\"id\":0,\"actor_id\":0,\"after\":0}", 31},
+     .overlap = QUEUE_OVERLAP_SKIP},
+};
+
+static enum err declare(struct store_tx *tx, void *arg)
 {
     (void)arg;
-    struct store_stmt *st = NULL;
-    enum err err = store_prepare(
-        tx, "SELECT 1 FROM job WHERE kind = 'civic.prune' AND state IN (0, 1, 3) LIMIT 1", &st);
-    if (err)
-        return err;
-    err = store_step(st);
-    store_finish(st);
-    return err == ERR_NOT_FOUND
-               ? civic_job_enqueue_once(tx, "civic.prune", (struct civic_job){0}, 0)
-               : err;
+    struct str why;
+    size_t bad;
+    return queue_periodic_sync(tx, STR("viche"), periodic, sizeof(periodic) / sizeof(periodic[0]),
+                               &why, &bad);
 }
 
 enum err civic_jobs_start(struct store *store)
 {
-    return store_write_wait(store, enqueue_prune, NULL);
+    return store_write_wait(store, declare, NULL);
 }
 
 /* clang-format off */

@@ -4,10 +4,10 @@
  *     comment.notify      a comment    the next slice of followers: notifications
  *     comment.voted      *a comment    announces its votes (counter)
  *     proposal.supported *a proposal   announces its signatures and state (counter)
- *     proposal.signed    *a proposal   tells its author, unless an older such notification is
- * unread proposal.reached    a proposal   tells author and followers, in slices voting.tally *a
- * voting     announces its results and state (counter) civic.prune        *             removes
- * ended sessions and old answers, and comes again
+ *     proposal.signed     a proposal   tells its author, unless an older such one is unread
+ *     proposal.reached    a proposal   tells author and followers, in slices
+ *     voting.tally       *a voting     announces its results and state (counter)
+ *     civic.prune         every 10 min removes ended sessions and old answers
  *
  * Bursts collapse: a job marked * is not enqueued while one of its subject waits, and reads the
  * values when it runs. proposal.supported and voting.tally also run when a deadline passes.
@@ -41,7 +41,7 @@ extern const size_t civic_jobs_count;
 /* Copies the handlers to out, which has room for civic_jobs_count, with jobs as their ctx. */
 void civic_jobs_bind(struct civic_jobs *jobs, struct queue_handler *out);
 
-/* Enqueues civic.prune unless it waits: once at start; it enqueues itself from then on. */
+/* Declares what comes again (civic.prune): at each start. */
 MUST_USE enum err civic_jobs_start(struct store *store);
 
 #endif

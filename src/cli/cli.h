@@ -45,8 +45,17 @@ int cli_hub_refusals(const struct cli_command *command, int argc, char *const *a
 int cli_hub_frames(const struct cli_command *command, int argc, char *const *argv);
 int cli_hub_tail(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_push(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_list(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_add(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_remove(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_pause(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_resume(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_run(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_periodic_next(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_stats(const struct cli_command *command, int argc, char *const *argv);
 extern const struct conf_table cli_queue_push_options, cli_queue_stats_options;
+extern const struct conf_table cli_queue_periodic_options, cli_queue_periodic_list_options,
+    cli_queue_periodic_add_options, cli_queue_periodic_next_options;
 extern const struct conf_table cli_data_options, cli_data_seed_options, cli_user_options,
     cli_hub_options;
 

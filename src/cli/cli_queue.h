@@ -10,6 +10,8 @@
 
 struct cli_queue_target {
     const char *config, *data, *queue, *key;
+    const char *zone, *overlap; // of periodic jobs
+    int64_t catch_up_ms;
     int count, delay_ms;
     bool is_json;
 };

@@ -33,7 +33,7 @@ static const struct conf_option *find(const struct conf_table *table, struct str
 
 /* ---- values ---- */
 
-static enum err parse_duration(struct str text, int64_t *out)
+enum err conf_parse_duration(struct str text, int64_t *out)
 {
     static const struct {
         struct str unit;
@@ -99,7 +99,7 @@ static enum err set(struct reader *r, const char *origin, const struct conf_opti
         *(int *)(void *)field = (int)number;
         return OK;
     case CONF_DURATION:
-        if (parse_duration(value, &number) != OK || number < o->min || number > o->max)
+        if (conf_parse_duration(value, &number) != OK || number < o->min || number > o->max)
             return refuse(r, origin, o, value);
         *(int64_t *)(void *)field = number;
         return OK;

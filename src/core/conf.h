@@ -62,6 +62,9 @@ struct conf_input {
 MUST_USE enum err conf_read(const struct conf_input *in, struct arena *texts, void *target,
                             char *why_out, size_t why_cap);
 
+/* "500ms", "10s", "2m", "1h"; a number alone: seconds. ERR_INVALID. */
+MUST_USE enum err conf_parse_duration(struct str text, int64_t *ms_out);
+
 /* Appends one line for each option, as --help shows them; the file of defaults, with comments. */
 MUST_USE enum err conf_write_help(const struct conf_table *table, struct buf *out);
 MUST_USE enum err conf_write_file(const struct conf_table *table, struct buf *out);

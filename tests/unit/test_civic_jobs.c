@@ -5,8 +5,10 @@
 #include "civic/civic_follow.h"
 #include "civic/civic_job.h"
 #include "civic/civic_support.h"
+#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/json.h"
+#include "queue/queue_periodic.h"
 #include "test_civic.h"
 
 enum { MAX_HEARD = 2000 };
@@ -228,17 +230,27 @@ TEST(civic_jobs_collapse_a_burst_and_announce_the_last_value)
     end(&e);
 }
 
-TEST(civic_jobs_prune_once_however_often_they_are_started)
+static enum err run_due(struct store_tx *tx, void *arg)
 {
+    return queue_periodic_run_due(tx, arg);
+}
+
+TEST(civic_jobs_prune_every_ten_minutes)
+{
+    static const char count[] = "SELECT count(*) FROM job WHERE kind = 'civic.prune'";
+    const int64_t every_ms = 10 * 60 * 1000;
     struct ear e;
+    int64_t next_ms = 0;
     begin(&e);
+    clock_test_stop();
     EXPECT_EQ(civic_jobs_start(e.c.t.store), OK);
     EXPECT_EQ(civic_jobs_start(e.c.t.store), OK);
-    EXPECT_EQ(test_store_int(e.c.t.store, "SELECT count(*) FROM job WHERE kind = 'civic.prune'"),
-              1);
-    work(&e);
-    EXPECT_EQ(test_store_int(e.c.t.store, "SELECT count(*) FROM job WHERE kind = 'civic.prune'"),
-              1);
+    clock_test_advance(every_ms - clock_unix_ms() % every_ms);
+    EXPECT_EQ(store_write_wait(e.c.t.store, run_due, &next_ms), OK);
+    EXPECT_EQ(next_ms, clock_unix_ms() + every_ms);
+    EXPECT_EQ(test_store_int(e.c.t.store, count), 1);
+    work(&e); // one that went wrong would wait to be tried again
+    EXPECT_EQ(test_store_int(e.c.t.store, count), 0);
     end(&e);
 }
 
