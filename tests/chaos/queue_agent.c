@@ -30,7 +30,7 @@ enum { MAX_BATCH = 200, WAKE_MS = 20, WORK_MS = 3, DRAIN_MS = 5000, BUSY_MS = 60
 
 static int history_fd = -1;
 
-static void say(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
     char line[120];
     va_list args;

@@ -30,7 +30,8 @@ void disk_heal(void);
 
 /* One call in the journal; of a write the bytes follow. */
 struct disk_entry {
-    uint8_t op, file;
+    enum disk_op op;
+    enum disk_file file;
     bool is_mark;    // not a call: something was acknowledged; at: how much of the history says so
     uint32_t len;    // of a write
     int64_t at;      // a write's place, a truncate's size

@@ -131,7 +131,7 @@ static void apply(struct image *image, const struct power_journal *journal,
     }
 }
 
-static int64_t synced_until(const struct power_journal *journal, int64_t calls, int file)
+static int64_t synced_until(const struct power_journal *journal, int64_t calls, enum disk_file file)
 {
     int64_t until = 0;
     for (int64_t i = 0; i < calls; i++) {
@@ -144,7 +144,8 @@ static int64_t synced_until(const struct power_journal *journal, int64_t calls, 
 
 /* The entries of the file before this one last: by a sync of it, or because it was deleted, and the
  * folder synced. */
-static int64_t durable_until(const struct power_journal *journal, int64_t calls, int file)
+static int64_t durable_until(const struct power_journal *journal, int64_t calls,
+                             enum disk_file file)
 {
     int64_t until = synced_until(journal, calls, file);
     int64_t folder = synced_until(journal, calls, DISK_DIR);
@@ -156,7 +157,7 @@ static int64_t durable_until(const struct power_journal *journal, int64_t calls,
     return until;
 }
 
-static int64_t last_write(const struct power_journal *journal, int64_t calls, int file)
+static int64_t last_write(const struct power_journal *journal, int64_t calls, enum disk_file file)
 {
     int64_t last = -1;
     for (int64_t i = 0; i < calls; i++) {
@@ -168,7 +169,7 @@ static int64_t last_write(const struct power_journal *journal, int64_t calls, in
 }
 
 static void cut_file(const struct power_journal *journal, int64_t calls, enum power_loss loss,
-                     int file, const char *path)
+                     enum disk_file file, const char *path)
 {
     struct image image = {.len = 0};
     int64_t until = durable_until(journal, calls, file), last = last_write(journal, calls, file);
@@ -192,7 +193,7 @@ void power_cut(const struct power_journal *journal, int64_t calls, enum power_lo
     static const char *const ends[] = {
         [DISK_DB] = "", [DISK_WAL] = "-wal", [DISK_JOURNAL] = "-journal"};
     size_t len, said = 0;
-    for (int file = DISK_DB; file <= DISK_JOURNAL; file++) {
+    for (enum disk_file file = DISK_DB; file <= DISK_JOURNAL; file++) {
         char path[120];
         snprintf(path, sizeof(path), "%s%s", to->path, ends[file]);
         cut_file(journal, calls, loss, file, path);

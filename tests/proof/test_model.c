@@ -170,7 +170,7 @@ static int roll(struct run *r, int sides)
     return (int)((unsigned)rand_r(&r->dice) % (unsigned)sides);
 }
 
-static void tell(const struct run *r, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void tell(const struct run *r, const char *format, ...)
 {
     va_list args;
     if (!r->is_told)

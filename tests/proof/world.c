@@ -29,7 +29,7 @@ enum {
 
 /* ---- the history ---- */
 
-static void say(struct world *w, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(struct world *w, const char *format, ...)
 {
     char line[120];
     va_list args;
@@ -538,7 +538,7 @@ struct state {
     char why[300];
 };
 
-static void blame(struct state *s, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void blame(struct state *s, const char *format, ...)
 {
     va_list args;
     if (s->why[0])
