@@ -1,7 +1,6 @@
 #include "app/app.h"
 
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "app/app_node.h"
 #include "app/app_periodic.h"
 #include "app/app_recovery.h"
+#include "app/app_signals.h"
 #include "app/app_test_jobs.h"
 #include "app/app_texts.h"
 #include "app/app_webhook.h"
@@ -29,7 +29,7 @@
 #include "queue/queue.h"
 #include "queue/queue_scheduler.h"
 
-enum { LEASE_MS = 30000, BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
+enum { BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 
 /* A post that is cut off is made again at the next start: not worth a long wait. */
 enum { POSTS_MS = 2000 };
@@ -218,8 +218,8 @@ static void build_queue(struct app *a)
 {
     const struct queue_options options = {
         .workers = a->has_worker ? a->options->workers : 0,
-        .lease_ms = LEASE_MS,
-        .is_alone = true, // the data directory's lock keeps other servers away
+        .lease_ms = a->options->lease_ms,
+        .is_alone = a->has_worker, // as long as no `viche worker` is there
         .backoff_cap_ms = BACKOFF_CAP_MS,
     };
     a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps->at[0]);
@@ -363,7 +363,7 @@ static void reload(struct app *a)
     reload_apps(a);
 }
 
-/* SIGHUP reloads, for as long as a is not NULL. */
+/* SIGHUP reloads. */
 static int wait_for_signal(struct app *a, const sigset_t *signals)
 {
     for (;;) {
@@ -372,18 +372,8 @@ static int wait_for_signal(struct app *a, const sigset_t *signals)
             continue;
         if (signal != SIGHUP)
             return signal;
-        if (a)
-            reload(a);
+        reload(a);
     }
-}
-
-/* A second signal while we drain: the operator is in a hurry. What was acknowledged is durable
- * anyway. */
-static void *watch_for_second_signal(void *arg)
-{
-    wait_for_signal(NULL, arg);
-    log_warn("at=app.stop why=\"second signal\"");
-    _exit(1);
 }
 
 static void run(struct app *a, const sigset_t *signals)
@@ -395,11 +385,7 @@ static void run(struct app *a, const sigset_t *signals)
              a->options->data);
     int signal = wait_for_signal(a, signals);
     log_info("at=app.stop signal=%d", signal);
-    pthread_t watcher;
-    static sigset_t again; // outlives this call: the watcher is never joined
-    again = *signals;
-    if (pthread_create(&watcher, NULL, watch_for_second_signal, &again) == 0)
-        pthread_detach(watcher);
+    app_signals_end_on_next(signals);
     drain(a);
 }
 
@@ -422,12 +408,7 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
     raise_descriptor_limit();
 
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); // before any thread, so that all inherit it
-    signal(SIGPIPE, SIG_IGN);
+    app_signals_block(&signals);
 
     enum err err = read_roles(&a);
     if (!err)

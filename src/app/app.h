@@ -41,6 +41,7 @@ struct app_options {
     int recovery_mib;            // memory for it
     bool has_test_jobs;          // runs jobs of the kinds test.*
     const char *periodic;        // file of periodic jobs (app_periodic.h), or ""
+    int64_t lease_ms;            // of jobs that other processes could run
     int64_t drain_ms;            // how long requests and jobs may take to finish at the end
     int64_t spread_ms;           // closing of sockets is spread over so long
 };

@@ -23,6 +23,10 @@ MUST_USE enum err app_data_prepare(const char *dir, char *why_out, size_t why_ca
 MUST_USE enum err app_data_open(const char *dir, bool is_server, int readers, struct store **out,
                                 char *why_out, size_t why_cap);
 
+/* The same for a process beside the server that is told of every commit (store_on_commit). */
+MUST_USE enum err app_data_open_watching(const char *dir, int readers, struct store **out,
+                                         char *why_out, size_t why_cap);
+
 /* Is there a database in dir? ERR_NOT_FOUND; ERR_DENIED: this user cannot see it. why_out as
  * above. */
 MUST_USE enum err app_data_look(const char *dir, char *why_out, size_t why_cap);

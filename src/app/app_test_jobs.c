@@ -199,3 +199,21 @@ enum err app_test_jobs_start(struct store *store)
 {
     return store_write_wait(store, make_table, NULL);
 }
+
+static enum err find_table(struct store_tx *tx, void *arg)
+{
+    bool *is_there = arg;
+    struct store_stmt *st;
+    enum err err = store_prepare(tx, "SELECT 1 FROM sqlite_master WHERE name = 'test_effect'", &st);
+    if (err)
+        return err;
+    err = store_step(st);
+    *is_there = !err;
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+enum err app_test_jobs_find(struct store *store, bool *out)
+{
+    return store_read(store, find_table, out);
+}

@@ -16,5 +16,7 @@ extern const size_t app_test_jobs_count;
 /* Makes the table test_effect (job_id, id, at): at in unix milliseconds, no key, so that an effect
  * that happens twice shows. */
 MUST_USE enum err app_test_jobs_start(struct store *store);
+/* Has the database that table? */
+MUST_USE enum err app_test_jobs_find(struct store *store, bool *out);
 
 #endif

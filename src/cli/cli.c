@@ -19,6 +19,7 @@ static const struct conf_table no_options = {0};
 
 static const struct cli_command commands[] = {
     {"serve", "serve pages, API and WebSockets; run jobs", &cli_serve_options, cli_serve_run},
+    {"worker", "run jobs, beside a server or without one", &cli_worker_options, cli_worker_run},
     {"user add", "make an account", &cli_user_options, cli_user_add},
     {"seed", "fill the database with a demo town (--demo)", &cli_data_seed_options, cli_data_seed},
     {"migrate", "bring the database up to this version", &cli_data_options, cli_data_migrate},

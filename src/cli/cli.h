@@ -53,6 +53,8 @@ int cli_queue_periodic_resume(const struct cli_command *command, int argc, char 
 int cli_queue_periodic_run(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_periodic_next(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_stats(const struct cli_command *command, int argc, char *const *argv);
+int cli_worker_run(const struct cli_command *command, int argc, char *const *argv);
+extern const struct conf_table cli_worker_options;
 extern const struct conf_table cli_queue_push_options, cli_queue_stats_options;
 extern const struct conf_table cli_queue_periodic_options, cli_queue_periodic_list_options,
     cli_queue_periodic_add_options, cli_queue_periodic_next_options;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "core/check.h"
 #include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
@@ -131,7 +132,7 @@ static int by_rank(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-/* Of its row, while it runs. */
+/* Of its row, while it runs; RUNNING also for one that was held (queue_claim_held). */
 static int64_t state_of(const struct queue_job *job)
 {
     return job->is_held ? QUEUE_READY : QUEUE_RUNNING;
@@ -140,6 +141,11 @@ static int64_t state_of(const struct queue_job *job)
 static struct str name_of(const struct queue_options *options)
 {
     return str_of(options->name ? options->name : QUEUE_DEFAULT);
+}
+
+static struct str kinds_of(const struct queue_options *options)
+{
+    return str_of(options->kinds ? options->kinds : "");
 }
 
 /* What a job has besides: its row of job_option. */
@@ -184,7 +190,8 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options,
         tx,
         "UPDATE job SET state = 1, epoch = epoch + 1, at_ms = $1 WHERE id IN "
         "(SELECT id FROM job WHERE state = 0 AND queue = $3 "
-        "AND (unique_key IS NOT NULL OR id <= $4 OR options >= $5) ORDER BY rank, id LIMIT $2) "
+        "AND (unique_key IS NOT NULL OR id <= $4 OR options >= $5) "
+        "AND ($6 = '' OR $6 LIKE '%,' || kind || ',%') ORDER BY rank, id LIMIT $2) "
         "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, rank, options, "
         "unique_key",
         &st);
@@ -195,6 +202,7 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options,
     store_bind_text(st, 3, name_of(options));
     store_bind_int(st, 4, options->is_alone ? options->last_id : INT64_MAX);
     store_bind_int(st, 5, QUEUE_BY_ROW);
+    store_bind_text(st, 6, kinds_of(options));
     while (!(err = store_step(st))) {
         struct queue_job *job = &jobs[count++];
         job_of_row(st, job);
@@ -320,15 +328,17 @@ static enum err find_ready(struct store_tx *tx, const struct queue_options *opti
         tx,
         "SELECT id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, rank, options, "
         "unique_key IS NULL AND id > $4 FROM job WHERE state = 0 AND queue = $1 "
-        "AND (rank, id) > ($2, $3) ORDER BY rank, id LIMIT $5",
+        "AND (rank, id) > ($2, $3) AND ($6 = '' OR $6 LIKE '%,' || kind || ',%') "
+        "ORDER BY rank, id LIMIT $5",
         &st);
     if (err)
         return err;
     store_bind_text(st, 1, name_of(options));
     store_bind_int(st, 2, after.rank);
     store_bind_int(st, 3, after.id);
-    store_bind_int(st, 4, options->last_id);
+    store_bind_int(st, 4, options->is_alone ? options->last_id : INT64_MAX);
     store_bind_int(st, 5, (int64_t)cap);
+    store_bind_text(st, 6, kinds_of(options));
     while (!(err = store_step(st))) {
         if (store_column_int(st, 9) == 0 || store_column_int(st, 8) >= QUEUE_BY_ROW) {
             out->needs_claim = true;
@@ -389,7 +399,8 @@ static enum err ack(struct store_tx *tx, const struct queue_job *job)
     if (job->options != 0 || job->keep_ms > 0)
         return ack_whole(tx, job);
     enum err err = change_claimed(
-        tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state = $3 AND options = 0", job);
+        tx, "DELETE FROM job WHERE id = $1 AND epoch = $2 AND state IN ($3, 1) AND options = 0",
+        job);
     return err == ERR_CONFLICT ? ack_whole(tx, job) : err; // options that came while it ran
 }
 
@@ -442,14 +453,27 @@ enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t
     return FAILPOINT("queue.release", release(tx, job, run_at_ms));
 }
 
+enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
+{
+    const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms};
+    int64_t changes = 0;
+    CHECK(job->is_held);
+    enum err err =
+        FAILPOINT("queue.claim_held", change(tx,
+                                             "UPDATE job SET state = 1, at_ms = $3 "
+                                             "WHERE id = $1 AND epoch = $2 AND state = 0",
+                                             values, 3, &changes));
+    return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+}
+
 enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
 {
     const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms, state_of(job)};
     int64_t changes = 0;
     enum err err = FAILPOINT(
         "queue.renew",
-        change(tx, "UPDATE job SET at_ms = $3 WHERE id = $1 AND epoch = $2 AND state = $4", values,
-               4, &changes));
+        change(tx, "UPDATE job SET at_ms = $3 WHERE id = $1 AND epoch = $2 AND state IN ($4, 1)",
+               values, 4, &changes));
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
@@ -505,26 +529,19 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
     return queue_worker_new(store, options, handlers, count);
 }
 
-static enum err recover_all(struct store_tx *tx, void *arg)
-{
-    int64_t last_id = 0;
-    enum err err = queue_recover(tx, queue_worker_name(arg), INT64_MAX);
-    if (!err)
-        err = queue_last_id(tx, &last_id);
-    if (!err)
-        queue_worker_set_last_id(arg, last_id);
-    return err;
-}
-
 enum err queue_start(struct queue *q)
 {
-    enum err err = store_write_wait(queue_worker_store(q), recover_all, q);
-    return err ? err : queue_worker_start(q);
+    return queue_worker_start(q);
 }
 
 bool queue_stop(struct queue *q, int64_t drain_ms)
 {
     return queue_worker_stop(q, drain_ms);
+}
+
+void queue_give_back(struct queue *q)
+{
+    queue_worker_give_back(q);
 }
 
 void queue_free(struct queue *q)

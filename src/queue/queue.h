@@ -30,8 +30,8 @@
  * G8 No doubles: two enqueues with the same unique key, while it is taken, or with the same
  *    idempotency key, within its time, give the same id.
  *
- * A claim is not synced (store_write.is_soft): a loss of power gives the job back. Where no other
- * process runs jobs (queue_options.is_alone) most claims are not even written.
+ * A claim is not synced (store_write.is_soft): a loss of power gives the job back. While no other
+ * process runs jobs of the queue (queue_options.is_alone) most claims are not even written.
  *
  * A handler has three parts: run (slow work and reads, no write), commit (its database effects, on
  * the writer, with the acknowledgement), done (after the commit is durable: announce).
@@ -180,17 +180,23 @@ struct queue_options {
     int64_t lease_ms;       // 30 s
     int64_t backoff_cap_ms; // 1 h
     int batch;              // jobs claimed at once by a worker; 0: 32
-    /* No other process runs jobs of this name: a claim is then a note in memory, and the row waits
-     * as it is for its acknowledgement (docs/decisions/0010). */
+    /* While no other process runs jobs of this name a claim is a note in memory, and the row waits
+     * as it is for its acknowledgement (docs/decisions/0010). queue_find, queue_claim: it is so. */
     bool is_alone;
-    int64_t last_id; // alone: jobs up to this id are an earlier process's; queue_start finds it
+    int64_t last_id;     // alone: jobs up to this id are an earlier process's; queue_start finds it
+    const char *kinds;   // ",a,b,": queue_find and queue_claim take only these; NULL: all
+    bool leaves_unknown; // jobs of kinds without a handler here are other processes', also when
+                         // none runs; else they are buried unless one does
+    _Atomic int64_t *left; // jobs that may yet begin, in all queues that share it; NULL: no end
 };
 
 /* handlers are borrowed for the queue's life. */
 struct queue *queue_new(struct store *store, const struct queue_options *options,
                         const struct queue_handler *handlers, size_t count);
-/* Returns the queue's jobs of dead processes to READY (all RUNNING ones: the store is ours alone),
- * then starts the workers. */
+/* Starts the workers. Where no other process runs jobs of the queue, first returns all its RUNNING
+ * jobs, which are dead processes', to READY; where one does, the workers claim as soon as it shares
+ * (queue_share.h), within about a second. Jobs of one that dies come back at once when nobody else
+ * is left, else when their leases end. */
 MUST_USE enum err queue_start(struct queue *q);
 /* Claims nothing more, gives back what no worker has begun, waits up to drain_ms for running jobs,
  * joins. False: a handler still runs. The threads and the queue then live on (queue_free leaves
@@ -198,6 +204,9 @@ MUST_USE enum err queue_start(struct queue *q);
  * start. */
 bool queue_stop(struct queue *q, int64_t drain_ms);
 void queue_free(struct queue *q);
+/* When queue_stop gave up and the process ends at once: what still runs is somebody else's now, and
+ * counts neither as a try nor as a crash; its acknowledgement would be refused. */
+void queue_give_back(struct queue *q);
 
 /* Whether the job keeps within the limits above. Not OK, ERR_INVALID or ERR_TOO_LARGE: *why_out
  * (static; may be NULL) says which one not. */
@@ -285,6 +294,10 @@ MUST_USE enum err queue_ack(struct store_tx *tx, const struct queue_job *job);
  * unique_key by now, that one will do the work: the failed one is dropped. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str why,
                              int64_t delay_ms, bool is_dead);
+/* Claims by its row a job that is_held, with the epoch that it has: its holder's acknowledgement
+ * counts as before. ERR_CONFLICT: it ended. */
+MUST_USE enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job,
+                                   int64_t lease_ms);
 /* Lets the lease end lease_ms from now. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms);
 /* Puts a job back that was claimed and not begun, for run_at_ms: neither an attempt nor a crash.

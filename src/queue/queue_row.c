@@ -66,8 +66,9 @@ enum err queue_row_claimed(struct store_tx *tx, const struct queue_job *job, str
     enum err err = queue_row_get(tx, job->id, out);
     if (err)
         return err == ERR_NOT_FOUND ? ERR_CONFLICT : err;
-    enum queue_state state = job->is_held ? QUEUE_READY : QUEUE_RUNNING;
-    return out->epoch == job->epoch && out->state == state ? OK : ERR_CONFLICT;
+    // one that was held may have been claimed by its row since
+    bool is_ours = out->state == QUEUE_RUNNING || (job->is_held && out->state == QUEUE_READY);
+    return out->epoch == job->epoch && is_ours ? OK : ERR_CONFLICT;
 }
 
 static struct str shorten(struct str text)

@@ -9,8 +9,9 @@
  * What the store has finished comes back on the list `finished`, which one worker at a time
  * empties, in order.
  *
- * Alone (queue_options.is_alone) a worker finds ready jobs by reading, and holds them in memory;
- * only jobs with a unique key, or of an earlier process, are claimed as follows.
+ * A worker looks by reading whether something is due. Alone (queue_share.h) it then holds the jobs
+ * in memory; those with a unique key, or of an earlier process, and all when other processes run
+ * jobs of the queue, are claimed as follows.
  *
  * The claim is one store_write of the queue, never two at once. It fetches a batch for all workers
  * while they still have half a batch to do. A flag, may_be_ready, says that a claim could find
@@ -18,11 +19,13 @@
  * all.
  *
  * Every job from claim to end is on `hand`; the renewer extends their leases at a third of the
- * lease. Locks: the queue's mutex, then (inside store_write_later) the writer's; never the reverse.
+ * lease, and lets other processes join. Locks: the queue's mutex, then (inside store_write_later)
+ * the writer's; never the reverse.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -35,6 +38,7 @@
 #include "core/mem.h"
 #include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_share.h"
 
 enum {
     DEFAULT_LEASE_MS = 30 * 1000,
@@ -47,6 +51,9 @@ enum {
     MAX_NAP_MS = 60 * 1000, // the operator may set the clock while we wait
     RENEW_PART = 3,
     LOOK_ALL_MS = 1000,
+    SHARE_MS = 1000, // how often it looks for other processes
+    JOIN_MS = 10,    // while it waits for one
+    AHEAD_NS = 5000000,
 };
 
 static const struct queue_cursor FROM_THE_FIRST = {INT64_MIN, 0};
@@ -62,8 +69,9 @@ struct run {
     struct list place;                   // in ready or finished, or in none
     struct list in_hand;
     enum outcome outcome;
-    bool is_begun; // a worker has it, or had it
-    bool is_stale; // set in the transaction: the fence refused it
+    bool is_begun;   // a worker has it, or had it
+    bool is_claimed; // held at first, and by its row since
+    bool is_stale;   // set in the transaction: the fence refused it
     struct str why;
     int64_t delay_ms;
     bool is_dead;
@@ -81,7 +89,12 @@ struct queue {
     pthread_cond_t ended;  // for stop: a job ended, a claim came back
     pthread_cond_t tick;   // for the renewer
     struct list ready, finished, hand;
-    struct list gone; // ended while a look was under way, which may have seen their rows
+    struct queue_share share;
+    bool is_switching; // from alone to shared or back: claims nothing meanwhile
+    bool is_crowded;   // shared with others, who could run what it claims ahead
+    int busy;          // workers that run a job
+    int64_t run_ns;    // of a job's run, lately
+    struct list gone;  // ended while a look was under way, which may have seen their rows
     bool is_looking;
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
@@ -91,7 +104,9 @@ struct queue {
     int64_t paused_until_ms;    // the store failed: nothing is taken before; monotonic
     int64_t done, failed, refused;
 
-    struct store_write claim; // the one claim: these belong to it while is_claiming
+    char *kinds;
+    struct queue_options look_options; // of the look or claim under way
+    struct store_write claim;          // the one claim: these belong to it while is_claiming
     struct queue_job *claimed;
     size_t claimed_count;
     int64_t claimed_next_ms;
@@ -353,7 +368,7 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     for (size_t i = 0; i < q->claimed_count; i++) // of an earlier try
         arena_done(&q->claimed[i].arena);
     q->claimed_count = 0;
-    enum err err = queue_claim(tx, &q->options, q->claimed, (size_t)q->options.batch,
+    enum err err = queue_claim(tx, &q->look_options, q->claimed, (size_t)q->look_options.batch,
                                &q->claimed_count, &q->claimed_next_ms);
     return err == ERR_NOT_FOUND ? OK : err; // what it recovered stays
 }
@@ -391,18 +406,44 @@ static void on_claimed(struct store_write *write, enum err err)
     pthread_mutex_unlock(&q->mutex);
 }
 
+/* How many jobs to have at hand that no worker has begun: where others could run them meanwhile, no
+ * more than the workers here begin at once. */
+static int reserve_of(const struct queue *q)
+{
+    int batch = q->options.batch, workers = q->options.workers;
+    if (!q->is_crowded)
+        return batch;
+    int64_t ahead = q->run_ns > 0 ? (int64_t)workers * AHEAD_NS / q->run_ns : 0;
+    int64_t reserve = workers - q->busy + ahead;
+    return reserve < batch ? (int)reserve : batch;
+}
+
+/* Inline (without workers) it claims by row, as if it shared. */
+static bool is_joining(const struct queue *q)
+{
+    return q->share.mode == QUEUE_SHARE_JOINING && q->options.workers > 0;
+}
+
+static bool is_spent(const struct queue *q)
+{
+    return q->options.left && atomic_load(q->options.left) <= 0;
+}
+
 /* Called with the mutex held. */
 static bool wants_more(const struct queue *q)
 {
-    int batch = q->options.batch;
+    int reserve = reserve_of(q);
     return q->is_started && !q->is_stopping && !q->is_claiming && q->may_be_ready &&
-           clock_mono_ms() >= q->paused_until_ms && q->ready_count <= batch / 2 &&
-           q->hand_count <= (HAND_BATCHES - 1) * batch;
+           clock_mono_ms() >= q->paused_until_ms && !q->is_switching && !is_joining(q) &&
+           !is_spent(q) && reserve > 0 && q->ready_count <= reserve / 2 &&
+           q->hand_count <= (HAND_BATCHES - 1) * q->options.batch;
 }
 
 /* Called with the mutex held. */
 static void claim(struct queue *q)
 {
+    if (q->is_crowded)
+        q->look_options.batch = reserve_of(q) - q->ready_count;
     // A claim that a loss of power takes back was nobody's: soft, so that a job waits for no sync.
     q->claim =
         (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed, .is_soft = true};
@@ -417,12 +458,8 @@ static void claim(struct queue *q)
 /* Called with the mutex held. */
 static void maybe_claim(struct queue *q)
 {
-    if (!wants_more(q))
-        return;
-    if (q->options.is_alone)
+    if (wants_more(q))
         pthread_cond_signal(&q->work); // a worker looks
-    else
-        claim(q);
 }
 
 /* ---- claims in memory ---- */
@@ -444,7 +481,7 @@ static void forget_found(struct queue_look *found)
 static enum err look_fn(struct store_tx *tx, void *arg)
 {
     struct look *look = arg;
-    return queue_find(tx, &look->queue->options, look->after, look->cap, &look->found);
+    return queue_find(tx, &look->queue->look_options, look->after, look->cap, &look->found);
 }
 
 static bool has_job(const struct list *runs, int64_t id)
@@ -502,9 +539,17 @@ static void take_found(struct queue *q, const struct look *look, bool is_all)
 static void look(struct queue *q)
 {
     int64_t now_ms = clock_mono_ms();
-    bool is_all = now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
+    bool is_alone = q->options.is_alone && q->share.mode == QUEUE_SHARE_ALONE;
+    bool is_all =
+        !is_alone || now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
     struct look look = {.queue = q, .after = is_all ? FROM_THE_FIRST : q->cursor};
-    look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
+    if (is_alone)
+        look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
+    else
+        look.cap = 1; // to know whether to claim
+    q->look_options = q->options;
+    q->look_options.is_alone = is_alone;
+    q->look_options.kinds = q->options.leaves_unknown || q->is_crowded ? q->kinds : NULL;
     q->is_claiming = q->is_looking = true;
     q->may_be_ready = false;
     if (is_all)
@@ -527,11 +572,6 @@ static void look(struct queue *q)
     mem_free(look.found.jobs);
     pthread_cond_broadcast(&q->work);
     pthread_cond_signal(&q->ended);
-}
-
-void queue_worker_set_last_id(struct queue *q, int64_t last_id)
-{
-    q->options.last_id = last_id;
 }
 
 void queue_worker_wake(struct queue *q)
@@ -585,11 +625,26 @@ static void take_ready(struct queue *q)
 {
     struct run *run = LIST_ENTRY(list_shift(&q->ready), struct run, place);
     q->ready_count--;
+    q->busy++;
     run->is_begun = true;
     maybe_claim(q); // the next batch comes while this one is run
     pthread_mutex_unlock(&q->mutex);
+    int64_t begun_ns = clock_mono_ns();
     run_job(run);
+    int64_t run_ns = clock_mono_ns() - begun_ns;
     pthread_mutex_lock(&q->mutex);
+    q->run_ns += (run_ns - q->run_ns) / 4 + 1;
+    q->busy--;
+}
+
+/* False: as many have begun as may. */
+static bool may_begin(struct queue *q)
+{
+    _Atomic int64_t *left = q->options.left;
+    int64_t now = left ? atomic_load(left) : 0;
+    while (left && now > 0 && !atomic_compare_exchange_weak(left, &now, now - 1))
+        ;
+    return !left || now > 0;
 }
 
 /* Does one piece of what there is to do. False: there is nothing. Called with the mutex held, which
@@ -598,9 +653,9 @@ static bool work_once(struct queue *q)
 {
     if (!list_is_empty(&q->finished) && !q->is_telling)
         tell_finished(q);
-    else if (!list_is_empty(&q->ready) && !q->is_stopping)
+    else if (!list_is_empty(&q->ready) && !q->is_stopping && may_begin(q))
         take_ready(q);
-    else if (q->options.is_alone && wants_more(q))
+    else if (wants_more(q))
         look(q);
     else
         return false;
@@ -648,7 +703,7 @@ int64_t queue_worker_run_due(struct queue *q)
 
 /* The jobs in hand, copied so that they may end meanwhile. */
 struct renewal {
-    struct queue_job *jobs; // only id and epoch
+    struct queue_job *jobs; // only id, epoch and run_at_ms
     size_t count;
     int64_t lease_ms;
 };
@@ -664,15 +719,22 @@ static enum err renew_fn(struct store_tx *tx, void *arg)
     return OK;
 }
 
+/* Those whose rows say that they run. Called with the mutex held. */
+static void list_claimed(const struct queue *q, struct renewal *r)
+{
+    r->jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
+    for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
+        const struct run *run = LIST_ENTRY(node, struct run, in_hand);
+        if (!run->job.is_held || run->is_claimed)
+            r->jobs[r->count++] = (struct queue_job){
+                .id = run->job.id, .epoch = run->job.epoch, .run_at_ms = run->job.run_at_ms};
+    }
+}
+
 static void renew_hand(struct queue *q)
 {
     struct renewal r = {.lease_ms = q->options.lease_ms};
-    r.jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
-    for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
-        const struct run *run = LIST_ENTRY(node, struct run, in_hand);
-        if (!run->job.is_held)
-            r.jobs[r.count++] = (struct queue_job){.id = run->job.id, .epoch = run->job.epoch};
-    }
+    list_claimed(q, &r);
     pthread_mutex_unlock(&q->mutex);
     if (r.count > 0 && store_write_wait(q->store, renew_fn, &r))
         log_warn("at=queue_worker.renew why=\"the store failed\"");
@@ -680,24 +742,212 @@ static void renew_hand(struct queue *q)
     pthread_mutex_lock(&q->mutex);
 }
 
+/* ---- other processes ---- */
+
+static enum err recover_fn(struct store_tx *tx, void *arg)
+{
+    struct queue *q = arg;
+    enum err err = queue_recover(tx, str_of(q->options.name), INT64_MAX);
+    return err ? err : queue_last_id(tx, &q->options.last_id);
+}
+
+static enum err release_fn(struct store_tx *tx, void *arg)
+{
+    const struct list *ready = arg;
+    for (struct list *node = ready->next; node != ready; node = node->next) {
+        const struct queue_job *job = &LIST_ENTRY(node, struct run, place)->job;
+        if (job->is_held)
+            continue;
+        enum err err = queue_release(tx, job, job->run_at_ms);
+        if (err && err != ERR_CONFLICT)
+            return err;
+    }
+    return OK;
+}
+
+/* Gives back what was claimed and not begun. Called with the mutex held, which it lets go of
+ * meanwhile. */
+static void release_ready(struct queue *q)
+{
+    struct list unbegun, *node;
+    list_init(&unbegun);
+    while ((node = list_shift(&q->ready)))
+        list_append(&unbegun, node);
+    q->ready_count = 0;
+    pthread_mutex_unlock(&q->mutex);
+    if (store_write_wait(q->store, release_fn, &unbegun))
+        log_warn(
+            "at=queue_worker.release why=\"the store failed: they come back at the next start\"");
+    pthread_mutex_lock(&q->mutex);
+    while ((node = list_shift(&unbegun)))
+        end_run(q, LIST_ENTRY(node, struct run, place));
+}
+
+static enum err claim_held_fn(struct store_tx *tx, void *arg)
+{
+    const struct renewal *r = arg;
+    for (size_t i = 0; i < r->count; i++) {
+        enum err err = queue_claim_held(tx, &r->jobs[i], r->lease_ms);
+        if (err && err != ERR_CONFLICT) // it ended
+            return err;
+    }
+    return OK;
+}
+
+/* Called with the mutex held, which it lets go of meanwhile. */
+static enum err claim_held(struct queue *q)
+{
+    struct renewal r = {.lease_ms = q->options.lease_ms};
+    r.jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
+    for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
+        struct run *run = LIST_ENTRY(node, struct run, in_hand);
+        if (!run->job.is_held || run->is_claimed)
+            continue;
+        run->is_claimed = true; // at the latest before it counts
+        r.jobs[r.count++] =
+            (struct queue_job){.id = run->job.id, .epoch = run->job.epoch, .is_held = true};
+    }
+    pthread_mutex_unlock(&q->mutex);
+    enum err err = r.count > 0 ? store_write_wait(q->store, claim_held_fn, &r) : OK;
+    mem_free(r.jobs);
+    pthread_mutex_lock(&q->mutex);
+    return err;
+}
+
+/* Ends what nobody has begun, claims by row what runs, and lets others in. */
+static void give_way(struct queue *q)
+{
+    q->is_switching = true;
+    if (q->is_claiming) // what it finds comes first; called again soon
+        return;
+    release_ready(q);
+    if (claim_held(q)) {
+        log_warn("at=queue_worker.give_way why=\"the store failed\"");
+        for (struct list *node = q->hand.next; node != &q->hand; node = node->next)
+            LIST_ENTRY(node, struct run, in_hand)->is_claimed = false;
+        return;
+    }
+    queue_share_give(&q->share);
+    q->is_switching = false;
+    q->is_crowded = true;
+    log_info("at=queue_worker.share queue=%s", q->options.name);
+}
+
+struct heritage {
+    struct renewal mine;
+    struct str name;
+    int64_t last_id;
+};
+
+/* Returns the running jobs of the dead: ours are lifted above what their leases can be. */
+static enum err inherit_fn(struct store_tx *tx, void *arg)
+{
+    struct heritage *h = arg;
+    int64_t lease_ms = h->mine.lease_ms;
+    h->mine.lease_ms = 2 * lease_ms;
+    enum err err = renew_fn(tx, &h->mine);
+    h->mine.lease_ms = lease_ms;
+    if (!err)
+        err = queue_recover(tx, h->name, store_now_ms(tx) + lease_ms);
+    return err ? err : queue_last_id(tx, &h->last_id);
+}
+
+/* Nobody else is there any more. */
+static void be_alone(struct queue *q)
+{
+    struct heritage h = {.mine.lease_ms = q->options.lease_ms, .name = str_of(q->options.name)};
+    q->is_switching = true;
+    list_claimed(q, &h.mine);
+    pthread_mutex_unlock(&q->mutex);
+    enum err err = store_write_wait(q->store, inherit_fn, &h);
+    mem_free(h.mine.jobs);
+    pthread_mutex_lock(&q->mutex);
+    q->is_switching = false;
+    if (err || !q->options.is_alone)
+        queue_share_give(&q->share); // claims by row, as before
+    if (err)
+        return;
+    q->options.last_id = h.last_id;
+    q->cursor = FROM_THE_FIRST;
+    q->looked_all_at_ms = 0;
+    log_info("at=queue_worker.alone queue=%s", q->options.name);
+}
+
+/* Looks after the lock that says who runs jobs. Called with the mutex held, which it lets go of
+ * meanwhile. */
+static void share(struct queue *q)
+{
+    bool was_crowded = q->is_crowded;
+    switch (q->share.mode) {
+    case QUEUE_SHARE_JOINING:
+        if (!queue_share_join(&q->share))
+            return;
+        break;
+    case QUEUE_SHARE_ALONE:
+        if (!q->is_switching && !queue_share_is_wished(&q->share))
+            return;
+        give_way(q);
+        break;
+    case QUEUE_SHARE_SHARED:
+        q->is_crowded = queue_share_has_others(&q->share);
+        if (q->is_crowded && !was_crowded)
+            release_ready(q); // they may begin it sooner
+        if ((q->options.is_alone || was_crowded) && !q->is_crowded && !q->is_claiming &&
+            queue_share_take(&q->share))
+            be_alone(q);
+        else if (q->is_crowded == was_crowded)
+            return;
+        break;
+    }
+    q->may_be_ready = true;
+    maybe_claim(q);
+}
+
+static int64_t share_pause_ms(const struct queue *q)
+{
+    bool is_waiting = q->share.mode == QUEUE_SHARE_JOINING || q->is_switching;
+    return is_waiting ? JOIN_MS : SHARE_MS;
+}
+
 static void *renew(void *arg)
 {
     struct queue *q = arg;
+    int64_t period_ms = q->options.lease_ms / RENEW_PART, renewed_at_ms = clock_mono_ms();
     pthread_setname_np(pthread_self(), "renewer");
     pthread_mutex_lock(&q->mutex);
     while (!q->is_over) {
-        struct timespec end = deadline_of(q->options.lease_ms / RENEW_PART);
+        int64_t pause_ms = share_pause_ms(q);
+        struct timespec end = deadline_of(pause_ms < period_ms ? pause_ms : period_ms);
         int code = 0;
         while (!q->is_over && code != ETIMEDOUT)
             code = pthread_cond_timedwait(&q->tick, &q->mutex, &end);
-        if (!q->is_over)
+        if (!q->is_over && clock_mono_ms() - renewed_at_ms >= period_ms) {
+            renewed_at_ms = clock_mono_ms();
             renew_hand(q);
+        }
+        if (!q->is_over)
+            share(q);
     }
     pthread_mutex_unlock(&q->mutex);
     return NULL;
 }
 
 /* ---- new, start, stop, free ---- */
+
+/* ",a,b," */
+static char *list_kinds(const struct queue_handler *handlers, size_t count)
+{
+    size_t size = 2;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(handlers[i].kind) + 1;
+    char *list = mem_zalloc(size), *at = list;
+    *at++ = ',';
+    for (size_t i = 0; i < count; i++) {
+        str_keep(&at, str_of(handlers[i].kind));
+        *at++ = ',';
+    }
+    return list;
+}
 
 static void set_default(int64_t *value, int64_t otherwise)
 {
@@ -726,6 +976,7 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     list_init(&q->finished);
     list_init(&q->hand);
     list_init(&q->gone);
+    q->kinds = list_kinds(handlers, handlers_count);
     pthread_mutex_init(&q->mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -758,12 +1009,35 @@ static void join_all(struct queue *q, int workers)
     q->threads = NULL;
 }
 
+/* Before the threads. */
+static enum err start_share(struct queue *q)
+{
+    enum err err = queue_share_open(&q->share, q->store, str_of(q->options.name));
+    if (err)
+        return err;
+    if (queue_share_take(&q->share)) {
+        err = store_write_wait(q->store, recover_fn, q);
+        if (!err && !q->options.is_alone)
+            queue_share_give(&q->share);
+    } else {
+        (void)queue_share_join(&q->share);
+        q->is_crowded = true;
+        log_info("at=queue_worker.join queue=%s shared=%d", q->options.name,
+                 q->share.mode == QUEUE_SHARE_SHARED);
+    }
+    return err;
+}
+
 enum err queue_worker_start(struct queue *q)
 {
     int started = 0;
-    if (q->options.workers <= 0)
-        return OK;
-    enum err err = start_thread(&q->renewer, renew, q);
+    enum err err = start_share(q);
+    if (err || q->options.workers <= 0) {
+        if (q->options.workers <= 0 && !q->options.is_alone)
+            queue_share_leave(&q->share);
+        return err;
+    }
+    err = start_thread(&q->renewer, renew, q);
     if (err)
         return err;
     q->threads = mem_zalloc((size_t)q->options.workers * sizeof(pthread_t));
@@ -782,38 +1056,6 @@ enum err queue_worker_start(struct queue *q)
     if (err)
         join_all(q, started);
     return err;
-}
-
-/* Gives back what was claimed and not begun. Called with the mutex held, which it lets go of
- * meanwhile. */
-static enum err release_fn(struct store_tx *tx, void *arg)
-{
-    const struct list *ready = arg;
-    for (struct list *node = ready->next; node != ready; node = node->next) {
-        const struct queue_job *job = &LIST_ENTRY(node, struct run, place)->job;
-        if (job->is_held)
-            continue;
-        enum err err = queue_release(tx, job, job->run_at_ms);
-        if (err && err != ERR_CONFLICT)
-            return err;
-    }
-    return OK;
-}
-
-static void release_ready(struct queue *q)
-{
-    struct list unbegun, *node;
-    list_init(&unbegun);
-    while ((node = list_shift(&q->ready)))
-        list_append(&unbegun, node);
-    q->ready_count = 0;
-    pthread_mutex_unlock(&q->mutex);
-    if (store_write_wait(q->store, release_fn, &unbegun))
-        log_warn(
-            "at=queue_worker.release why=\"the store failed: they come back at the next start\"");
-    pthread_mutex_lock(&q->mutex);
-    while ((node = list_shift(&unbegun)))
-        end_run(q, LIST_ENTRY(node, struct run, place));
 }
 
 bool queue_worker_stop(struct queue *q, int64_t drain_ms)
@@ -836,9 +1078,10 @@ bool queue_worker_stop(struct queue *q, int64_t drain_ms)
     pthread_cond_broadcast(&q->work);
     pthread_cond_broadcast(&q->tick);
     pthread_mutex_unlock(&q->mutex);
-    if (is_over)
+    if (is_over) {
         join_all(q, q->options.workers);
-    else
+        queue_share_leave(&q->share);
+    } else if (drain_ms > 0)
         log_warn("at=queue_worker.stop running=%d why=\"not done in time\"", left);
     return is_over;
 }
@@ -851,18 +1094,38 @@ void queue_worker_free(struct queue *q)
     pthread_cond_destroy(&q->ended);
     pthread_cond_destroy(&q->tick);
     pthread_mutex_destroy(&q->mutex);
+    queue_share_close(&q->share);
+    mem_free(q->kinds);
     mem_free(q->claimed);
     mem_free(q);
+}
+
+static enum err give_back_fn(struct store_tx *tx, void *arg)
+{
+    const struct renewal *r = arg;
+    for (size_t i = 0; i < r->count; i++) {
+        enum err err = queue_release(tx, &r->jobs[i], r->jobs[i].run_at_ms);
+        if (err && err != ERR_CONFLICT) // it ended
+            return err;
+    }
+    return OK;
+}
+
+void queue_worker_give_back(struct queue *q)
+{
+    struct renewal r = {0};
+    pthread_mutex_lock(&q->mutex);
+    list_claimed(q, &r);
+    pthread_mutex_unlock(&q->mutex);
+    if (r.count > 0 && store_write_wait(q->store, give_back_fn, &r))
+        log_warn(
+            "at=queue_worker.give_back why=\"the store failed: they come back by their lease\"");
+    mem_free(r.jobs);
 }
 
 struct store *queue_worker_store(struct queue *q)
 {
     return q->store;
-}
-
-struct str queue_worker_name(struct queue *q)
-{
-    return str_of(q->options.name);
 }
 
 void queue_worker_count(struct queue *q, struct queue_stats *out)

@@ -67,6 +67,8 @@ static enum err open_readers(struct store *s, const struct store_options *option
 /* Gives back what open has got so far; the writer is not running. */
 static void release_all(struct store *s)
 {
+    store_peers_close(s->peers);
+    mem_free(s->path);
     for (int i = 0; i < s->readers_count; i++)
         driver->close(s->readers[i]);
     mem_free(s->readers);
@@ -82,8 +84,10 @@ enum err store_open(const struct store_options *options, struct store **out, cha
 {
     struct store_conn *conn = NULL, *checkpointer = NULL;
     struct store *s = MEM_NEW(struct store);
+    bool is_watching = options->is_server || options->is_watching;
 
     s->lock_fd = -1;
+    s->path = str_dup(str_of(options->path));
     pthread_mutex_init(&s->readers_mutex, NULL);
     pthread_cond_init(&s->reader_free, NULL);
     enum err err =
@@ -95,7 +99,8 @@ enum err store_open(const struct store_options *options, struct store **out, cha
     if (!err)
         err = open_readers(s, options, why_out, why_cap);
     if (!err) {
-        err = store_writer_start(&s->writer, conn, checkpointer, options->is_server);
+        s->peers = store_peers_open(options->path);
+        err = store_writer_start(&s->writer, conn, checkpointer, s->peers, is_watching);
         if (err)
             snprintf(why_out, why_cap, "cannot start a thread");
     }
@@ -107,6 +112,8 @@ enum err store_open(const struct store_options *options, struct store **out, cha
         release_all(s);
         return err;
     }
+    if (is_watching && s->peers && store_peers_listen(s->peers, store_writer_hear, &s->writer))
+        log_warn("at=store.open why=\"other processes' commits are seen within a second only\"");
     *out = s;
     return OK;
 }
@@ -115,6 +122,7 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    store_peers_stop(s->peers);
     // The last connection to close makes the checkpoint: the writer's, so that all of it is
     // written.
     for (int i = 0; i < s->readers_count; i++)

@@ -39,6 +39,7 @@ struct store_options {
     int readers;      // reader connections; callers of store_read wait for a free one; 0: 2
     int64_t busy_ms;  // wait for another process's lock; 0: 5 s
     bool is_server; // holds FILE.lock until the close: one server per file. Others may still write
+    bool is_watching; // on_commit tells also of other processes' commits; so it does in a server
 };
 
 /* Opens, or creates (mode 0600). Does not migrate. why_out gets a sentence for the operator.
@@ -94,10 +95,26 @@ MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 MUST_USE enum err store_write_wait(struct store *s, store_fn *fn, void *arg);
 
 /* Called on the writer thread after each group that changed something, before its on_dones:
- * invalidate caches here. At most one; set it before the first write. A server calls it also when
- * it sees, within a second, that another process has written. It may call store_write and
- * store_write_later. */
+ * invalidate caches here. At most one; set it before the first write. Where the store is watching
+ * it is called also, on a thread of the store's own, as soon as another process that opened it so
+ * has committed, and within a second of what anything else has written. It may call store_write
+ * and store_write_later. */
 void store_on_commit(struct store *s, void (*fn)(void *ctx), void *ctx);
+
+/* ---- locks between processes ---- */
+
+/* A lock by a name among those that have the database open: each open lock counts, also two of one
+ * process. The kernel gives it back when its process ends, however it ends. */
+struct store_lock;
+enum store_lock_mode { STORE_UNLOCKED, STORE_SHARED, STORE_EXCLUSIVE };
+/* Unlocked at first. ERR_IO. It may outlive the store. */
+MUST_USE enum err store_lock_open(struct store *s, struct str name, struct store_lock **out);
+/* Changes the mode, without waiting and without a moment in between. ERR_AGAIN: others' locks do
+ * not let it; the mode is as before. To a weaker mode it always can. ERR_IO. */
+MUST_USE enum err store_lock_set(struct store_lock *lock, enum store_lock_mode mode);
+/* Somebody else holds it, in whichever mode. */
+bool store_lock_is_shared(struct store_lock *lock);
+void store_lock_close(struct store_lock *lock);
 
 /* ---- reads ---- */
 /* Runs fn on the calling thread in a snapshot of a reader connection; blocks. Sees every write

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "store/store.h"
+#include "store/store_peers.h"
 
 /* One connection of a driver; the driver's struct begins with it. One thread at a time. */
 struct store_conn {
@@ -106,15 +107,18 @@ struct store_writer {
     struct store_stats stats; // waiting is counted from the lanes
 
     struct store_conn *conn; // the thread's own from here on
-    bool is_server;
+    bool is_watching;
     void (*on_commit)(void *ctx);
     void *on_commit_ctx;
     struct store_checkpointer checkpointer;
+    struct store_peers *peers; // NULL: none are woken
 };
 
 struct store {
     struct store_writer writer;
-    int lock_fd; // -1: not a server
+    int lock_fd;               // -1: not a server
+    char *path;                // of the file
+    struct store_peers *peers; // NULL: none are woken
     pthread_mutex_t readers_mutex;
     pthread_cond_t reader_free;
     struct store_conn **readers; // a stack: [0, readers_free) are free
@@ -122,9 +126,12 @@ struct store {
 };
 
 /* Starts the thread on conn, and the checkpointer on reader; both are then the writer's to close.
- */
+ * peers, which it rings, stay the caller's. */
 MUST_USE enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
-                                     struct store_conn *reader, bool is_server);
+                                     struct store_conn *reader, struct store_peers *peers,
+                                     bool is_watching);
+/* Tells on_commit that another process has committed. Any thread; a store_writer. */
+void store_writer_hear(void *writer);
 /* Finishes what is queued, closes the connections. */
 void store_writer_stop(struct store_writer *w);
 MUST_USE enum err store_writer_submit(struct store_writer *w, int lane, struct store_write *write);

@@ -202,6 +202,8 @@ static void commit_group(struct store_writer *w, struct store_lane *group)
     count_group(w, group, is_changed);
     if (is_changed && w->on_commit)
         w->on_commit(w->on_commit_ctx);
+    if (is_changed)
+        store_peers_ring(w->peers);
     tell(group);
     store_writer_end_if_sync_lost(w->conn);
 }
@@ -245,7 +247,7 @@ static void tidy(struct store_writer *w, bool is_idle)
 {
     struct store_conn *c = w->conn;
     bool is_done = checkpoint(w, is_idle);
-    if (is_idle && w->is_server && c->driver->is_changed_elsewhere(c) && w->on_commit)
+    if (is_idle && w->is_watching && c->driver->is_changed_elsewhere(c) && w->on_commit)
         w->on_commit(w->on_commit_ctx);
     pthread_mutex_lock(&w->mutex);
     w->stats.checkpoints += is_done;
@@ -256,7 +258,7 @@ static int64_t patience_ms(const struct store_writer *w)
 {
     if (!w->conn->driver->is_tidy(w->conn))
         return IDLE_MS;
-    return w->is_server ? WATCH_MS : 0;
+    return w->is_watching ? WATCH_MS : 0;
 }
 
 static void *run(void *arg)
@@ -280,12 +282,12 @@ static void *run(void *arg)
 }
 
 enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
-                            struct store_conn *reader, bool is_server)
+                            struct store_conn *reader, struct store_peers *peers, bool is_watching)
 {
     pthread_condattr_t attr;
     sigset_t all, old;
 
-    *w = (struct store_writer){.conn = conn, .is_server = is_server};
+    *w = (struct store_writer){.conn = conn, .peers = peers, .is_watching = is_watching};
     if (store_checkpointer_start(&w->checkpointer, reader))
         return ERR_IO;
     for (int i = 0; i < STORE_LANES; i++)
@@ -307,6 +309,17 @@ enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->mutex);
     return ERR_IO;
+}
+
+void store_writer_hear(void *writer)
+{
+    struct store_writer *w = writer;
+    pthread_mutex_lock(&w->mutex);
+    void (*fn)(void *ctx) = w->on_commit;
+    void *ctx = w->on_commit_ctx;
+    pthread_mutex_unlock(&w->mutex);
+    if (fn)
+        fn(ctx);
 }
 
 void store_writer_stop(struct store_writer *w)

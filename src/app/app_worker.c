@@ -1,0 +1,188 @@
+#include "app/app_worker.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "api/api_metrics.h"
+#include "app/app_data.h"
+#include "app/app_signals.h"
+#include "app/app_test_jobs.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/str.h"
+#include "queue/queue.h"
+
+enum { TICK_MS = 100, MAX_NAME_BYTES = 128 };
+
+struct worker {
+    const struct app_worker_options *options;
+    struct store *store;
+    char names[APP_WORKER_MAX_QUEUES][MAX_NAME_BYTES];
+    struct queue *queues[APP_WORKER_MAX_QUEUES];
+    size_t count;
+    _Atomic int64_t left; // jobs that may yet begin
+    char *why;
+    size_t why_cap;
+};
+
+/* ---- building ---- */
+
+static bool has_name(const struct worker *w, struct str name)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (str_eq(str_of(w->names[i]), name))
+            return true;
+    return false;
+}
+
+static enum err read_names(struct worker *w)
+{
+    struct str rest = str_of(w->options->queues);
+    while (rest.len > 0) {
+        struct str name = str_trim(str_cut(rest, ',', &rest));
+        if (name.len == 0 || has_name(w, name))
+            continue;
+        if (w->count == APP_WORKER_MAX_QUEUES || name.len >= MAX_NAME_BYTES) {
+            snprintf(w->why, w->why_cap, "--queues: more than %d, or a name of over %d bytes",
+                     APP_WORKER_MAX_QUEUES, MAX_NAME_BYTES - 1);
+            return ERR_INVALID;
+        }
+        snprintf(w->names[w->count++], MAX_NAME_BYTES, "%.*s", STR_ARG(name));
+    }
+    if (w->count > 0)
+        return OK;
+    snprintf(w->why, w->why_cap, "--queues is empty; say which, with commas");
+    return ERR_INVALID;
+}
+
+static enum err open_data(struct worker *w)
+{
+    enum err err = app_data_open_watching(w->options->data, w->options->concurrency, &w->store,
+                                          w->why, w->why_cap);
+    return err ? err : app_data_migrate(w->store, NULL, w->why, w->why_cap);
+}
+
+static void on_commit(void *ctx)
+{
+    struct worker *w = ctx;
+    for (size_t i = 0; i < w->count; i++)
+        queue_wake(w->queues[i]);
+}
+
+static enum err start(struct worker *w)
+{
+    bool has_test_jobs = w->options->has_test_jobs;
+    enum err err = has_test_jobs ? app_test_jobs_start(w->store)
+                                 : app_test_jobs_find(w->store, &has_test_jobs);
+    for (size_t i = 0; i < w->count; i++) {
+        const struct queue_options options = {
+            .name = w->names[i],
+            .workers = w->options->concurrency,
+            .lease_ms = w->options->lease_ms,
+            .leaves_unknown = true,
+            .left = w->options->max_jobs > 0 ? &w->left : NULL,
+        };
+        w->queues[i] = queue_new(w->store, &options, has_test_jobs ? app_test_jobs : NULL,
+                                 has_test_jobs ? app_test_jobs_count : 0);
+    }
+    store_on_commit(w->store, on_commit, w);
+    for (size_t i = 0; i < w->count && !err; i++)
+        err = queue_start(w->queues[i]);
+    if (err)
+        snprintf(w->why, w->why_cap, "cannot start: %s", err_text(err));
+    return err;
+}
+
+/* ---- running ---- */
+
+static bool is_at_limit(struct worker *w)
+{
+    const struct app_worker_options *o = w->options;
+    struct api_metrics now = {0};
+    if (o->max_jobs > 0 && atomic_load(&w->left) <= 0) {
+        log_info("at=app_worker.limit what=jobs");
+        return true;
+    }
+    if (o->max_memory_mib == 0)
+        return false;
+    api_metrics_read_process(&now);
+    if (now.resident_bytes <= (int64_t)o->max_memory_mib << 20)
+        return false;
+    log_info("at=app_worker.limit what=memory bytes=%lld", (long long)now.resident_bytes);
+    return true;
+}
+
+static enum app_worker_end wait_for_end(struct worker *w, const sigset_t *signals)
+{
+    const struct timespec tick = {0, TICK_MS * 1000000};
+    bool has_limits = w->options->max_jobs > 0 || w->options->max_memory_mib > 0;
+    for (;;) {
+        int number = has_limits ? sigtimedwait(signals, NULL, &tick) : sigwaitinfo(signals, NULL);
+        if (number > 0) {
+            log_info("at=app_worker.stop signal=%d", number);
+            return number == SIGHUP ? APP_WORKER_RESTART : APP_WORKER_STOP;
+        }
+        if (has_limits && is_at_limit(w))
+            return APP_WORKER_STOP;
+    }
+}
+
+/* False: jobs are left. */
+static bool stop_all(struct worker *w, int64_t wait_ms)
+{
+    int64_t end_ms = clock_mono_ms() + wait_ms;
+    bool is_idle = true;
+    for (size_t i = 0; i < w->count; i++) {
+        int64_t left_ms = end_ms - clock_mono_ms();
+        is_idle = queue_stop(w->queues[i], left_ms > 0 ? left_ms : 0) && is_idle;
+    }
+    return is_idle;
+}
+
+/* What does not end in time is somebody else's. */
+static void drain(struct worker *w)
+{
+    (void)stop_all(w, 0); // none begins anything more
+    if (stop_all(w, w->options->drain_ms))
+        return;
+    for (size_t i = 0; i < w->count; i++)
+        queue_give_back(w->queues[i]);
+    log_warn("at=app_worker.stop why=\"a job did not finish in time; it is back in its queue\"");
+    _exit(1); // it still uses what we would free
+}
+
+static void tear_down(struct worker *w)
+{
+    if (w->store)
+        store_close(w->store);
+    for (size_t i = 0; i < w->count; i++)
+        queue_free(w->queues[i]);
+}
+
+enum err app_worker_run(const struct app_worker_options *options, enum app_worker_end *end_out,
+                        char *why_out, size_t why_cap)
+{
+    struct worker w = {
+        .options = options, .left = options->max_jobs, .why = why_out, .why_cap = why_cap};
+    char quoted[LOG_QUOTE_BYTES];
+    sigset_t signals;
+    app_signals_block(&signals);
+    enum err err = read_names(&w);
+    if (!err)
+        err = open_data(&w);
+    if (!err) {
+        err = start(&w);
+        if (!err) {
+            log_info("at=app_worker.ready queues=%s concurrency=%d data=%s",
+                     log_quote(str_of(options->queues), quoted), options->concurrency,
+                     options->data);
+            *end_out = wait_for_end(&w, &signals);
+            app_signals_end_on_next(&signals);
+        }
+        drain(&w);
+    }
+    tear_down(&w);
+    return err;
+}

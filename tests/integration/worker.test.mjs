@@ -1,0 +1,205 @@
+// viche worker: processes that run jobs on one file, beside a server or without one, and die when they like.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { runViche, startServer, until, viche } from './lib.mjs';
+import { effects, effectsOf, push, sql, stats } from './queue_client.mjs';
+
+const dirs = [], workers = new Set();
+const newDir = () => {
+    dirs.push(mkdtempSync(join(tmpdir(), 'viche-worker-')));
+    return dirs.at(-1);
+};
+afterEach(() => workers.forEach((w) => w.child.kill('SIGKILL')));
+after(() => dirs.forEach((d) => rmSync(d, { recursive: true, force: true })));
+
+/** Starts `viche worker --data DIR --test-jobs ARGS`: {child, ended, log(), stop()}; stop() fails unless it ends with 0. */
+async function startWorker(dir, ...args) {
+    const child = spawn(viche, ['worker', '--data', dir, '--test-jobs', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let log = '', end = null;
+    const ended = new Promise((done) => child.on('exit', (code, signal) => done((end = { code, signal }))));
+    child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
+    const worker = { child, ended, log: () => log };
+    worker.stop = async () => {
+        child.kill('SIGTERM');
+        assert.deepEqual(await ended, { code: 0, signal: null }, log);
+    };
+    workers.add(worker);
+    ended.then(() => workers.delete(worker));
+    await until(() => {
+        assert.equal(end, null, log);
+        return log.includes('at=app_worker.ready');
+    }, 'the worker to be ready', 30000);
+    return worker;
+}
+const ids = (rows) => rows.map((r) => r.job_id);
+const left = (dir) => sql(dir, "SELECT count(*) AS n FROM job WHERE kind LIKE 'test.%'")[0].n;
+
+test('a worker runs the jobs of its queues without a server, and ends with 0', async () => {
+    const dir = newDir();
+    const worker = await startWorker(dir, '--queues', 'a,b', '--concurrency', '3');
+    const a = push(dir, 'test.effect', { id: 'a' }, '--count', '40', '--queue', 'a');
+    const b = push(dir, 'test.effect', { id: 'b' }, '--count', '40', '--queue', 'b');
+    push(dir, 'test.effect', { id: 'c' }, '--queue', 'c');
+    assert.deepEqual(ids(await effectsOf(dir, 80)), [...a, ...b]);
+    await until(() => left(dir) === 1, 'the one of the other queue to be left');
+    await worker.stop();
+    assert.equal(stats(dir, 'c').ready, 1);
+});
+
+test('wrong options of worker are wrong usage', () => {
+    for (const args of [['--queues', ','], ['--concurrency', '0'], ['--max-jobs', 'x'], ['extra'], ['--log-level', 'loud']]) {
+        const r = runViche(['worker', '--data', newDir(), ...args]);
+        assert.ok(r.status > 0, `${args}`);
+        assert.match(r.stderr, /viche: [^\n]+\n$/);
+    }
+});
+
+test('a worker that joins a running server shares its queue: each job once, also those in hand', async () => {
+    const server = await startServer({ args: ['--test-jobs', '--workers', '2'] });
+    const dir = server.dataDir;
+    const all = push(dir, 'test.effect', { id: 's', sleep_ms: 30 }, '--count', '200');
+    await until(() => effects(dir).length > 5, 'the server to be at work');
+    const worker = await startWorker(dir, '--concurrency', '4');
+    await until(() => server.log().includes('at=queue_worker.share queue=default'), 'the server to share');
+    assert.deepEqual(ids(await effectsOf(dir, 200)), all);
+    await until(() => left(dir) === 0, 'no job to be left');
+    assert.equal(server.log().match(/at=queue_worker.refused/), null, 'no job ran in both');
+    assert.equal(worker.log().match(/at=queue_worker.refused/), null, 'no job ran in both');
+    await worker.stop();
+    await until(() => server.log().includes('at=queue_worker.alone queue=default'), 'the server to be alone again');
+    const more = push(dir, 'test.effect', { id: 't' }, '--count', '20');
+    assert.deepEqual(ids(await effectsOf(dir, 220)).slice(200), more);
+    await server.stop();
+});
+
+test('slow jobs are spread over processes: none claims ahead what others could begin', async () => {
+    const dir = newDir();
+    const first = await startWorker(dir, '--concurrency', '2'), second = await startWorker(dir, '--concurrency', '2');
+    await until(() => second.log().includes('at=queue_worker.join'), 'both to share');
+    push(dir, 'test.sleep', { ms: 60000 }, '--count', '4');
+    await until(() => stats(dir).running === 4, 'all four to run');
+    first.child.kill('SIGKILL');
+    second.child.kill('SIGKILL');
+    await Promise.all([first.ended, second.ended]);
+});
+
+test('jobs of a killed worker run in the server that lives; a killed server leaves the queue to the worker', async () => {
+    const server = await startServer({ args: ['--test-jobs'] });
+    const dir = server.dataDir;
+    const worker = await startWorker(dir);
+    await until(() => server.log().includes('at=queue_worker.share'), 'the server to share');
+    await server.kill9();
+    const all = push(dir, 'test.effect', { id: 'w' }, '--count', '50');
+    assert.deepEqual(ids(await effectsOf(dir, 50)), all, 'the worker goes on');
+    await server.restart();
+    await until(() => (server.log().match(/at=queue_worker.join queue=default shared=1/g) ?? []).length >= 1, 'the server to join');
+    push(dir, 'test.sleep', { ms: 4000 }, '--count', '4');
+    await until(() => sql(dir, "SELECT 1 FROM job WHERE state = 1 AND kind = 'test.sleep'").length > 2, 'both to have some');
+    worker.child.kill('SIGKILL');
+    await worker.ended;
+    await until(() => server.log().includes('at=queue_worker.alone queue=default'), 'the server to be alone');
+    await until(() => left(dir) === 0, "the worker's jobs to run, long before their leases end", 25000);
+    const more = push(dir, 'test.effect', { id: 'x' }, '--count', '50');
+    assert.deepEqual(ids(await effectsOf(dir, 100)).slice(50), more, 'the server goes on');
+    await server.stop();
+});
+
+test('random kills of server and worker lose no job and double none', async () => {
+    const server = await startServer({ args: ['--test-jobs', '--lease', '2s'] });
+    const dir = server.dataDir;
+    const newWorker = () => startWorker(dir, '--concurrency', '3', '--lease', '2s');
+    let worker = await newWorker();
+    const all = push(dir, 'test.effect', { id: 'r', sleep_ms: 150 }, '--count', '300');
+    for (let round = 0; round < 3; round++) {
+        const before = effects(dir).length;
+        await until(() => effects(dir).length > before + 20, 'progress');
+        if (round % 2 === 0) {
+            await server.kill9();
+            await server.restart();
+        } else {
+            worker.child.kill('SIGKILL');
+            await worker.ended;
+            worker = await newWorker();
+        }
+    }
+    // What the dead ones had claimed comes back when its lease ends.
+    await until(() => left(dir) === 0, 'no job to be left', 30000);
+    assert.deepEqual(ids(effects(dir)), all);
+    await worker.stop();
+    await server.stop();
+});
+
+test('SIGTERM waits for what runs; past the bound it goes back, neither a try nor a crash', async () => {
+    const dir = newDir();
+    let worker = await startWorker(dir, '--drain', '30s', '--concurrency', '1');
+    const [slow] = push(dir, 'test.effect', { id: 'slow', sleep_ms: 6000 });
+    push(dir, 'test.effect', { id: 'next' });
+    await until(() => stats(dir).running === 1, 'it to run');
+    await worker.stop();
+    assert.deepEqual(ids(effects(dir)), [slow]);
+    worker = await startWorker(dir, '--drain', '200ms', '--concurrency', '1');
+    await effectsOf(dir, 2);
+    const [endless] = push(dir, 'test.sleep', { ms: 60000 });
+    await until(() => stats(dir).running === 1, 'it to run');
+    worker.child.kill('SIGTERM');
+    assert.equal((await worker.ended).code, 1, worker.log());
+    assert.deepEqual(sql(dir, `SELECT state, attempt, crash FROM job WHERE id = ${endless}`), [{ state: 0, attempt: 0, crash: 0 }]);
+});
+
+test('--max-jobs ends after exactly so many; the others stay', async () => {
+    const dir = newDir();
+    push(dir, 'test.effect', { id: 'm', sleep_ms: 1 }, '--count', '30', '--queue', 'a');
+    push(dir, 'test.effect', { id: 'm', sleep_ms: 1 }, '--count', '30', '--queue', 'b');
+    const worker = await startWorker(dir, '--queues', 'a,b', '--concurrency', '3', '--max-jobs', '25');
+    assert.deepEqual(await worker.ended, { code: 0, signal: null }, worker.log());
+    assert.equal(effects(dir).length, 25);
+    assert.equal(stats(dir, 'a').ready + stats(dir, 'b').ready, 35);
+});
+
+test('--max-memory ends a worker that takes more', async () => {
+    const dir = newDir();
+    const worker = await startWorker(dir, '--max-memory', '1');
+    assert.deepEqual(await worker.ended, { code: 0, signal: null }, worker.log());
+    assert.match(worker.log(), /at=app_worker.limit what=memory/);
+});
+
+test('SIGHUP lets jobs finish and starts the worker anew in the same process', async () => {
+    const dir = newDir();
+    const worker = await startWorker(dir, '--concurrency', '2');
+    const [one] = push(dir, 'test.effect', { id: 1, sleep_ms: 4000 });
+    await until(() => stats(dir).running === 1, 'it to run');
+    worker.child.kill('SIGHUP');
+    await until(() => worker.log().split('at=app_worker.ready').length === 3, 'it to be ready again');
+    assert.deepEqual(ids(effects(dir)), [one]);
+    push(dir, 'test.effect', { id: 2 });
+    await effectsOf(dir, 2);
+    await worker.stop();
+});
+
+/** Times that a thread of the process went to sleep, so far. */
+const sleeps = (pid) =>
+    readdirSync(`/proc/${pid}/task`)
+        .map((task) => readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8').match(/^voluntary_ctxt_switches:\s*(\d+)/m))
+        .reduce((sum, match) => sum + Number(match[1]), 0);
+
+test('another process wakes an idle worker within milliseconds, without polling', async () => {
+    const dir = newDir();
+    const worker = await startWorker(dir, '--queues', 'a', '--concurrency', '1');
+    const made = 'CREATE TABLE made (id, at); CREATE TRIGGER made AFTER INSERT ON job BEGIN INSERT INTO made VALUES (new.id, new.created_at_ms); END';
+    assert.equal(spawnSync('sqlite3', [join(dir, 'viche.db'), made]).status, 0);
+    for (let i = 1; i <= 9; i++) {
+        push(dir, 'test.effect', { id: i }, '--queue', 'a');
+        await effectsOf(dir, i);
+    }
+    const waits = sql(dir, 'SELECT e.at - m.at AS ms FROM test_effect e JOIN made m ON m.id = e.job_id ORDER BY ms').map((r) => r.ms);
+    assert.ok(waits[4] < 100, `ms from enqueue to effect: ${waits}`); // a look once a second would take 500
+    const before = sleeps(worker.child.pid);
+    await new Promise((done) => setTimeout(done, 2000)); // what is measured is how little happens meanwhile
+    const after = sleeps(worker.child.pid);
+    assert.ok(after - before < 40, `${after - before} wake-ups in 2 s`);
+    await worker.stop();
+});
