@@ -27,6 +27,7 @@ class Chaos {
     clock = join(this.dir, 'clock');
     histories = [];
     workers = [];
+    pids = [];
     kills = 0;
     stops = 0;
     jumps = 0;
@@ -47,6 +48,7 @@ class Chaos {
             ? { ...process.env, LD_PRELOAD: faketime, FAKETIME_TIMESTAMP_FILE: this.clock, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' }
             : process.env;
         const child = spawn(agent, [role, this.db, history, ...args.map(String)], { stdio: ['ignore', 'ignore', 'inherit'], env });
+        this.pids.push(child.pid);
         child.ended = new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ?? code)));
         return child;
     }
@@ -109,6 +111,8 @@ class Chaos {
 
     cleanUp() {
         for (const worker of this.workers) worker.kill('SIGKILL');
+        for (const pid of this.pids) // what libfaketime leaves of a killed process
+            for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`]) rmSync(join('/dev/shm', name), { force: true });
         rmSync(this.dir, { recursive: true, force: true });
     }
 }
