@@ -156,7 +156,7 @@ static enum err read_option(struct store_tx *tx, struct queue_job *job)
         return OK;
     enum err err = store_prepare(tx,
                                  "SELECT priority, deadline_ms, timeout_ms, max_attempts, keep_ms, "
-                                 "trace FROM job_option WHERE job_id = $1",
+                                 "trace, turn FROM job_option WHERE job_id = $1",
                                  &st);
     if (err)
         return err;
@@ -171,6 +171,7 @@ static enum err read_option(struct store_tx *tx, struct queue_job *job)
     job->keep_ms = store_column_int(st, 4);
     if (!store_column_is_null(st, 5))
         job->trace = arena_str(&job->arena, store_column_text(st, 5));
+    job->turn = store_column_int(st, 6);
     store_finish(st);
     return OK;
 }
@@ -181,7 +182,8 @@ static void free_jobs(struct queue_job *jobs, size_t count)
         arena_done(&jobs[i].arena);
 }
 
-static enum err lease(struct store_tx *tx, const struct queue_options *options,
+/* Those up to last_id are claimed by their rows whatever they are. */
+static enum err lease(struct store_tx *tx, const struct queue_options *options, int64_t last_id,
                       struct queue_job *jobs, size_t cap, size_t *count_out)
 {
     struct store_stmt *st;
@@ -200,7 +202,7 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options,
     store_bind_int(st, 1, store_now_ms(tx) + options->lease_ms);
     store_bind_int(st, 2, (int64_t)cap);
     store_bind_text(st, 3, name_of(options));
-    store_bind_int(st, 4, options->is_alone ? options->last_id : INT64_MAX);
+    store_bind_int(st, 4, last_id);
     store_bind_int(st, 5, QUEUE_BY_ROW);
     store_bind_text(st, 6, kinds_of(options));
     while (!(err = store_step(st))) {
@@ -213,13 +215,16 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options,
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-static enum err begin(struct store_tx *tx, struct queue_job *job, bool *is_over_out)
+static enum err begin(struct store_tx *tx, struct str queue, struct queue_job *job,
+                      bool *is_over_out)
 {
     const struct str why = STR("not begun by its deadline");
     struct queue_row row;
     enum err err = read_option(tx, job);
     if (!err && job->unique_key.len > 0)
         err = queue_row_free_key_at_start(tx, job->unique_key, job->id);
+    if (!err && (job->options & QUEUE_HAS_TURN))
+        err = queue_turn_serve(tx, queue, job->priority, job->turn);
     *is_over_out = !err && job->deadline_ms > 0 && job->deadline_ms < store_now_ms(tx);
     if (err || !*is_over_out)
         return err;
@@ -232,15 +237,33 @@ static enum err begin(struct store_tx *tx, struct queue_job *job, bool *is_over_
 }
 
 static enum err claim_ready(struct store_tx *tx, const struct queue_options *options,
-                            struct queue_job *jobs, size_t cap, size_t *count_out)
+                            struct queue_job *jobs, size_t cap, size_t *count_out,
+                            int64_t *more_ms_out)
 {
+    struct queue_room room;
     size_t count = 0, kept = 0;
-    enum err err = lease(tx, options, jobs, cap, &count);
+    enum err err = queue_limit_ask(tx, name_of(options), cap, &room);
+    *count_out = 0;
+    *more_ms_out = err ? 0 : room.next_ms;
+    if (err || room.cap == 0)
+        return err;
+    // A job that waits in a worker's hand has had its turn: no more than can run.
+    bool is_fair = false;
+    if (options->workers > 0 && room.cap > (size_t)options->workers)
+        err = queue_turn_is_used(tx, name_of(options), &is_fair);
+    if (err)
+        return err;
+    if (is_fair)
+        room.cap = (size_t)options->workers;
+    bool is_all = !options->is_alone || room.is_limited;
+    err = lease(tx, options, is_all ? INT64_MAX : options->last_id, jobs, room.cap, &count);
+    if (!err)
+        err = queue_limit_take(tx, name_of(options), &room, count);
     // RETURNING promises no order.
     qsort(jobs, count, sizeof(jobs[0]), by_rank);
     for (size_t i = 0; !err && i < count; i++) {
         bool is_over = false;
-        err = begin(tx, &jobs[i], &is_over);
+        err = begin(tx, name_of(options), &jobs[i], &is_over);
         if (err)
             break;
         if (is_over)
@@ -296,7 +319,7 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
                      int64_t *next_run_at_out)
 {
     struct str name = name_of(options);
-    int64_t next = 0;
+    int64_t next = 0, more_ms = 0;
     size_t count = 0, promoted = 0;
     enum err err = ask_next(tx, name, &next);
     if (!err && next > 0 && next <= store_now_ms(tx)) {
@@ -307,11 +330,13 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
             err = ask_next(tx, name, &next);
     }
     if (!err)
-        err = FAILPOINT("queue.claim", claim_ready(tx, options, jobs, cap, &count));
+        err = FAILPOINT("queue.claim", claim_ready(tx, options, jobs, cap, &count, &more_ms));
     if (err)
         return err;
     *count_out = count;
     *next_run_at_out = count > 0 ? 0 : next;
+    if (count == 0 && more_ms != 0 && (next == 0 || more_ms < next))
+        *next_run_at_out = more_ms;
     if (options->is_alone && promoted > 0)
         *next_run_at_out = store_now_ms(tx);
     return count > 0 ? OK : ERR_NOT_FOUND;
@@ -357,9 +382,17 @@ static enum err find_ready(struct store_tx *tx, const struct queue_options *opti
 enum err queue_find(struct store_tx *tx, const struct queue_options *options,
                     struct queue_cursor after, size_t cap, struct queue_look *out)
 {
+    struct queue_room room;
+    enum err err = queue_limit_ask(tx, name_of(options), cap, &room);
+    if (err)
+        return err;
+    if (room.is_limited || room.cap == 0) { // claimed by rows, which count
+        out->needs_claim = true;
+        return OK;
+    }
     if (after.rank > store_now_ms(tx) * QUEUE_RANKS_PER_MS) // the clock was set back
         after = (struct queue_cursor){INT64_MIN, 0};
-    enum err err = find_ready(tx, options, after, cap, out);
+    err = find_ready(tx, options, after, cap, out);
     if (!err)
         err = ask_next(tx, name_of(options), &out->next_run_at_ms);
     if (!err && out->next_run_at_ms > 0 && out->next_run_at_ms <= store_now_ms(tx))
@@ -433,6 +466,60 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
                     int64_t delay_ms, bool is_dead)
 {
     return FAILPOINT("queue.fail", fail(tx, job, why, delay_ms, is_dead));
+}
+
+enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why)
+{
+    enum { KEEP_MS = 24 * 3600 * 1000 };
+    struct queue_row row;
+    enum err err = queue_row_claimed(tx, job, &row);
+    if (err)
+        return err;
+    row.attempt++;
+    err = queue_row_note(tx, &row, "discard", why);
+    return err ? err : queue_row_end(tx, &row, QUEUE_CANCELLED, KEEP_MS, why);
+}
+
+static enum err prune_rows(struct store_tx *tx, const char *sql, struct str name, int limit,
+                           int64_t *count_out)
+{
+    int64_t ids[SLICE];
+    size_t count = 0;
+    enum err err = find_by_time(tx, sql, name, store_now_ms(tx), ids, &count);
+    for (size_t i = 0; !err && i < count && *count_out < limit; i++, ++*count_out) {
+        struct queue_row row;
+        err = queue_row_get(tx, ids[i], &row);
+        if (!err)
+            err = queue_row_end(tx, &row, QUEUE_CANCELLED, 0, (struct str){0});
+    }
+    return err;
+}
+
+enum err queue_prune(struct store_tx *tx, struct str name, int limit, int64_t *count_out)
+{
+    // By the index: each state of the queue in the order of its times.
+    static const char *const sql[] = {
+        "SELECT id FROM job WHERE state > 0 AND state = 2 AND queue = $1 AND at_ms <= $2 "
+        "ORDER BY at_ms LIMIT $3",
+        "SELECT id FROM job WHERE state > 0 AND state = 5 AND queue = $1 AND at_ms <= $2 "
+        "ORDER BY at_ms LIMIT $3",
+        "SELECT id FROM job WHERE state > 0 AND state = 6 AND queue = $1 AND at_ms <= $2 "
+        "ORDER BY at_ms LIMIT $3",
+    };
+    const int64_t values[] = {store_now_ms(tx), limit};
+    int64_t keys = 0;
+    *count_out = 0;
+    for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++) {
+        enum err err = prune_rows(tx, sql[i], name, limit, count_out);
+        if (err)
+            return err;
+    }
+    enum err err = change(tx,
+                          "DELETE FROM job_unique WHERE (key, space) IN (SELECT key, space FROM "
+                          "job_unique WHERE frees = 2 AND until_ms <= $1 LIMIT $2)",
+                          values, 2, &keys);
+    *count_out = *count_out > keys ? *count_out : keys;
+    return err;
 }
 
 static enum err release(struct store_tx *tx, const struct queue_job *job, int64_t run_at_ms)

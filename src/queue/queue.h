@@ -58,6 +58,20 @@
 
 struct queue;
 
+/* How the work of a run ended. */
+enum queue_verdict {
+    QUEUE_DONE,    // as a run that returned OK
+    QUEUE_RETRY,   // an error: one attempt more, ready again after delay_ms
+    QUEUE_BURY,    // an error, and no more tries: DEAD
+    QUEUE_SNOOZE,  // not tried at all: ready again after delay_ms, and no attempt is counted
+    QUEUE_DISCARD, // an error that nobody needs to see: CANCELLED
+};
+struct queue_end {
+    enum queue_verdict verdict;
+    int64_t delay_ms;
+    struct str why; // of an error; static or in the job's arena
+};
+
 enum queue_state {
     QUEUE_READY,
     QUEUE_RUNNING,
@@ -89,12 +103,16 @@ struct queue_job {
     int attempt; // 0 at the first run
     int64_t created_at_ms, run_at_ms;
     int64_t rank; // the order of ready jobs
+    int64_t turn; // of its key
     int options;  // enum queue_option
     int priority; // these as they were enqueued, 0: not given
     int max_attempts;
     int64_t deadline_ms, timeout_ms;
     int64_t keep_ms; // how long it is kept when it is done; 0: not at all
     struct str trace, unique_key;
+    /* How it shall go on when its run does not return OK; QUEUE_DONE, as it is: tried again after
+     * the back-off of its handler. */
+    struct queue_end end;
     bool is_held;       // claimed in memory alone: its row is READY as before
     struct arena arena; // the handler's memory for this run
     void *user;         // from run to commit to done
@@ -151,6 +169,10 @@ struct queue_new {
     int64_t keep_ms;     // how long it is kept as DONE; 0: as its handler says
     const struct str *tags;
     size_t tag_count;
+    /* Its turn is that of its key (a tenant): the keys of a queue and a priority are served one
+     * after the other, whatever each has waiting. weight: turns in a round; 0: as before, or 1. */
+    struct str key;
+    int weight;
     struct str trace;         // W3C traceparent
     size_t max_payload_bytes; // 0: QUEUE_MAX_PAYLOAD_BYTES; up to QUEUE_MOST_PAYLOAD_BYTES
     /* Private: of queue_batch.c, queue_graph.c, queue_periodic.c, which fill them in. */
@@ -169,6 +191,7 @@ enum {
     QUEUE_MAX_PRIORITY = 100, // and as many below 0
     QUEUE_PRIORITY_STEP_MS = 60 * 1000,
     QUEUE_MAX_TRIES = 1000,
+    QUEUE_MAX_WEIGHT = 64,
     QUEUE_IDEMPOTENCY_MS = 24 * 3600 * 1000,
 };
 /* The longest time that may be given: 10 years. */
@@ -224,18 +247,6 @@ struct queue_receipt {
 MUST_USE enum err queue_enqueue_many(struct store_tx *tx, const struct queue_new *jobs,
                                      size_t count, struct queue_receipt *out);
 
-/* How the work ended that the run of an async handler had begun. */
-enum queue_verdict {
-    QUEUE_DONE,   // as a run that returned OK
-    QUEUE_RETRY,  // an error: one attempt more, ready again after delay_ms
-    QUEUE_BURY,   // an error, and no more tries: DEAD
-    QUEUE_SNOOZE, // not tried at all: ready again after delay_ms, and no attempt is counted
-};
-struct queue_end {
-    enum queue_verdict verdict;
-    int64_t delay_ms;
-    struct str why; // of an error; static or in the job's arena
-};
 /* Once for every job whose async run returned OK. The job is gone afterwards. Any thread. */
 void queue_finish(struct queue_job *job, const struct queue_end *end);
 
@@ -263,6 +274,7 @@ enum { QUEUE_MAX_CRASHES = 10 };
  * one will be (by its time or the end of another's lease), or 0; now, also with OK: queue_find has
  * some that became ready.
  * Commit the transaction also then. */
+enum { QUEUE_WHEN_ONE_ENDS = -1 }; // *next_run_at_out: the queue runs as many as it may
 MUST_USE enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
                               struct queue_job *jobs, size_t cap, size_t *count_out,
                               int64_t *next_run_at_out);
@@ -298,6 +310,25 @@ MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, s
  * counts as before. ERR_CONFLICT: it ended. */
 MUST_USE enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job,
                                    int64_t lease_ms);
+/* The end of a job that shall not be tried again and that nobody needs to see: CANCELLED, and kept
+ * for a day. ERR_CONFLICT: stale. */
+MUST_USE enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why);
+/* Removes up to limit jobs of the queue that are over and were kept long enough, and as many keys
+ * that are free by now. */
+MUST_USE enum err queue_prune(struct store_tx *tx, struct str name, int limit, int64_t *count_out);
+/* The settings of a queue, for all processes. */
+struct queue_limits {
+    int max_running; // at once; 0: no limit
+    int rate;        // begun in rate_ms, evenly; 0: no limit
+    int64_t rate_ms; // 0: a second
+    int burst;       // so many may come at once after a pause; 0: 1
+};
+/* ERR_INVALID: a number below 0, or a time above QUEUE_MAX_MS. */
+MUST_USE enum err queue_set_limits(struct store_tx *tx, struct str name,
+                                   const struct queue_limits *limits);
+/* Claims nothing before until_ms (INT64_MAX: until it is resumed; 0: goes on at once). What runs
+ * goes on. */
+MUST_USE enum err queue_pause(struct store_tx *tx, struct str name, int64_t until_ms);
 /* Lets the lease end lease_ms from now. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms);
 /* Puts a job back that was claimed and not begun, for run_at_ms: neither an attempt nor a crash.

@@ -86,10 +86,12 @@ enum err queue_check(const struct queue_new *job, const char **why_out)
         return refuse(ERR_INVALID, "the name of a queue is 1 to 100 bytes without spaces", why_out);
     if (job->payload.len > max_payload || job->payload.len > QUEUE_MOST_PAYLOAD_BYTES)
         return refuse(ERR_TOO_LARGE, "the payload is too large", why_out);
-    if (!is_key(job->unique_key) || !is_key(job->idempotency_key))
+    if (!is_key(job->unique_key) || !is_key(job->idempotency_key) || !is_key(job->key))
         return refuse(ERR_INVALID, "a key is up to 255 bytes without NUL", why_out);
     if (job->priority < -QUEUE_MAX_PRIORITY || job->priority > QUEUE_MAX_PRIORITY)
         return refuse(ERR_INVALID, "a priority is from -100 to 100", why_out);
+    if (job->weight < 0 || job->weight > QUEUE_MAX_WEIGHT)
+        return refuse(ERR_INVALID, "a weight is 1 to 64", why_out);
     if (job->max_attempts < 0 || job->max_attempts > QUEUE_MAX_TRIES)
         return refuse(ERR_INVALID, "the attempts are 1 to 1000", why_out);
     if (job->trace.len > 0 && !is_trace(job->trace))
@@ -104,20 +106,49 @@ static int options_of(const struct queue_new *job)
 {
     bool has_option = job->priority != 0 || job->deadline_ms > 0 || job->timeout_ms > 0 ||
                       job->max_attempts > 0 || job->keep_ms > 0 || job->trace.len > 0 ||
-                      job->batch_id > 0;
+                      job->batch_id > 0 || job->key.len > 0;
     bool is_in_flow = job->batch_id > 0 || job->is_tick;
+    bool is_by_row = job->deadline_ms > 0 || job->is_tick || job->key.len > 0;
     bool holds_key = job->unique_key.len > 0 && job->unique_until == QUEUE_UNTIL_END;
     return (has_option ? QUEUE_HAS_OPTION : 0) | (job->tag_count > 0 ? QUEUE_HAS_TAGS : 0) |
-           (job->deadline_ms > 0 || job->is_tick ? QUEUE_BY_ROW : 0) |
-           (is_in_flow ? QUEUE_IN_FLOW : 0) | (holds_key ? QUEUE_HOLDS_KEY : 0);
+           (is_by_row ? QUEUE_BY_ROW : 0) | (is_in_flow ? QUEUE_IN_FLOW : 0) |
+           (holds_key ? QUEUE_HOLDS_KEY : 0) | (job->key.len > 0 ? QUEUE_HAS_TURN : 0);
+}
+
+/* The place of a job in its queue. */
+struct place {
+    int64_t rank, key_id, turn;
+};
+
+static struct str queue_of(const struct queue_new *job)
+{
+    return job->queue.len > 0 ? job->queue : STR(QUEUE_DEFAULT);
+}
+
+static int64_t due_at(const struct store_tx *tx, const struct queue_new *job)
+{
+    return job->run_at_ms > 0 ? job->run_at_ms : store_now_ms(tx) + job->delay_ms;
+}
+
+/* What is not ready yet gets its turn when it is. */
+static enum err find_place(struct store_tx *tx, const struct queue_new *job, struct place *out)
+{
+    int64_t run_at = due_at(tx, job);
+    int64_t first = run_at - (int64_t)job->priority * QUEUE_PRIORITY_STEP_MS;
+    *out = (struct place){.rank = first * QUEUE_RANKS_PER_MS};
+    if (job->key.len == 0)
+        return OK;
+    enum err err = queue_turn_key(tx, queue_of(job), job->key, job->weight, &out->key_id);
+    if (err || run_at > store_now_ms(tx) || job->needs > 0)
+        return err;
+    return queue_turn_take(tx, queue_of(job), job->priority, out->key_id, &out->turn, &out->rank);
 }
 
 static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int options,
-                           int64_t *id_out)
+                           int64_t rank, int64_t *id_out)
 {
     struct store_stmt *st;
-    int64_t now = store_now_ms(tx);
-    int64_t run_at = job->run_at_ms > 0 ? job->run_at_ms : now + job->delay_ms;
+    int64_t now = store_now_ms(tx), run_at = due_at(tx, job);
     bool is_due = run_at <= now;
     enum err err = store_prepare(
         tx,
@@ -134,9 +165,8 @@ static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int
     store_bind_int(st, 5, run_at);
     store_bind_int(st, 6, is_due || job->needs > 0 ? 0 : run_at);
     store_bind_int(st, 7, now);
-    store_bind_text(st, 8, job->queue.len > 0 ? job->queue : STR(QUEUE_DEFAULT));
-    store_bind_int(st, 9,
-                   (run_at - (int64_t)job->priority * QUEUE_PRIORITY_STEP_MS) * QUEUE_RANKS_PER_MS);
+    store_bind_text(st, 8, queue_of(job));
+    store_bind_int(st, 9, rank);
     store_bind_int(st, 10, options);
     return store_insert(st, id_out);
 }
@@ -149,13 +179,15 @@ static void bind_positive(struct store_stmt *st, int index, int64_t value)
         store_bind_null(st, index);
 }
 
-static enum err insert_option(struct store_tx *tx, const struct queue_new *job, int64_t id)
+static enum err insert_option(struct store_tx *tx, const struct queue_new *job,
+                              const struct place *place, int64_t id)
 {
     struct store_stmt *st;
     enum err err = store_prepare(tx,
                                  "INSERT INTO job_option (job_id, priority, deadline_ms, "
-                                 "timeout_ms, max_attempts, keep_ms, trace, batch_id, needs) "
-                                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                                 "timeout_ms, max_attempts, keep_ms, trace, batch_id, needs, "
+                                 "key_id, turn) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+                                 "$11)",
                                  &st);
     if (err)
         return err;
@@ -168,6 +200,8 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job, 
     store_bind_text(st, 7, job->trace.len > 0 ? job->trace : (struct str){0});
     bind_positive(st, 8, job->batch_id);
     store_bind_int(st, 9, job->needs);
+    bind_positive(st, 10, place->key_id);
+    store_bind_int(st, 11, place->turn);
     return store_run(st, NULL);
 }
 
@@ -227,6 +261,7 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
 {
     int options = options_of(job);
     bool has_key = job->unique_key.len > 0 || job->idempotency_key.len > 0;
+    struct place place = {0};
     *out = (struct queue_receipt){0};
     enum err err = queue_check(job, NULL);
     if (!err && has_key)
@@ -235,13 +270,17 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
         return err;
     out->is_old = out->id != 0;
     if (!out->is_old)
-        err = FAILPOINT("queue.enqueue", insert_job(tx, job, options, &out->id));
+        err = find_place(tx, job, &place);
+    if (err)
+        return err;
+    if (!out->is_old)
+        err = FAILPOINT("queue.enqueue", insert_job(tx, job, options, place.rank, &out->id));
     if (!err && has_key)
         err = take_keys(tx, job, out->id, out->is_old);
     if (out->is_old)
         return err;
     if (!err && (options & QUEUE_HAS_OPTION))
-        err = insert_option(tx, job, out->id);
+        err = insert_option(tx, job, &place, out->id);
     if (!err && (options & QUEUE_HAS_TAGS))
         err = insert_tags(tx, job, out->id);
     return err;

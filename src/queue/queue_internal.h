@@ -54,6 +54,34 @@ MUST_USE enum err queue_row_holder(struct store_tx *tx, struct str key, int spac
 MUST_USE enum err queue_row_take_key(struct store_tx *tx, struct str key, int space, int64_t job_id,
                                      int frees, int64_t until_ms);
 
+/* ---- queue_turn.c: whose turn it is ---- */
+/* The id of the queue's key, which is made when it is new. weight 0: as it was. */
+MUST_USE enum err queue_turn_key(struct store_tx *tx, struct str queue, struct str key, int weight,
+                                 int64_t *key_id_out);
+/* The rank of a job of the key that becomes ready now; *turn_out goes into job_option.turn. */
+MUST_USE enum err queue_turn_take(struct store_tx *tx, struct str queue, int priority,
+                                  int64_t key_id, int64_t *turn_out, int64_t *rank_out);
+/* A job with this turn was claimed: nobody new comes before it. */
+MUST_USE enum err queue_turn_serve(struct store_tx *tx, struct str queue, int priority,
+                                   int64_t turn);
+
+/* Whether the queue has had jobs with a key. */
+MUST_USE enum err queue_turn_is_used(struct store_tx *tx, struct str queue, bool *out);
+
+/* ---- queue_limit.c: what a queue may do now ---- */
+struct queue_room {
+    size_t cap;      // at most so many may be claimed
+    int64_t next_ms; // when more; QUEUE_WHEN_ONE_ENDS; 0: the cap that was asked for is no limit
+    bool is_limited; // claims count: by rows only
+    bool has_rate;
+    int64_t tat_us, step_us;
+};
+MUST_USE enum err queue_limit_ask(struct store_tx *tx, struct str queue, size_t cap,
+                                  struct queue_room *out);
+/* So many were claimed. */
+MUST_USE enum err queue_limit_take(struct store_tx *tx, struct str queue,
+                                   const struct queue_room *room, size_t count);
+
 /* ---- queue_worker.c; the contracts are those of queue.h ---- */
 struct queue *queue_worker_new(struct store *store, const struct queue_options *options,
                                const struct queue_handler *handlers, size_t count);

@@ -328,30 +328,53 @@ enum err queue_row_close(struct store_tx *tx, struct queue_row *row, enum queue_
     return err ? err : queue_row_save(tx, row, why);
 }
 
-static enum err ask_priority(struct store_tx *tx, const struct queue_row *row, int64_t *out)
+struct wish {
+    int64_t priority, key_id;
+};
+
+static enum err read_wish(struct store_tx *tx, const struct queue_row *row, struct wish *out)
 {
     struct store_stmt *st;
-    enum err err = store_prepare(tx, "SELECT priority FROM job_option WHERE job_id = $1", &st);
+    *out = (struct wish){0};
+    if (!(row->options & QUEUE_HAS_OPTION))
+        return OK;
+    enum err err =
+        store_prepare(tx, "SELECT priority, key_id FROM job_option WHERE job_id = $1", &st);
     if (err)
         return err;
     store_bind_int(st, 1, row->id);
     err = store_step(st);
     if (!err)
-        *out = store_column_int(st, 0);
+        *out = (struct wish){store_column_int(st, 0), store_column_int(st, 1)};
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+static enum err take_turn(struct store_tx *tx, struct queue_row *row, const struct wish *wish)
+{
+    struct store_stmt *st;
+    int64_t turn;
+    enum err err = queue_turn_take(tx, str_of(row->queue), (int)wish->priority, wish->key_id, &turn,
+                                   &row->rank);
+    if (!err)
+        err = store_prepare(tx, "UPDATE job_option SET turn = $2 WHERE job_id = $1", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, row->id);
+    store_bind_int(st, 2, turn);
+    return store_run(st, NULL);
+}
+
 enum err queue_row_make_due(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms)
 {
-    int64_t priority = 0;
-    enum err err = row->options & QUEUE_HAS_OPTION ? ask_priority(tx, row, &priority) : OK;
+    struct wish wish;
+    enum err err = read_wish(tx, row, &wish);
     bool is_due = run_at_ms <= store_now_ms(tx);
     row->state = is_due ? QUEUE_READY : QUEUE_SCHEDULED;
     row->run_at_ms = run_at_ms;
     row->at_ms = is_due ? 0 : run_at_ms;
-    row->rank = (run_at_ms - priority * QUEUE_PRIORITY_STEP_MS) * QUEUE_RANKS_PER_MS;
-    return err;
+    row->rank = (run_at_ms - wish.priority * QUEUE_PRIORITY_STEP_MS) * QUEUE_RANKS_PER_MS;
+    return err || !is_due || wish.key_id == 0 ? err : take_turn(tx, row, &wish);
 }
 
 /* ERR_NOT_FOUND: no, another does its work or nobody wants it any more. */

@@ -50,6 +50,7 @@ enum {
     STORE_RETRY_MS = 1000,  // the store refused or failed a claim
     MAX_NAP_MS = 60 * 1000, // the operator may set the clock while we wait
     RENEW_PART = 3,
+    PRUNE_MAX = 1000, // each time that leases are renewed
     LOOK_ALL_MS = 1000,
     SHARE_MS = 1000, // how often it looks for other processes
     JOIN_MS = 10,    // while it waits for one
@@ -96,6 +97,8 @@ struct queue {
     int64_t run_ns;    // of a job's run, lately
     struct list gone;  // ended while a look was under way, which may have seen their rows
     bool is_looking;
+    bool is_full; // the queue runs as many as it may: the end of one lets the next go
+    bool is_fair; // its keys take turns: none is claimed before a worker is free for it
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
     struct queue_cursor cursor; // what was found so far
@@ -163,6 +166,7 @@ static void add_run(struct queue *q, const struct queue_job *job)
     run->queue = q;
     run->job = *job;
     run->handler = find_handler(q, job->kind);
+    q->is_fair |= (job->options & QUEUE_HAS_TURN) && q->options.workers > 0;
     if (run->job.keep_ms == 0 && run->handler)
         run->job.keep_ms = run->handler->keep_ms;
     list_append(&q->ready, &run->place);
@@ -227,8 +231,20 @@ static void fail_run(struct run *run, struct str why)
 
     run->why = why;
     run->is_dead = !handler || run->job.attempt + 1 >= max;
-    run->delay_ms = run->is_dead ? 0 : backoff_ms(run->queue, run);
+    run->delay_ms = run->is_dead                          ? 0
+                    : run->job.end.verdict == QUEUE_RETRY ? run->job.end.delay_ms
+                                                          : backoff_ms(run->queue, run);
+    if (run->job.deadline_ms > 0 && clock_unix_ms() + run->delay_ms > run->job.deadline_ms)
+        run->is_dead = true; // it could not begin in time
     submit(run, fail_fn, on_failed);
+}
+
+static enum err discard_fn(struct store_tx *tx, void *arg)
+{
+    struct run *run = arg;
+    enum err err = queue_discard(tx, &run->job, run->why);
+    run->is_stale = err == ERR_CONFLICT;
+    return err;
 }
 
 static enum err snooze_fn(struct store_tx *tx, void *arg)
@@ -270,6 +286,19 @@ static void on_committed(struct store_write *write, enum err err)
         fail_run(run, str_of(err_text(err)));
 }
 
+/* By the verdict that the handler left in the job, if any. */
+static void fail_as_told(struct run *run, struct str why)
+{
+    struct queue_end *end = &run->job.end;
+    if (end->verdict == QUEUE_DONE || end->verdict == QUEUE_RETRY) {
+        fail_run(run, why); // which looks whether there may be one more
+        return;
+    }
+    if (end->why.len == 0)
+        end->why = why;
+    queue_worker_finish(&run->job, end);
+}
+
 static void run_job(struct run *run)
 {
     const struct queue_handler *handler = run->handler;
@@ -282,7 +311,7 @@ static void run_job(struct run *run)
     enum err err =
         handler->run ? FAILPOINT("queue.run", handler->run(&run->job, handler->ctx, &why)) : OK;
     if (err)
-        fail_run(run, why.len > 0 ? why : str_of(err_text(err)));
+        fail_as_told(run, why.len > 0 ? why : str_of(err_text(err)));
     else if (!handler->is_async) // else it may be gone by now
         submit(run, commit_fn, on_committed);
 }
@@ -303,6 +332,9 @@ void queue_worker_finish(struct queue_job *job, const struct queue_end *end)
         break;
     case QUEUE_SNOOZE:
         submit(run, snooze_fn, on_snoozed);
+        break;
+    case QUEUE_DISCARD:
+        submit(run, discard_fn, on_failed);
         break;
     }
 }
@@ -352,6 +384,7 @@ static void count(struct queue *q, enum outcome outcome)
     q->done += outcome == DONE;
     q->refused += outcome == STALE;
     q->failed += outcome == FAILED;
+    q->may_be_ready |= q->is_full;
     if (outcome == LOST)
         pause_claims(q);
     if (outcome != FAILED && outcome != SNOOZED && outcome != LOST)
@@ -384,6 +417,7 @@ static void on_claimed(struct store_write *write, enum err err)
     struct queue *q = write->arg;
     pthread_mutex_lock(&q->mutex);
     size_t got = q->claimed_count;
+    q->is_full = !err && got == 0 && q->claimed_next_ms == QUEUE_WHEN_ONE_ENDS;
     q->is_claiming = false;
     q->claimed_count = 0;
     for (size_t i = 0; i < got; i++) {
@@ -396,6 +430,8 @@ static void on_claimed(struct store_write *write, enum err err)
         q->looked_all_at_ms = 0; // what became ready may be before the cursor
     if (err)
         claim_later(q); // the store has logged it
+    else if (got == 0 && q->claimed_next_ms == QUEUE_WHEN_ONE_ENDS)
+        q->due_at_ms = clock_unix_ms() + LOOK_ALL_MS; // another process's, which does not tell
     else if (got == 0)
         q->due_at_ms = q->claimed_next_ms;
     else
@@ -407,13 +443,14 @@ static void on_claimed(struct store_write *write, enum err err)
 }
 
 /* How many jobs to have at hand that no worker has begun: where others could run them meanwhile, no
- * more than the workers here begin at once. */
+ * more than the workers here begin at once; where keys take turns, which a claim is, no more than
+ * workers are free. */
 static int reserve_of(const struct queue *q)
 {
     int batch = q->options.batch, workers = q->options.workers;
-    if (!q->is_crowded)
+    if (!q->is_crowded && !q->is_fair)
         return batch;
-    int64_t ahead = q->run_ns > 0 ? (int64_t)workers * AHEAD_NS / q->run_ns : 0;
+    int64_t ahead = q->run_ns > 0 && !q->is_fair ? (int64_t)workers * AHEAD_NS / q->run_ns : 0;
     int64_t reserve = workers - q->busy + ahead;
     return reserve < batch ? (int)reserve : batch;
 }
@@ -442,8 +479,10 @@ static bool wants_more(const struct queue *q)
 /* Called with the mutex held. */
 static void claim(struct queue *q)
 {
-    if (q->is_crowded)
+    if (q->is_crowded || q->is_fair)
         q->look_options.batch = reserve_of(q) - q->ready_count;
+    if (q->look_options.batch < 1) // taken by a look meanwhile
+        q->look_options.batch = 1;
     // A claim that a loss of power takes back was nobody's: soft, so that a job waits for no sync.
     q->claim =
         (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed, .is_soft = true};
@@ -742,6 +781,23 @@ static void renew_hand(struct queue *q)
     pthread_mutex_lock(&q->mutex);
 }
 
+static enum err prune_fn(struct store_tx *tx, void *arg)
+{
+    struct queue *q = arg;
+    int64_t count;
+    return queue_prune(tx, str_of(q->options.name), PRUNE_MAX, &count);
+}
+
+/* A slice of what was kept long enough. Called with the mutex held, which it lets go of meanwhile.
+ */
+static void prune(struct queue *q)
+{
+    pthread_mutex_unlock(&q->mutex);
+    if (store_write_wait(q->store, prune_fn, q))
+        log_warn("at=queue_worker.prune why=\"the store failed\"");
+    pthread_mutex_lock(&q->mutex);
+}
+
 /* ---- other processes ---- */
 
 static enum err recover_fn(struct store_tx *tx, void *arg)
@@ -924,6 +980,8 @@ static void *renew(void *arg)
         if (!q->is_over && clock_mono_ms() - renewed_at_ms >= period_ms) {
             renewed_at_ms = clock_mono_ms();
             renew_hand(q);
+            if (!q->is_over)
+                prune(q);
         }
         if (!q->is_over)
             share(q);

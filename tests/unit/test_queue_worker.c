@@ -226,6 +226,91 @@ TEST_BOTH(queue_tries_again_after_an_error_and_gives_up_at_last)
     end(w);
 }
 
+static enum err run_as_payload_says(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct world *w = ctx;
+    note(w, &w->runs);
+    if (job->attempt > 0 || str_eq(job->payload, STR("ok")))
+        return OK;
+    *why_out = STR("as told");
+    job->end.verdict = str_eq(job->payload, STR("bury"))      ? QUEUE_BURY
+                       : str_eq(job->payload, STR("discard")) ? QUEUE_DISCARD
+                       : str_eq(job->payload, STR("snooze"))  ? QUEUE_SNOOZE
+                                                              : QUEUE_RETRY;
+    job->end.delay_ms = 600 * 1000;
+    return ERR_IO;
+}
+
+TEST_BOTH(queue_goes_on_after_an_error_as_its_handler_says)
+{
+    static const char *const ends[] = {"bury", "discard", "snooze", "retry"};
+    struct world *w = begin(0);
+    struct queue_handler handler = {.kind = "told", .run = run_as_payload_says, .ctx = w};
+    const struct queue_options options = {.workers = 2, .lease_ms = 3000, .is_alone = is_alone};
+    queue_free(w->queue);
+    w->queue = queue_new(w->t.store, &options, &handler, 1);
+    EXPECT_EQ(queue_start(w->queue), OK);
+    for (int i = 0; i < 4; i++) {
+        struct queue_new job = {.kind = STR("told"), .payload = str_of(ends[i])};
+        EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
+    }
+    wait_for(w, &w->runs, 4);
+    WAIT_STATS(w, stats.ready + stats.running == 0);
+    static const char *const counts[] = {
+        "SELECT count(*) FROM job WHERE id = 1 AND state = 2 AND attempt = 1",
+        "SELECT count(*) FROM job WHERE id = 2 AND state = 6 AND last_error = 'as told'",
+        "SELECT count(*) FROM job WHERE id = 3 AND state = 3 AND attempt = 0",
+        "SELECT count(*) FROM job WHERE id = 4 AND state = 3 AND attempt = 1 AND "
+        "run_at_ms - created_at_ms >= 600000",
+    };
+    for (size_t i = 0; i < 4; i++)
+        EXPECT_EQ(test_store_int(w->t.store, counts[i]), 1);
+    end(w);
+}
+
+static enum err limit_to_one(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    const struct queue_limits limits = {.max_running = 1};
+    return queue_set_limits(tx, STR("default"), &limits);
+}
+
+TEST_BOTH(queue_runs_one_job_after_the_other_where_that_is_the_limit)
+{
+    struct world *w = begin(3);
+    EXPECT_EQ(store_write_wait(w->t.store, limit_to_one, NULL), OK);
+    hold(w, true);
+    for (int i = 0; i < 20; i++)
+        enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE state = 1"), 1);
+    EXPECT_EQ(w->runs, 1);
+    hold(w, false);
+    wait_for(w, &w->dones, 20);
+    for (int i = 1; i < 20; i++)
+        EXPECT(w->done_ids[i] > w->done_ids[i - 1]);
+    end(w);
+}
+
+TEST_BOTH(queue_lets_a_key_wait_no_longer_than_the_jobs_that_run)
+{
+    struct world *w = begin(2);
+    struct queue_new many = {.kind = STR("a"), .key = STR("many")};
+    struct queue_new single = {.kind = STR("a"), .key = STR("single")};
+    hold(w, true);
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &many), OK);
+    wait_for(w, &w->held, 2);
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &single), OK); // id 101
+    hold(w, false);
+    wait_for(w, &w->dones, 101);
+    int place = 0;
+    while (w->done_ids[place] != 101)
+        place++;
+    EXPECT(place <= 4); // two ran, two may have been claimed meanwhile
+    end(w);
+}
+
 TEST_BOTH(queue_undoes_the_effects_of_a_commit_that_failed_and_tries_again)
 {
     struct world *w = begin(2);
