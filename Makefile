@@ -37,7 +37,7 @@ DATA   = data
 NODE_TEST = node --test --test-concurrency=1 --test-timeout=900000
 
 run: ; @tools/deps run                              ## build, fill with demo data, serve http://127.0.0.1:8080
-	@$(MAKE) --no-print-directory V=release build/release/viche
+	@$(MAKE) --no-print-directory -j2 V=release build/release/viche
 	build/release/viche seed --demo --data $(DATA)
 	build/release/viche serve --data $(DATA) $(ARGS)
 

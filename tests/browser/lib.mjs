@@ -96,10 +96,15 @@ export const shows = (page, selector, pattern, ms) =>
 let made = 0;
 
 /** A fresh proposal by user: {id, path}. */
-export async function aProposal(url, user) {
+export async function aProposal(url, user, fields = {}) {
     const { status, text, json } = await api(url, 'POST', '/api/v1/proposals', {
         token: user.token,
-        body: { title: `Лавки в парку ${++made}`, summary: 'Поставити лавки.', body: 'Бракує **лавок**.' },
+        body: {
+            title: `Лавки в парку ${++made}`,
+            summary: 'Поставити лавки.',
+            body: 'Бракує **лавок**.',
+            ...fields,
+        },
         headers: { 'Idempotency-Key': `browser-test-${process.pid}-${made}` },
     });
     if (status !== 201) throw new Error(`proposal: ${status} ${text}`);

@@ -71,6 +71,26 @@ test('a comment stands in the writer’s page at once and waits behind a pill in
     await close();
 });
 
+test('a comment whose place is below the view stands there at once, unless the reader is typing', async () => {
+    const body = Array.from({ length: 40 }, () => 'Довгий текст.').join('\n\n');
+    const proposal = await aProposal(server.url, anna, { body });
+    await say(proposal, 'Перше слово.');
+    const { a, b, close } = await twoWindows(proposal.path);
+    const listTop = (page) =>
+        page.$eval('[data-list="comments"]', (list) => list.getBoundingClientRect().top - innerHeight);
+    assert.ok((await listTop(b.page)) > 0, 'the discussion is below the view');
+
+    await say(proposal, 'Бачу одразу.');
+    await b.page.waitForSelector('.comment >> text=Бачу одразу.');
+    assert.equal(await b.page.locator('[data-pill]').isHidden(), true);
+    assert.equal(await b.page.evaluate(() => scrollY), 0, 'the reader was not moved');
+
+    await a.page.focus('form.composer textarea');
+    await say(proposal, 'Почекаю.');
+    await shows(a.page, '[data-pill]', /^1 new comment$/);
+    await close();
+});
+
 test('the pill has the right plural forms in Ukrainian', async () => {
     const proposal = await aDiscussion();
     const b = await reader(browser, server, { lang: 'uk' });

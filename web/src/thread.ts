@@ -4,8 +4,9 @@
 //     own, sent --> pending in the list --- 201 or the event, whichever is first --> the same node, real
 //                        `-- refused --> failed in the list, with the text
 //
-// What others write never moves what the reader sees: it waits behind the pill, unless the list grows at
-// its end while that end is in view and nobody is typing.
+// What others write never moves what the reader sees: it waits behind the pill, unless its place is below
+// the view (where the pill is too, unseen), or at the end of the list while that end is in view. Nothing
+// comes while the reader is typing.
 
 import { announce } from './announce';
 import type { Comment, PageData } from './data';
@@ -65,7 +66,7 @@ export class Thread {
             return false;
         }
         if (comment.parent_id !== null && !this.isKnown(comment.parent_id)) return true; // on another page
-        if (this.mayAppend(comment)) {
+        if (this.mayInsert(comment)) {
             this.insert(comment);
         } else {
             this.waiting.set(comment.id, comment);
@@ -111,12 +112,24 @@ export class Thread {
         return last;
     }
 
-    private mayAppend(comment: Comment): boolean {
+    private mayInsert(comment: Comment): boolean {
         if (isPaused() || this.waiting.size > 0 || document.hidden) return false;
         if (document.activeElement?.matches('textarea, input, select')) return false;
         const end = this.list.getBoundingClientRect().bottom;
         const isEndInView = end >= 0 && end <= innerHeight;
-        return isEndInView && this.standsAtEnd(comment) && !this.page.querySelector('[data-more]');
+        const isWhole = !this.page.querySelector('[data-more]');
+        if (isEndInView) return isWhole && this.standsAtEnd(comment);
+        if (this.list.dataset.sort === 'old' && !isWhole) return false; // its place is on a later page
+        return this.placeTop(comment) >= innerHeight;
+    }
+
+    // Where the comment would begin, in pixels from the top of the view.
+    private placeTop(comment: Comment): number {
+        const list = this.list.getBoundingClientRect();
+        const sort = this.list.dataset.sort;
+        const parent = comment.parent_id !== null && sort !== 'new' ? this.find(comment.parent_id) : null;
+        if (sort === 'old') return list.bottom;
+        return parent ? this.lastOfBranch(parent).getBoundingClientRect().bottom : list.top;
     }
 
     private standsAtEnd(comment: Comment): boolean {
