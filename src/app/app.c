@@ -15,6 +15,7 @@
 #include "app/app_node.h"
 #include "app/app_periodic.h"
 #include "app/app_recovery.h"
+#include "app/app_runner.h"
 #include "app/app_signals.h"
 #include "app/app_test_jobs.h"
 #include "app/app_texts.h"
@@ -34,6 +35,9 @@ enum { BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 /* A post that is cut off is made again at the next start: not worth a long wait. */
 enum { POSTS_MS = 2000 };
 
+/* Handlers that do not end in time are killed so long before the queue has waited enough. */
+enum { HAND_BACK_MS = 1000 };
+
 /* Argon2 takes a core and 19 MiB for a thirtieth of a second: who waits behind fifty has waited
  * long enough to be told so. */
 enum { PASSWORD_THREADS = 2, MAX_WAITING_PASSWORDS = 50 };
@@ -47,6 +51,7 @@ struct app {
     struct app_recovery recovery;
     struct io_pool *pool, *passwords;
     struct app_bridge *bridge;
+    struct app_runner *runner;
     struct queue_handler *handlers;
     struct queue *queue;
     struct queue_scheduler *scheduler;
@@ -212,6 +217,7 @@ static void on_commit(void *ctx)
 {
     struct app *a = ctx;
     queue_wake(a->queue);
+    app_runner_wake(a->runner);
 }
 
 static void build_queue(struct app *a)
@@ -224,14 +230,16 @@ static void build_queue(struct app *a)
     };
     a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps->at[0]);
     a->jobs = (struct civic_jobs){.store = a->store, .announcer = app_bridge_announcer(a->bridge)};
-    size_t count = civic_jobs_count;
-    a->handlers = mem_zalloc((count + app_test_jobs_count) * sizeof(*a->handlers));
+    size_t count = civic_jobs_count, more = app_runner_kind_count(a->runner, QUEUE_DEFAULT);
+    a->handlers = mem_zalloc((count + app_test_jobs_count + more) * sizeof(*a->handlers));
     civic_jobs_bind(&a->jobs, a->handlers);
     if (a->options->has_test_jobs) {
         memcpy(a->handlers + count, app_test_jobs, app_test_jobs_count * sizeof(*a->handlers));
         count += app_test_jobs_count;
     }
-    a->queue = queue_new(a->store, &options, a->handlers, count);
+    app_runner_bind(a->runner, QUEUE_DEFAULT, a->handlers + count);
+    a->queue = queue_new(a->store, &options, a->handlers, count + more);
+    app_runner_build(a->runner, a->store, a->has_worker);
     a->scheduler = queue_scheduler_new(a->store);
     a->api.queue = a->queue;
     store_on_commit(a->store, on_commit, a);
@@ -256,6 +264,8 @@ static enum err start(struct app *a)
         err = app_periodic_declare(a->store, a->options->periodic, a->why, a->why_cap);
     if (!err && a->options->has_test_jobs)
         err = app_test_jobs_start(a->store);
+    if (!err && a->has_worker)
+        err = app_runner_start(a->runner);
     if (!err)
         err = queue_start(a->queue);
     if (!err && a->has_worker && a->options->workers > 0)
@@ -279,6 +289,8 @@ static void drain(struct app *a)
     if (!app_stops_wait(&a->stops, a->options->drain_ms + 1000))
         log_warn("at=app.stop why=\"requests did not finish in time\"");
     queue_scheduler_stop(a->scheduler);
+    queue_drain(a->queue);
+    app_runner_stop(a->runner, a->options->drain_ms - HAND_BACK_MS);
     if (!queue_stop(a->queue, a->options->drain_ms))
         log_warn("at=app.stop why=\"jobs did not finish in time\"");
     for (int i = 0; i < a->loops; i++)
@@ -299,6 +311,7 @@ static void tear_down(struct app *a)
     if (a->scheduler)
         queue_scheduler_stop(a->scheduler); // again is harmless, this too
     bool is_idle = !a->queue || queue_stop(a->queue, 0);
+    is_idle = is_idle && app_runner_end(a->runner);
     is_idle = (!a->webhook || app_webhook_stop(a->webhook, 0)) && is_idle;
     if (!is_idle) {
         log_warn(
@@ -322,6 +335,7 @@ static void tear_down(struct app *a)
     app_bridge_free(a->bridge);
     queue_scheduler_free(a->scheduler);
     queue_free(a->queue);
+    app_runner_free(a->runner);
     app_webhook_free(a->webhook);
     for (int i = 0; a->nodes && i < a->loops; i++)
         hub_free(a->nodes[i].hub);
@@ -413,6 +427,9 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
     enum err err = read_roles(&a);
     if (!err)
         err = read_proxies(&a);
+    if (!err) // it forks: before there are threads, listeners or a database
+        err =
+            app_runner_new(options->handlers, options->has_test_jobs, &a.runner, why_out, why_cap);
     if (!err) // before anything else, so that a taken port is the first thing that is said
         err = app_listen_open(&a.listen, options, a.loops, why_out, why_cap);
     if (!err)

@@ -26,6 +26,7 @@ struct app_options {
     const char *data;     // directory
     const char *roles;    // "web,hub,worker" or some of them
     const char *apps;     // JSON file of apps, or ""
+    const char *handlers; // JSON file of handlers of jobs, or ""
     const char *path;     // in front of every path of the hub: "/ws", or ""
     bool is_compressed;   // long WebSocket messages, for clients that ask for it
     const char *ws_echo;  // path of the echo endpoint, or ""

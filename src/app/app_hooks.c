@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "hub/hub_hook.h"
-#include "webhook/webhook.h"
+#include "post/post.h"
 
 enum { MAX_WEBHOOKS = 50, MAX_HEADERS = 50, MAX_HEADER_BYTES = 4096 };
 
@@ -118,7 +118,7 @@ static enum err read_headers(const cJSON *headers, struct reader *r, struct hub_
 
 static enum err read_url(const cJSON *value, struct reader *r, struct hub_webhook *out)
 {
-    if (!cJSON_IsString(value) || !webhook_url_is_valid(str_of(value->valuestring)))
+    if (!cJSON_IsString(value) || !post_url_is_valid(str_of(value->valuestring)))
         return refuse(r, "url must be an http or https address", "");
     out->url = arena_str(r->arena, str_of(value->valuestring));
     return OK;

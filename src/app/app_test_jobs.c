@@ -1,7 +1,6 @@
 #include "app/app_test_jobs.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
@@ -29,12 +28,12 @@ static enum err read_int(const struct json_field *fields, size_t count, struct s
     return !err && (*out < 0 || *out > max) ? ERR_INVALID : err;
 }
 
-static enum err read_order(struct queue_job *job, struct order *out, struct str *why_out)
+static enum err read_order(struct str payload, struct order *out, struct str *why_out)
 {
     struct json_field fields[JSON_MAX_FIELDS];
     size_t count = 0;
     *out = (struct order){0};
-    enum err err = json_scan_object(job->payload, fields, JSON_MAX_FIELDS, &count);
+    enum err err = json_scan_object(payload, fields, JSON_MAX_FIELDS, &count);
     if (!err)
         err = read_int(fields, count, STR("sleep_ms"), MAX_SLEEP_MS, &out->sleep_ms);
     if (!err)
@@ -67,7 +66,7 @@ static enum err run_effect(struct queue_job *job, void *ctx, struct str *why_out
 {
     struct order *order = ARENA_NEW(&job->arena, struct order);
     (void)ctx;
-    enum err err = read_order(job, order, why_out);
+    enum err err = read_order(job->payload, order, why_out);
     if (err)
         return err;
     if (order->id.kind != JSON_STRING && order->id.kind != JSON_NUMBER) {
@@ -109,7 +108,7 @@ static enum err run_fail(struct queue_job *job, void *ctx, struct str *why_out)
 {
     struct order order;
     (void)ctx;
-    enum err err = read_order(job, &order, why_out);
+    enum err err = read_order(job->payload, &order, why_out);
     if (err || job->attempt >= order.times)
         return err;
     *why_out =
@@ -121,7 +120,7 @@ static enum err run_sleep(struct queue_job *job, void *ctx, struct str *why_out)
 {
     struct order order;
     (void)ctx;
-    enum err err = read_order(job, &order, why_out);
+    enum err err = read_order(job->payload, &order, why_out);
     if (!err)
         sleep_for(order.sleep_ms);
     return err;
@@ -150,21 +149,16 @@ static int signal_of(const struct json_slice *slice, struct arena *a)
     return 0;
 }
 
-static enum err run_crash(struct queue_job *job, void *ctx, struct str *why_out)
+static enum err run_crash(struct runner_call *call, struct str *why_out)
 {
     struct order order;
-    sigset_t set;
-    (void)ctx;
-    enum err err = read_order(job, &order, why_out);
-    int number = err ? 0 : signal_of(&order.signal, &job->arena);
+    enum err err = read_order(call->payload, &order, why_out);
+    int number = err ? 0 : signal_of(&order.signal, &call->arena);
     if (number == 0) {
         *why_out = STR("there is no such signal");
         return ERR_INVALID;
     }
-    (void)signal(number, SIG_DFL);
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL); // workers block them all
+    runner_code_progress(call, 50, STR("about to crash"));
     (void)raise(number);
     *why_out = STR("the signal ends no process");
     return ERR_INVALID;
@@ -179,9 +173,12 @@ const struct queue_handler app_test_jobs[] = {
      .backoff_ms = BACKOFF_MS,
      .backoff_cap_ms = BACKOFF_CAP_MS},
     {.kind = "test.sleep", .run = run_sleep},
-    {.kind = "test.crash", .run = run_crash},
 };
 const size_t app_test_jobs_count = sizeof(app_test_jobs) / sizeof(app_test_jobs[0]);
+
+static const char *const crash_kinds[] = {"test.crash"};
+const struct runner_handler app_test_jobs_crash = {
+    .kinds = crash_kinds, .kind_count = 1, .code = run_crash};
 
 static enum err make_table(struct store_tx *tx, void *arg)
 {

@@ -86,6 +86,12 @@ static const struct conf_option options[] = {
      .help =
          "apps of the Pusher protocol as JSON; else REVERB_APP_ID, _KEY, _SECRET; else app.json",
      .at = AT(app.apps)},
+    {.name = "handlers",
+     .kind = CONF_TEXT,
+     .value = "",
+     .meaning = "FILE",
+     .help = "programs and URLs that do jobs, as JSON (docs/queue-handlers.md)",
+     .at = AT(app.handlers)},
     {.name = "path",
      .kind = CONF_TEXT,
      .value = "",

@@ -468,6 +468,36 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
     return FAILPOINT("queue.fail", fail(tx, job, why, delay_ms, is_dead));
 }
 
+static enum err crash(struct store_tx *tx, const struct queue_job *job, struct str why)
+{
+    struct queue_row row;
+    struct arena a;
+    enum err err = queue_row_claimed(tx, job, &row);
+    if (err)
+        return err;
+    row.crash++;
+    row.epoch++;
+    err = queue_row_note(tx, &row, "crash", why);
+    if (err)
+        return err;
+    if (row.crash >= QUEUE_MAX_SEEN_CRASHES) {
+        arena_init(&a);
+        err = queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS,
+                            arena_printf(&a, "poison: %.*s", STR_ARG(why)));
+        arena_done(&a);
+        return err;
+    }
+    err = queue_row_put_back(tx, &row, store_now_ms(tx));
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_save(tx, &row, why);
+}
+
+enum err queue_crash(struct store_tx *tx, const struct queue_job *job, struct str why)
+{
+    return FAILPOINT("queue.crash", crash(tx, job, why));
+}
+
 enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why)
 {
     enum { KEEP_MS = 24 * 3600 * 1000 };
@@ -619,6 +649,11 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
 enum err queue_start(struct queue *q)
 {
     return queue_worker_start(q);
+}
+
+void queue_drain(struct queue *q)
+{
+    queue_worker_drain(q);
 }
 
 bool queue_stop(struct queue *q, int64_t drain_ms)

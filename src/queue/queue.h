@@ -65,7 +65,13 @@ enum queue_verdict {
     QUEUE_BURY,    // an error, and no more tries: DEAD
     QUEUE_SNOOZE,  // not tried at all: ready again after delay_ms, and no attempt is counted
     QUEUE_DISCARD, // an error that nobody needs to see: CANCELLED
+    /* The handler's own process died under it, as whoever watched it saw: no attempt, but a crash;
+     * ready again at once, or DEAD as "poison" after QUEUE_MAX_SEEN_CRASHES. */
+    QUEUE_CRASHED,
 };
+/* As delay_ms of QUEUE_RETRY, for queue_finish: as a run that failed; by the back-off, and DEAD
+ * when the attempts are used up. */
+#define QUEUE_BACKOFF INT64_C(-1)
 struct queue_end {
     enum queue_verdict verdict;
     int64_t delay_ms;
@@ -130,13 +136,15 @@ struct queue_handler {
      * when the commit was refused. */
     void (*done)(struct queue_job *job, void *ctx);
     void *ctx;
-    int max_attempts; // 0: 20
+    int max_attempts; // 0: QUEUE_DEFAULT_MAX_ATTEMPTS
     /* run only begins the work when it returns OK; the end is told by queue_finish. */
     bool is_async;
     int64_t backoff_ms;     // base; 0: 1000
     int64_t backoff_cap_ms; // 0: the queue's
     int64_t keep_ms;        // how long its jobs are kept when they are done; 0: not at all
 };
+
+enum { QUEUE_DEFAULT_MAX_ATTEMPTS = 20 };
 
 /* Until when a unique key is taken. */
 enum queue_until {
@@ -221,6 +229,8 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
  * (queue_share.h), within about a second. Jobs of one that dies come back at once when nobody else
  * is left, else when their leases end. */
 MUST_USE enum err queue_start(struct queue *q);
+/* Claims and begins nothing more from now on: the first step of a stop. Does not block. */
+void queue_drain(struct queue *q);
 /* Claims nothing more, gives back what no worker has begun, waits up to drain_ms for running jobs,
  * joins. False: a handler still runs. The threads and the queue then live on (queue_free leaves
  * them): call it again, or end the process without store_close; the job goes back at the next
@@ -267,6 +277,8 @@ size_t queue_list_held(struct queue *q, int64_t *ids, size_t cap);
 /* How often the process may die under a job before the job is DEAD. High, because a process that
  * dies takes along jobs that are not to blame. */
 enum { QUEUE_MAX_CRASHES = 10 };
+/* How often a handler's process of its own may die under a job, which is then to blame. */
+enum { QUEUE_MAX_SEEN_CRASHES = 3 };
 
 /* Makes the scheduled jobs of the options' queue ready that are due, and those whose lease is over;
  * then leases up to cap ready ones for the options' time, in order, each with an arena that the
@@ -310,6 +322,8 @@ MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, s
  * counts as before. ERR_CONFLICT: it ended. */
 MUST_USE enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job,
                                    int64_t lease_ms);
+/* Counts a crash and puts the job back, or to DEAD as "poison: why". ERR_CONFLICT: stale. */
+MUST_USE enum err queue_crash(struct store_tx *tx, const struct queue_job *job, struct str why);
 /* The end of a job that shall not be tried again and that nobody needs to see: CANCELLED, and kept
  * for a day. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why);

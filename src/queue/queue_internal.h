@@ -86,6 +86,7 @@ MUST_USE enum err queue_limit_take(struct store_tx *tx, struct str queue,
 struct queue *queue_worker_new(struct store *store, const struct queue_options *options,
                                const struct queue_handler *handlers, size_t count);
 MUST_USE enum err queue_worker_start(struct queue *q);
+void queue_worker_drain(struct queue *q);
 bool queue_worker_stop(struct queue *q, int64_t drain_ms);
 void queue_worker_give_back(struct queue *q);
 void queue_worker_free(struct queue *q);

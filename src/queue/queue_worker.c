@@ -45,7 +45,6 @@ enum {
     DEFAULT_BACKOFF_CAP_MS = 3600 * 1000,
     DEFAULT_BACKOFF_MS = 1000,
     DEFAULT_BATCH = 32,
-    DEFAULT_MAX_ATTEMPTS = 20,
     HAND_BATCHES = 4,       // at most so many batches from claim to end
     STORE_RETRY_MS = 1000,  // the store refused or failed a claim
     MAX_NAP_MS = 60 * 1000, // the operator may set the clock while we wait
@@ -59,7 +58,7 @@ enum {
 
 static const struct queue_cursor FROM_THE_FIRST = {INT64_MIN, 0};
 
-enum outcome { DONE, STALE, FAILED, SNOOZED, LOST };
+enum outcome { DONE, STALE, FAILED, SNOOZED, CRASHED, LOST };
 
 /* One claimed job on its way. */
 struct run {
@@ -225,7 +224,8 @@ static void on_failed(struct store_write *write, enum err err)
 static void fail_run(struct run *run, struct str why)
 {
     const struct queue_handler *handler = run->handler;
-    int max = handler && handler->max_attempts > 0 ? handler->max_attempts : DEFAULT_MAX_ATTEMPTS;
+    int max =
+        handler && handler->max_attempts > 0 ? handler->max_attempts : QUEUE_DEFAULT_MAX_ATTEMPTS;
     if (run->job.max_attempts > 0)
         max = run->job.max_attempts;
 
@@ -259,6 +259,20 @@ static void on_snoozed(struct store_write *write, enum err err)
 {
     struct run *run = (struct run *)(void *)write;
     finish(run, !err ? SNOOZED : run->is_stale ? STALE : LOST);
+}
+
+static enum err crash_fn(struct store_tx *tx, void *arg)
+{
+    struct run *run = arg;
+    enum err err = queue_crash(tx, &run->job, run->why);
+    run->is_stale = err == ERR_CONFLICT;
+    return err;
+}
+
+static void on_crashed(struct store_write *write, enum err err)
+{
+    struct run *run = (struct run *)(void *)write;
+    finish(run, !err ? CRASHED : run->is_stale ? STALE : LOST);
 }
 
 static enum err commit_fn(struct store_tx *tx, void *arg)
@@ -327,8 +341,16 @@ void queue_worker_finish(struct queue_job *job, const struct queue_end *end)
         submit(run, commit_fn, on_committed);
         break;
     case QUEUE_RETRY:
+        if (end->delay_ms == QUEUE_BACKOFF)
+            fail_run(run, end->why);
+        else
+            submit(run, fail_fn, on_failed);
+        break;
     case QUEUE_BURY:
         submit(run, fail_fn, on_failed);
+        break;
+    case QUEUE_CRASHED:
+        submit(run, crash_fn, on_crashed);
         break;
     case QUEUE_SNOOZE:
         submit(run, snooze_fn, on_snoozed);
@@ -362,6 +384,10 @@ static void tell(struct run *run)
                  (long long)job->id, log_quote(job->kind, kind), job->attempt, run->is_dead,
                  (long long)run->delay_ms, log_quote(run->why, why));
         break;
+    case CRASHED:
+        log_error("at=queue_worker.crashed job=%lld kind=%s why=%s", (long long)job->id,
+                  log_quote(job->kind, kind), log_quote(run->why, why));
+        break;
     case SNOOZED:
         break;
     case LOST:
@@ -387,7 +413,8 @@ static void count(struct queue *q, enum outcome outcome)
     q->may_be_ready |= q->is_full;
     if (outcome == LOST)
         pause_claims(q);
-    if (outcome != FAILED && outcome != SNOOZED && outcome != LOST)
+    // Also after STALE: a held job's row that somebody changed may be ready all the same.
+    if (outcome == DONE)
         return;
     q->may_be_ready = true; // the next claim learns when it comes back
     q->looked_all_at_ms = 0;
@@ -1114,6 +1141,13 @@ enum err queue_worker_start(struct queue *q)
     if (err)
         join_all(q, started);
     return err;
+}
+
+void queue_worker_drain(struct queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->is_stopping = true;
+    pthread_mutex_unlock(&q->mutex);
 }
 
 bool queue_worker_stop(struct queue *q, int64_t drain_ms)

@@ -1,7 +1,5 @@
 #include "webhook/webhook.h"
 
-#include <curl/curl.h>
-
 #include "core/buf.h"
 #include "core/crypto.h"
 #include "core/json.h"
@@ -20,25 +18,6 @@ void webhook_sign(struct str secret, struct str body, char out[static WEBHOOK_SI
     uint8_t digest[CRYPTO_SHA256_BYTES];
     crypto_hmac_sha256(secret, &body, 1, digest);
     crypto_hex(digest, sizeof(digest), out);
-}
-
-bool webhook_url_is_valid(struct str url)
-{
-    bool is_valid = url.len > 0 && url.len <= WEBHOOK_MAX_URL_BYTES;
-    for (size_t i = 0; is_valid && i < url.len; i++)
-        is_valid = url.at[i] > ' ' && url.at[i] < 0x7f && url.at[i] != '"' && url.at[i] != '\\';
-    if (!is_valid)
-        return false;
-    char text[WEBHOOK_MAX_URL_BYTES + 1], *scheme = NULL;
-    memcpy(text, url.at, url.len);
-    text[url.len] = '\0';
-    CURLU *parts = curl_url();
-    is_valid = curl_url_set(parts, CURLUPART_URL, text, 0) == CURLUE_OK &&
-               curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-               (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-    curl_free(scheme);
-    curl_url_cleanup(parts);
-    return is_valid;
 }
 
 /* ---- the row: {"app_id":"1001","url":"https://...","body":{...}} ---- */
@@ -105,8 +84,7 @@ static enum err run(struct queue_job *job, void *ctx, struct str *why_out)
         *why_out = STR("bad payload");
         return err;
     }
-    err =
-        w->options.find(w->options.find_ctx, d->app_id, d->post.url, &job->arena, &d->post.target);
+    err = w->options.find(w->options.find_ctx, d->app_id, d->post.url, &job->arena, &d->target);
     if (!err) {
         webhook_sender_add(w->sender, d);
         return OK;

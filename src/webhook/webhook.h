@@ -15,9 +15,6 @@
  * error, when its next try would be later than retry_ms after it was made, or after the start of
  * this process. A job may be posted twice (the process died before the acknowledgement was
  * durable): receivers must bear that.
- *
- * No address of a private network is connected to unless it is allowed: checked on the very address
- * that a socket is made for, after DNS, so that no name can point around it.
  */
 #ifndef WEBHOOK_H
 #define WEBHOOK_H
@@ -31,7 +28,7 @@
 struct webhook;
 
 #define WEBHOOK_QUEUE "webhook"
-enum { WEBHOOK_MAX_BODY_BYTES = 60 * 1024, WEBHOOK_MAX_URL_BYTES = 2000 };
+enum { WEBHOOK_MAX_BODY_BYTES = 60 * 1024 };
 
 /* Who signs, and what else is sent. */
 struct webhook_target {
@@ -74,9 +71,6 @@ MUST_USE enum err webhook_enqueue(struct store_tx *tx, const struct webhook_new 
 
 /* How many jobs wait or are being posted. Blocks. */
 MUST_USE enum err webhook_count_waiting(struct store *store, int64_t *out);
-
-/* Is it an http or https address with a host, of at most WEBHOOK_MAX_URL_BYTES? */
-bool webhook_url_is_valid(struct str url);
 
 /* X-Pusher-Signature: HMAC-SHA256 of the body, in hex, and a NUL. */
 enum { WEBHOOK_SIGNATURE_BYTES = 65 };

@@ -13,7 +13,8 @@ struct webhook_receiver;
 struct webhook_delivery {
     struct queue_job *job;
     struct str app_id;
-    struct webhook_post post; // url, body and target are filled in
+    struct webhook_target target;
+    struct post post; // url and body are filled in
     // private:
     struct list node;
     struct webhook_receiver *receiver;

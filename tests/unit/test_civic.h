@@ -35,17 +35,18 @@ static inline void test_civic_migrate(struct test_store *t)
     char *queue_name = test_queue_read_file("migrations/0003_queue_name.sql");
     char *queue_whole = test_queue_read_file("migrations/0004_queue_whole.sql");
     char *queue_flow = test_queue_read_file("migrations/0005_queue_flow.sql");
-    const struct store_migration list[] = {{1, "queue", queue},
-                                           {2, "civic", civic},
-                                           {3, "queue_name", queue_name},
-                                           {4, "queue_whole", queue_whole},
-                                           {5, "queue_flow", queue_flow}};
-    EXPECT_EQ(store_migrate(t->store, list, 5, NULL, why, sizeof(why)), OK);
+    char *report = test_queue_read_file("migrations/0006_queue_report.sql");
+    const struct store_migration list[] = {
+        {1, "queue", queue},           {2, "civic", civic},
+        {3, "queue_name", queue_name}, {4, "queue_whole", queue_whole},
+        {5, "queue_flow", queue_flow}, {6, "queue_report", report}};
+    EXPECT_EQ(store_migrate(t->store, list, 6, NULL, why, sizeof(why)), OK);
     free(queue);
     free(civic);
     free(queue_name);
     free(queue_whole);
     free(queue_flow);
+    free(report);
 }
 
 struct test_civic_person {

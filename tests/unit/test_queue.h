@@ -23,19 +23,22 @@ static inline void test_queue_migrate(struct test_store *t)
     char *name_sql = test_queue_read_file("migrations/0003_queue_name.sql");
     char *whole_sql = test_queue_read_file("migrations/0004_queue_whole.sql");
     char *flow_sql = test_queue_read_file("migrations/0005_queue_flow.sql");
+    char *report_sql = test_queue_read_file("migrations/0006_queue_report.sql");
     const struct store_migration list[] = {
         {1, "queue", sql},
         {2, "queue_name", name_sql},
         // no constraint: an effect that happens twice must show
         {3, "queue_whole", whole_sql},
         {4, "queue_flow", flow_sql},
-        {5, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
+        {5, "queue_report", report_sql},
+        {6, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
     };
-    EXPECT_EQ(store_migrate(t->store, list, 5, NULL, why, sizeof(why)), OK);
+    EXPECT_EQ(store_migrate(t->store, list, 6, NULL, why, sizeof(why)), OK);
     free(sql);
     free(name_sql);
     free(whole_sql);
     free(flow_sql);
+    free(report_sql);
 }
 
 static inline void test_queue_begin(struct test_store *t)

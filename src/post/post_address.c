@@ -1,4 +1,4 @@
-#include "webhook/webhook_address.h"
+#include "post/post_address.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -78,7 +78,7 @@ static bool is_public_v6(const uint8_t *address)
            !is_in_any(address, closed_v6, sizeof(closed_v6) / sizeof(closed_v6[0]));
 }
 
-bool webhook_address_is_public(const struct sockaddr *address)
+bool post_address_is_public(const struct sockaddr *address)
 {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
