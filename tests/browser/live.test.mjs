@@ -243,7 +243,7 @@ test('a refused vote on a comment is taken back and says why', async () => {
 test('results of a voting move in the other window', async () => {
     const voting = await aVoting(server.url);
     const { a, b, close } = await twoWindows(voting.path);
-    const title = (await a.page.locator('.choice').first().textContent()).trim();
+    const title = (await a.page.locator('.choice').first().textContent()).replace(/\s+/g, ' ').trim();
     const votes = (page) => page.locator('[data-results] .option').first().textContent();
     const before = await votes(b.page);
     await a.page.locator('.choice input').first().check();

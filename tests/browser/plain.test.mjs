@@ -83,7 +83,7 @@ test('a ballot is cast and changed without JavaScript', async () => {
     const { page, close } = await plain({ user: anna });
     await page.goto(voting.path);
     for (const nth of [0, 1]) {
-        const title = (await page.locator('.choice').nth(nth).textContent()).trim();
+        const title = (await page.locator('.choice').nth(nth).textContent()).replace(/\s+/g, ' ').trim();
         await page.locator('.choice input').nth(nth).check();
         await page.click('form[data-form="ballot"] button');
         await shows(page, '[data-voted]', new RegExp(title));
