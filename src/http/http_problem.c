@@ -40,6 +40,29 @@ void http_problem(struct http_exchange *x, int status, struct str code, struct s
     buf_done(&b);
 }
 
+/* Of what http_problem_plain is asked for. */
+static struct str sentence_of(int status)
+{
+    switch (status) {
+    case 408:
+        return STR("The request took too long to arrive.");
+    case 413:
+        return STR("The request is larger than the server takes.");
+    case 414:
+        return STR("The address is longer than the server takes.");
+    case 417:
+        return STR("The server meets no expectation but 100-continue.");
+    case 431:
+        return STR("The header fields are longer than the server takes.");
+    case 501:
+        return STR("The server does not know this method or transfer coding.");
+    case 505:
+        return STR("The server speaks HTTP/1.1 and HTTP/1.0.");
+    default:
+        return STR("The server could not read this request.");
+    }
+}
+
 void http_problem_plain(struct http_exchange *x, int status)
 {
     struct str title = str_of(http_reason(status));
@@ -49,5 +72,5 @@ void http_problem_plain(struct http_exchange *x, int status)
         char c = title.at[i];
         code[i] = (char)(c == ' ' ? '-' : c >= 'A' && c <= 'Z' ? c | 0x20 : c);
     }
-    http_problem(x, status, (struct str){code, title.len}, title, STR(""), STR(""));
+    http_problem(x, status, (struct str){code, title.len}, title, sentence_of(status), STR(""));
 }

@@ -512,6 +512,8 @@ test('forms from other sites are refused and change nothing', async () => {
         assert.equal((await new Visitor().post('/login', { email: 'a@b.cd', password: 'x' }, headers)).status, 403);
     }
     assert.doesNotMatch((await visitor.get(`${path}?sort=new`)).html, /<p>чужий сайт/);
+    const program = await visitor.post(`${path}/comments`, { body: 'від програми' }, { 'Sec-Fetch-Site': '', Origin: '', Referer: '' });
+    assert.ok([200, 303].includes(program.status), 'who names no origin at all is no browser');
     const json = await visitor.send('POST', `${path}/comments`, { body: '{}', headers: { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'same-origin' } });
     assert.equal(json.status, 415);
 });
