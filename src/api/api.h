@@ -159,9 +159,9 @@ extern const size_t api_routes_count;
 void api_unrouted(struct http_exchange *x, int status, void *ctx);
 
 /* Is an unsafe request with a cookie from our own pages? Sec-Fetch-Site, else Origin, else Referer
- * against our origin or Host (and https, when it came so). With none of them it passes: every browser
- * that knows SameSite, which our cookie has, names the origin of a POST, so this is a program. A
- * bearer token needs no check. */
+ * against our origin or Host (and https, when it came so). With none of them it passes: every
+ * browser that knows SameSite, which our cookie has, names the origin of a POST, so this is a
+ * program. A bearer token needs no check. */
 bool api_is_same_origin(const struct http_exchange *x, const struct api *api);
 
 #endif

@@ -13,7 +13,7 @@
  * Promises.
  * G1 No loss: a job exists if and only if the transaction that enqueued it committed. It is then in
  *    one of the states above until its end, whatever process is killed when; after a loss of power
- *    too, unless it was enqueued with QUEUE_NORMAL.
+ *    too.
  * G2 No phantom: a job of a transaction that rolled back never runs.
  * G3 At least one run, exactly one effect: its effects in our database are written in the
  *    transaction that acknowledges it, which is refused when the job's epoch is not the claimer's
