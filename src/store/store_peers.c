@@ -27,6 +27,7 @@ struct store_peers {
     int fd;
     struct page *page;
     int slot;
+    uint32_t heard; // of the bell, when the slot became ours
     pthread_t thread;
     bool has_thread;
     _Atomic bool is_closing;
@@ -67,14 +68,15 @@ static void *listen_loop(void *arg)
     struct store_peers *p = arg;
     _Atomic uint32_t *bell = &p->page->bells[p->slot];
     pthread_setname_np(pthread_self(), "peers");
-    uint32_t heard = atomic_load(bell);
-    while (!atomic_load(&p->is_closing)) {
-        p->on_ring(p->ctx); // the first time for what came before the slot was ours
+    uint32_t heard = p->heard;
+    for (;;) {
         while (atomic_load(bell) == heard && !atomic_load(&p->is_closing))
             (void)syscall(SYS_futex, bell, FUTEX_WAIT, heard, NULL, NULL, 0);
+        if (atomic_load(&p->is_closing))
+            return NULL;
         heard = atomic_load(bell);
+        p->on_ring(p->ctx);
     }
-    return NULL;
 }
 
 struct store_peers *store_peers_open(const char *path)
@@ -109,7 +111,8 @@ enum err store_peers_listen(struct store_peers *p, void (*on_ring)(void *ctx), v
     p->slot = take_slot(p);
     if (p->slot == NO_SLOT)
         return ERR_AGAIN;
-    sigfillset(&all); // signals are for the loops
+    p->heard = atomic_load(&p->page->bells[p->slot]); // nobody has read anything yet
+    sigfillset(&all);                                 // signals are for the loops
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int code = pthread_create(&p->thread, NULL, listen_loop, p);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
