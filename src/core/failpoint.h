@@ -5,7 +5,7 @@
  * passes "queue.ack.before", calls run_ack, passes "queue.ack.after". Every call to the disk and
  * every change of a job's state passes one, so that a driver can list what a scenario passes and
  * kill it at each (tests/proof, docs/failpoints.md). They are in every build, the released one too:
- * unarmed a point costs one load and one predictable branch (docs/decisions/0012).
+ * unarmed a point costs one load and one predictable branch (docs/decisions/0015).
  */
 #ifndef CORE_FAILPOINT_H
 #define CORE_FAILPOINT_H
