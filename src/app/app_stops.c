@@ -1,14 +1,10 @@
 #include "app/app_stops.h"
 
-#include <time.h>
+#include "core/thread.h"
 
 void app_stops_init(struct app_stops *s)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&s->changed);
     pthread_mutex_init(&s->lock, NULL);
     s->pending = 0;
 }
@@ -37,14 +33,7 @@ void app_stops_happen(void *ctx)
 
 bool app_stops_wait(struct app_stops *s, int64_t wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(wait_ms / 1000);
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = thread_deadline(wait_ms);
     pthread_mutex_lock(&s->lock);
     int rc = 0;
     while (s->pending > 0 && rc == 0)

@@ -3,8 +3,6 @@
 #include "post/post_loop.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 
 enum { MAX_EVENTS = 64, MAX_NAP_MS = 60 * 1000 };
 
@@ -54,7 +53,6 @@ static void read_watches(struct post_loop *l)
 static void *run(void *arg)
 {
     struct post_loop *l = arg;
-    pthread_setname_np(pthread_self(), l->options.name);
     while (!atomic_load(&l->is_over)) {
         struct curl_waitfd watches = {.fd = l->epoll, .events = CURL_WAIT_POLLIN};
         int running = 0;
@@ -108,18 +106,6 @@ void post_loop_wake(struct post_loop *l)
 
 /* ---- new, stop, free ---- */
 
-static bool start_thread(struct post_loop *l)
-{
-    sigset_t all, old;
-    sigfillset(&all); // signals are for the operator's thread
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int code = pthread_create(&l->thread, NULL, run, l);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (code != 0)
-        log_error("at=post_loop.start errno=%d", code);
-    return code == 0;
-}
-
 static void release(struct post_loop *l)
 {
     if (l->epoll >= 0)
@@ -140,7 +126,7 @@ struct post_loop *post_loop_new(const struct post_loop_options *options)
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0)
         log_error("at=post_loop.new errno=%d", errno);
-    else if (start_thread(l))
+    else if (!thread_start(&l->thread, l->options.name, run, l))
         return l;
     release(l);
     return NULL;

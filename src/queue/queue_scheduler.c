@@ -1,13 +1,11 @@
 #include "queue/queue_scheduler.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <time.h>
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "queue/queue_periodic.h"
 
 enum { LOOK_MS = 1000 };
@@ -23,13 +21,9 @@ struct queue_scheduler {
 struct queue_scheduler *queue_scheduler_new(struct store *store)
 {
     struct queue_scheduler *s = MEM_NEW(struct queue_scheduler);
-    pthread_condattr_t attr;
     s->store = store;
     pthread_mutex_init(&s->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->stopped, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&s->stopped);
     return s;
 }
 
@@ -58,24 +52,13 @@ static int64_t look(struct queue_scheduler *s)
     return left < 0 ? 0 : left < LOOK_MS ? left : LOOK_MS;
 }
 
-static struct timespec deadline_of(int64_t wait_ms)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_nsec += wait_ms * 1000000;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    return end;
-}
-
 static void *watch(void *arg)
 {
     struct queue_scheduler *s = arg;
-    pthread_setname_np(pthread_self(), "scheduler");
     pthread_mutex_lock(&s->mutex);
     while (!s->is_stopping) {
         pthread_mutex_unlock(&s->mutex);
-        struct timespec end = deadline_of(look(s));
+        struct timespec end = thread_deadline(look(s));
         pthread_mutex_lock(&s->mutex);
         int code = 0;
         while (!s->is_stopping && code != ETIMEDOUT)
@@ -87,16 +70,9 @@ static void *watch(void *arg)
 
 enum err queue_scheduler_start(struct queue_scheduler *s)
 {
-    sigset_t all, old;
-    sigfillset(&all); // signals are for the loops
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int code = pthread_create(&s->thread, NULL, watch, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    s->is_started = code == 0;
-    if (code == 0)
-        return OK;
-    log_error("at=queue_scheduler.start errno=%d", code);
-    return ERR_IO;
+    enum err err = thread_start(&s->thread, "scheduler", watch, s);
+    s->is_started = !err;
+    return err;
 }
 
 void queue_scheduler_stop(struct queue_scheduler *s)

@@ -23,11 +23,8 @@
  * the writer's; never the reverse.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "core/check.h"
 #include "core/clock.h"
@@ -36,6 +33,7 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
 #include "queue/queue_share.h"
@@ -115,21 +113,6 @@ struct queue {
 };
 
 static void maybe_claim(struct queue *q);
-
-/* ---- time ---- */
-
-static struct timespec deadline_of(int64_t wait_ms)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += wait_ms / 1000;
-    end.tv_nsec += wait_ms % 1000 * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_nsec -= 1000000000;
-        end.tv_sec++;
-    }
-    return end;
-}
 
 /* Full jitter: a crowd that failed together does not come back together. */
 static int64_t backoff_ms(const struct queue *q, const struct run *run)
@@ -661,7 +644,7 @@ static void wait_for_work(struct queue *q)
     if (left <= 0)
         left = q->due_at_ms - clock_unix_ms();
     if (left > 0) {
-        struct timespec end = deadline_of(left < MAX_NAP_MS ? left : MAX_NAP_MS);
+        struct timespec end = thread_deadline(left < MAX_NAP_MS ? left : MAX_NAP_MS);
         if (pthread_cond_timedwait(&q->work, &q->mutex, &end) != ETIMEDOUT)
             return;
     }
@@ -731,7 +714,6 @@ static bool work_once(struct queue *q)
 static void *work(void *arg)
 {
     struct queue *q = arg;
-    pthread_setname_np(pthread_self(), "worker");
     pthread_mutex_lock(&q->mutex);
     while (!q->is_over)
         if (!work_once(q))
@@ -996,11 +978,10 @@ static void *renew(void *arg)
 {
     struct queue *q = arg;
     int64_t period_ms = q->options.lease_ms / RENEW_PART, renewed_at_ms = clock_mono_ms();
-    pthread_setname_np(pthread_self(), "renewer");
     pthread_mutex_lock(&q->mutex);
     while (!q->is_over) {
         int64_t pause_ms = share_pause_ms(q);
-        struct timespec end = deadline_of(pause_ms < period_ms ? pause_ms : period_ms);
+        struct timespec end = thread_deadline(pause_ms < period_ms ? pause_ms : period_ms);
         int code = 0;
         while (!q->is_over && code != ETIMEDOUT)
             code = pthread_cond_timedwait(&q->tick, &q->mutex, &end);
@@ -1044,7 +1025,6 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
                                const struct queue_handler *handlers, size_t handlers_count)
 {
     struct queue *q = MEM_NEW(struct queue);
-    pthread_condattr_t attr;
 
     q->store = store;
     q->options = *options;
@@ -1063,26 +1043,10 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     list_init(&q->gone);
     q->kinds = list_kinds(handlers, handlers_count);
     pthread_mutex_init(&q->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->work, &attr);
-    pthread_cond_init(&q->ended, &attr);
-    pthread_cond_init(&q->tick, &attr);
-    pthread_condattr_destroy(&attr);
+    thread_cond_init(&q->work);
+    thread_cond_init(&q->ended);
+    thread_cond_init(&q->tick);
     return q;
-}
-
-static enum err start_thread(pthread_t *thread, void *(*fn)(void *), struct queue *q)
-{
-    sigset_t all, old;
-    sigfillset(&all); // signals are for the loops
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int code = pthread_create(thread, NULL, fn, q);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (code == 0)
-        return OK;
-    log_error("at=queue_worker.start errno=%d", code);
-    return ERR_IO;
 }
 
 static void join_all(struct queue *q, int workers)
@@ -1122,12 +1086,12 @@ enum err queue_worker_start(struct queue *q)
             queue_share_leave(&q->share);
         return err;
     }
-    err = start_thread(&q->renewer, renew, q);
+    err = thread_start(&q->renewer, "renewer", renew, q);
     if (err)
         return err;
     q->threads = mem_zalloc((size_t)q->options.workers * sizeof(pthread_t));
     while (!err && started < q->options.workers) {
-        err = start_thread(&q->threads[started], work, q);
+        err = thread_start(&q->threads[started], "worker", work, q);
         started += !err;
     }
     pthread_mutex_lock(&q->mutex);
@@ -1152,7 +1116,7 @@ void queue_worker_drain(struct queue *q)
 
 bool queue_worker_stop(struct queue *q, int64_t drain_ms)
 {
-    struct timespec end = deadline_of(drain_ms);
+    struct timespec end = thread_deadline(drain_ms);
     int code = 0;
     if (!q->threads)
         return true;

@@ -5,15 +5,13 @@
  * committed during the checkpoint stays in the log, and only a writer that finds nothing left there
  * begins the log anew: so the writer does the short rest itself, now and then (store_sqlite.c).
  */
-#include <signal.h>
 
-#include "core/log.h"
+#include "core/thread.h"
 #include "store/store_internal.h"
 
 static void *run(void *arg)
 {
     struct store_checkpointer *s = arg;
-    pthread_setname_np(pthread_self(), "checkpointer");
     pthread_mutex_lock(&s->mutex);
     while (!s->is_closing) {
         if (!s->is_busy) {
@@ -32,17 +30,11 @@ static void *run(void *arg)
 
 enum err store_checkpointer_start(struct store_checkpointer *s, struct store_conn *conn)
 {
-    sigset_t all, old;
     *s = (struct store_checkpointer){.conn = conn};
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->wake, NULL);
-    sigfillset(&all); // signals are for the loops
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int code = pthread_create(&s->thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (code == 0)
+    if (!thread_start(&s->thread, "checkpointer", run, s))
         return OK;
-    log_error("at=store_checkpointer.start errno=%d", code);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->mutex);
     return ERR_IO;

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 
 enum { SLOTS = 64, NO_SLOT = -1, MAX_PATH_BYTES = 4096 };
 
@@ -67,7 +66,6 @@ static void *listen_loop(void *arg)
 {
     struct store_peers *p = arg;
     _Atomic uint32_t *bell = &p->page->bells[p->slot];
-    pthread_setname_np(pthread_self(), "peers");
     uint32_t heard = p->heard;
     for (;;) {
         while (atomic_load(bell) == heard && !atomic_load(&p->is_closing))
@@ -105,19 +103,15 @@ struct store_peers *store_peers_open(const char *path)
 
 enum err store_peers_listen(struct store_peers *p, void (*on_ring)(void *ctx), void *ctx)
 {
-    sigset_t all, old;
     p->on_ring = on_ring;
     p->ctx = ctx;
     p->slot = take_slot(p);
     if (p->slot == NO_SLOT)
         return ERR_AGAIN;
     p->heard = atomic_load(&p->page->bells[p->slot]); // nobody has read anything yet
-    sigfillset(&all);                                 // signals are for the loops
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int code = pthread_create(&p->thread, NULL, listen_loop, p);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    p->has_thread = code == 0;
-    return p->has_thread ? OK : ERR_IO;
+    enum err err = thread_start(&p->thread, "peers", listen_loop, p);
+    p->has_thread = !err;
+    return err;
 }
 
 void store_peers_ring(struct store_peers *p)

@@ -12,13 +12,12 @@
  * store.h.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/thread.h"
 #include "store/store_internal.h"
 
 enum {
@@ -211,14 +210,7 @@ static void commit_group(struct store_writer *w, struct store_lane *group)
 /* With the mutex held, waits for a write or for max_ms (0: for ever). */
 static void wait_for_work(struct store_writer *w, int64_t max_ms)
 {
-    struct timespec end;
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += max_ms / 1000;
-    end.tv_nsec += max_ms % 1000 * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_nsec -= 1000000000;
-        end.tv_sec++;
-    }
+    struct timespec end = thread_deadline(max_ms);
     int code = 0;
     w->is_waiting = true;
     while (is_empty(w) && !w->is_closing && code != ETIMEDOUT)
@@ -264,7 +256,6 @@ static int64_t patience_ms(const struct store_writer *w)
 static void *run(void *arg)
 {
     struct store_writer *w = arg;
-    pthread_setname_np(pthread_self(), "writer");
     for (;;) {
         struct store_lane group = {.last = &group.first};
         pthread_mutex_lock(&w->mutex);
@@ -284,27 +275,15 @@ static void *run(void *arg)
 enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
                             struct store_conn *reader, struct store_peers *peers, bool is_watching)
 {
-    pthread_condattr_t attr;
-    sigset_t all, old;
-
     *w = (struct store_writer){.conn = conn, .peers = peers, .is_watching = is_watching};
     if (store_checkpointer_start(&w->checkpointer, reader))
         return ERR_IO;
     for (int i = 0; i < STORE_LANES; i++)
         w->lanes[i].last = &w->lanes[i].first;
     pthread_mutex_init(&w->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->wake, &attr);
-    pthread_condattr_destroy(&attr);
-
-    sigfillset(&all); // signals are for the loops
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int code = pthread_create(&w->thread, NULL, run, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (code == 0)
+    thread_cond_init(&w->wake);
+    if (!thread_start(&w->thread, "writer", run, w))
         return OK;
-    log_error("at=store_writer.start errno=%d", code);
     store_checkpointer_stop(&w->checkpointer);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->mutex);
