@@ -1,5 +1,6 @@
 /* queue.c -- jobs in the database: claim, acknowledge, fail. queue_enqueue.c makes them,
- * queue_row.c has what most changes share, queue_worker.c runs them.
+ * queue_row.c has what most changes share, queue_worker.c runs them, with queue_look.c and
+ * queue_keeper.c.
  *
  * Every change of a running job names its epoch and the state RUNNING; a row that is not hit says
  * that the job is somebody else's by now, and the caller's transaction goes back.
@@ -663,7 +664,7 @@ bool queue_stop(struct queue *q, int64_t drain_ms)
 
 void queue_give_back(struct queue *q)
 {
-    queue_worker_give_back(q);
+    queue_keeper_give_back(q);
 }
 
 void queue_free(struct queue *q)

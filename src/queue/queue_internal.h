@@ -88,13 +88,15 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
 MUST_USE enum err queue_worker_start(struct queue *q);
 void queue_worker_drain(struct queue *q);
 bool queue_worker_stop(struct queue *q, int64_t drain_ms);
-void queue_worker_give_back(struct queue *q);
 void queue_worker_free(struct queue *q);
 void queue_worker_wake(struct queue *q);
 /* Without workers: the calling thread runs what is due, and what that makes due at once. Gives when
  * the next job is due; 0: none waits, or that is not known. */
 int64_t queue_worker_run_due(struct queue *q);
 void queue_worker_finish(struct queue_job *job, const struct queue_end *end);
+
+/* queue_keeper.c */
+void queue_keeper_give_back(struct queue *q);
 
 struct store *queue_worker_store(struct queue *q);
 /* Fills in done, failed and refused. */

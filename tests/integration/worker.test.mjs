@@ -64,13 +64,13 @@ test('a worker that joins a running server shares its queue: each job once, also
     const all = push(dir, 'test.effect', { id: 's', sleep_ms: 30 }, '--count', '200');
     await until(() => effects(dir).length > 5, 'the server to be at work');
     const worker = await startWorker(dir, '--concurrency', '4');
-    await until(() => server.log().includes('at=queue_worker.share queue=default'), 'the server to share');
+    await until(() => server.log().includes('at=queue_keeper.share queue=default'), 'the server to share');
     assert.deepEqual(ids(await effectsOf(dir, 200)), all);
     await until(() => left(dir) === 0, 'no job to be left');
     assert.equal(server.log().match(/at=queue_worker.refused/), null, 'no job ran in both');
     assert.equal(worker.log().match(/at=queue_worker.refused/), null, 'no job ran in both');
     await worker.stop();
-    await until(() => server.log().includes('at=queue_worker.alone queue=default'), 'the server to be alone again');
+    await until(() => server.log().includes('at=queue_keeper.alone queue=default'), 'the server to be alone again');
     const more = push(dir, 'test.effect', { id: 't' }, '--count', '20');
     assert.deepEqual(ids(await effectsOf(dir, 220)).slice(200), more);
     await server.stop();
@@ -79,7 +79,7 @@ test('a worker that joins a running server shares its queue: each job once, also
 test('slow jobs are spread over processes: none claims ahead what others could begin', async () => {
     const dir = newDir();
     const first = await startWorker(dir, '--concurrency', '2'), second = await startWorker(dir, '--concurrency', '2');
-    await until(() => second.log().includes('at=queue_worker.join'), 'both to share');
+    await until(() => second.log().includes('at=queue_keeper.join'), 'both to share');
     push(dir, 'test.sleep', { ms: 60000 }, '--count', '4');
     await until(() => stats(dir).running === 4, 'all four to run');
     first.child.kill('SIGKILL');
@@ -91,17 +91,17 @@ test('jobs of a killed worker run in the server that lives; a killed server leav
     const server = await startServer({ args: ['--test-jobs'] });
     const dir = server.dataDir;
     const worker = await startWorker(dir);
-    await until(() => server.log().includes('at=queue_worker.share'), 'the server to share');
+    await until(() => server.log().includes('at=queue_keeper.share'), 'the server to share');
     await server.kill9();
     const all = push(dir, 'test.effect', { id: 'w' }, '--count', '50');
     assert.deepEqual(ids(await effectsOf(dir, 50)), all, 'the worker goes on');
     await server.restart();
-    await until(() => (server.log().match(/at=queue_worker.join queue=default shared=1/g) ?? []).length >= 1, 'the server to join');
+    await until(() => (server.log().match(/at=queue_keeper.join queue=default shared=1/g) ?? []).length >= 1, 'the server to join');
     push(dir, 'test.sleep', { ms: 4000 }, '--count', '4');
     await until(() => sql(dir, "SELECT 1 FROM job WHERE state = 1 AND kind = 'test.sleep'").length > 2, 'both to have some');
     worker.child.kill('SIGKILL');
     await worker.ended;
-    await until(() => server.log().includes('at=queue_worker.alone queue=default'), 'the server to be alone');
+    await until(() => server.log().includes('at=queue_keeper.alone queue=default'), 'the server to be alone');
     await until(() => left(dir) === 0, "the worker's jobs to run, long before their leases end", 25000);
     const more = push(dir, 'test.effect', { id: 'x' }, '--count', '50');
     assert.deepEqual(ids(await effectsOf(dir, 100)).slice(50), more, 'the server goes on');
