@@ -37,6 +37,11 @@ export function runViche(args, options = {}) {
     return { status: r.status, signal: r.signal, stdout: r.stdout, stderr: r.stderr };
 }
 
+const left = new Set(); // servers that run
+process.on('exit', () => {
+    for (const child of left) child.kill('SIGKILL');
+});
+
 /**
  * Starts `viche serve` and waits until it serves.
  * seed: true runs `viche seed --demo` first. args, env: added. tls: {cert, key} files: serves TLS too.
@@ -68,9 +73,15 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
             env: fullEnv,
             stdio: ['ignore', 'ignore', 'pipe'],
         });
+        left.add(child);
+        child.unref(); // a test that failed leaves its server: node shall not wait for it
+        child.stderr.unref();
         child.ended = new Promise((done) => child.on('exit', (code, signal) => done({ code, signal })));
         let ended = null;
-        child.ended.then((r) => (ended = r));
+        child.ended.then((r) => {
+            ended = r;
+            left.delete(child);
+        });
         let ready = '';
         child.stderr.setEncoding('utf8');
         child.stderr.on('data', (text) => {
@@ -99,12 +110,14 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
     server.log = () => log;
     /** SIGTERM; fails unless the server ends with status 0. */
     server.stop = async ({ keep = false } = {}) => {
+        server.child.ref();
         if (server.child.exitCode === null && server.child.signalCode === null) server.child.kill('SIGTERM');
         const { code, signal } = await server.child.ended;
         if (!keep) clean();
         if (code !== 0) throw new Error(`the server ended with ${code ?? signal}:\n${log.slice(-20000)}`);
     };
     server.kill9 = async () => {
+        server.child.ref();
         server.child.kill('SIGKILL');
         await server.child.ended;
     };
