@@ -9,7 +9,7 @@
 #include "store/store.h"
 
 struct cli_queue_target {
-    const char *config, *data, *queue, *key;
+    const char *config, *data, *queue;
     const char *zone, *overlap; // of periodic jobs
     int64_t catch_up_ms;
     int count, delay_ms;
