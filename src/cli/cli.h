@@ -32,6 +32,18 @@ int cli_read_words(const struct cli_command *command, int argc, char *const *arg
 /* Prints "viche: ..." as one line on stderr and returns status. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Rows that the tables of options share; offset: of the const char * in the command's target. */
+#define CLI_OPTION_CONFIG(offset)                                                                  \
+    {                                                                                              \
+        .name = "config", .kind = CONF_TEXT, .value = "", .meaning = "FILE",                       \
+        .help = "read options from a file of lines 'name = value'", .at = (offset)                 \
+    }
+#define CLI_OPTION_DATA(offset)                                                                    \
+    {                                                                                              \
+        .name = "data", .kind = CONF_TEXT, .value = "data", .meaning = "DIR",                      \
+        .help = "where the database is", .at = (offset)                                            \
+    }
+
 extern const struct conf_table cli_serve_options;
 
 int cli_serve_run(const struct cli_command *command, int argc, char *const *argv);

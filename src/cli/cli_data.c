@@ -11,26 +11,18 @@ struct data_target {
     bool is_demo;
 };
 
-#define CONFIG_ROW                                                                                 \
-    {                                                                                              \
-        .name = "config", .kind = CONF_TEXT, .value = "", .meaning = "FILE",                       \
-        .help = "read options from a file", .at = offsetof(struct data_target, config)             \
-    }
-#define DATA_ROW                                                                                   \
-    {                                                                                              \
-        .name = "data", .kind = CONF_TEXT, .value = "data", .meaning = "DIR",                      \
-        .help = "where the database is", .at = offsetof(struct data_target, data)                  \
-    }
+#define AT(field) offsetof(struct data_target, field)
 
-static const struct conf_option options[] = {CONFIG_ROW, DATA_ROW};
+static const struct conf_option options[] = {CLI_OPTION_CONFIG(AT(config)),
+                                             CLI_OPTION_DATA(AT(data))};
 static const struct conf_option seed_options[] = {
-    CONFIG_ROW,
-    DATA_ROW,
+    CLI_OPTION_CONFIG(AT(config)),
+    CLI_OPTION_DATA(AT(data)),
     {.name = "demo",
      .kind = CONF_SWITCH,
      .value = "off",
      .help = "the demo town; does nothing when it is there",
-     .at = offsetof(struct data_target, is_demo)},
+     .at = AT(is_demo)},
 };
 const struct conf_table cli_data_options = {options, 2};
 const struct conf_table cli_data_seed_options = {seed_options, 3};

@@ -22,12 +22,7 @@ struct hub_target {
 #define AT(field) offsetof(struct hub_target, field)
 
 static const struct conf_option options[] = {
-    {.name = "config",
-     .kind = CONF_TEXT,
-     .value = "",
-     .meaning = "FILE",
-     .help = "read options from a file",
-     .at = AT(config)},
+    CLI_OPTION_CONFIG(AT(config)),
     {.name = "data",
      .kind = CONF_TEXT,
      .value = "data",

@@ -19,16 +19,8 @@ struct cli_queue_target {
 #define CLI_QUEUE_AT(field) offsetof(struct cli_queue_target, field)
 
 /* Rows of the tables of options. */
-#define CLI_QUEUE_CONFIG                                                                           \
-    {                                                                                              \
-        .name = "config", .kind = CONF_TEXT, .value = "", .meaning = "FILE",                       \
-        .help = "read options from a file", .at = CLI_QUEUE_AT(config)                             \
-    }
-#define CLI_QUEUE_DATA                                                                             \
-    {                                                                                              \
-        .name = "data", .kind = CONF_TEXT, .value = "data", .meaning = "DIR",                      \
-        .help = "where the database is", .at = CLI_QUEUE_AT(data)                                  \
-    }
+#define CLI_QUEUE_CONFIG CLI_OPTION_CONFIG(CLI_QUEUE_AT(config))
+#define CLI_QUEUE_DATA CLI_OPTION_DATA(CLI_QUEUE_AT(data))
 #define CLI_QUEUE_JSON                                                                             \
     {                                                                                              \
         .name = "json", .kind = CONF_SWITCH, .value = "off", .help = "print JSON",                 \

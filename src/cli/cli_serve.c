@@ -15,12 +15,7 @@ struct serve_target {
 #define AT(field) offsetof(struct serve_target, field)
 
 static const struct conf_option options[] = {
-    {.name = "config",
-     .kind = CONF_TEXT,
-     .value = "",
-     .meaning = "FILE",
-     .help = "read options from a file of lines 'name = value'",
-     .at = AT(config)},
+    CLI_OPTION_CONFIG(AT(config)),
     {.name = "listen",
      .kind = CONF_TEXT,
      .value = "127.0.0.1:8080",

@@ -16,18 +16,8 @@ struct user_target {
 #define AT(field) offsetof(struct user_target, field)
 
 static const struct conf_option options[] = {
-    {.name = "config",
-     .kind = CONF_TEXT,
-     .value = "",
-     .meaning = "FILE",
-     .help = "read options from a file",
-     .at = AT(config)},
-    {.name = "data",
-     .kind = CONF_TEXT,
-     .value = "data",
-     .meaning = "DIR",
-     .help = "where the database is",
-     .at = AT(data)},
+    CLI_OPTION_CONFIG(AT(config)),
+    CLI_OPTION_DATA(AT(data)),
     {.name = "email",
      .kind = CONF_TEXT,
      .value = "",

@@ -20,18 +20,8 @@ struct worker_target {
 #define AT(field) offsetof(struct worker_target, field)
 
 static const struct conf_option options[] = {
-    {.name = "config",
-     .kind = CONF_TEXT,
-     .value = "",
-     .meaning = "FILE",
-     .help = "read options from a file",
-     .at = AT(config)},
-    {.name = "data",
-     .kind = CONF_TEXT,
-     .value = "data",
-     .meaning = "DIR",
-     .help = "where the database is, with a server or without",
-     .at = AT(worker.data)},
+    CLI_OPTION_CONFIG(AT(config)),
+    CLI_OPTION_DATA(AT(worker.data)),
     {.name = "queues",
      .kind = CONF_TEXT,
      .value = "default",
