@@ -69,6 +69,15 @@ function count(output, status) {
     return [p, f];
 }
 
+const MAX_NAMED = 20;
+
+/** The lines that name what failed: of node --test, Check, a sanitizer, make; else the last ones. */
+function failures(output) {
+    const lines = strip(output).split('\n').map((line) => line.trim());
+    const named = lines.filter((line) => /^not ok |:[FE]:|(ERROR|WARNING): \w+Sanitizer|runtime error:|\*\*\* \[/.test(line));
+    return (named.length ? named.slice(0, MAX_NAMED) : lines.filter(Boolean).slice(-3)).map((line) => `    ${line}`);
+}
+
 async function run({ suite, command, isAlone }) {
     const began = Date.now();
     console.log(`== ${suite}: ${command}`);
@@ -78,7 +87,7 @@ async function run({ suite, command, isAlone }) {
     for (const from of [child.stdout, child.stderr]) from.setEncoding('utf8').on('data', (text) => (output += text));
     const status = await new Promise((done) => child.on('close', (code) => done(code ?? 1)));
     const [p, f] = count(output, status);
-    if (f > 0) broken.push(`${suite}: ${command}`);
+    if (f > 0) broken.push(`${suite}: ${command}`, ...failures(output));
     total.passed += p;
     total.failed += f;
     const seconds = ((Date.now() - began) / 1000).toFixed(1);

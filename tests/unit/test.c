@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { MAX_TESTS = 2000, TIME_LIMIT_S = 60, PROOF_LIMIT_S = 3600 };
+enum { MAX_TESTS = 2000, TIME_LIMIT_S = 300, PROOF_LIMIT_S = 3600 };
 
 static struct {
     const char *name;
