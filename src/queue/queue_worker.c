@@ -451,18 +451,31 @@ int64_t queue_worker_run_due(struct queue *q)
 
 /* ---- new, start, stop, free ---- */
 
-/* ",a,b," */
+static size_t kinds_bytes(const struct queue_handler *handlers, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += strlen(handlers[i].kind) + 1;
+    return bytes;
+}
+
+static void add_kinds(char **at, const struct queue_handler *handlers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        str_keep(at, str_of(handlers[i].kind));
+        *(*at)++ = ',';
+    }
+}
+
+/* ",a,b,", with those that every queue has. */
 static char *list_kinds(const struct queue_handler *handlers, size_t count)
 {
-    size_t size = 2;
-    for (size_t i = 0; i < count; i++)
-        size += strlen(handlers[i].kind) + 1;
-    char *list = mem_zalloc(size), *at = list;
+    char *list = mem_zalloc(kinds_bytes(handlers, count) +
+                            kinds_bytes(queue_batch_handlers, queue_batch_handler_count) + 2);
+    char *at = list;
     *at++ = ',';
-    for (size_t i = 0; i < count; i++) {
-        str_keep(&at, str_of(handlers[i].kind));
-        *at++ = ',';
-    }
+    add_kinds(&at, handlers, count);
+    add_kinds(&at, queue_batch_handlers, queue_batch_handler_count);
     return list;
 }
 
