@@ -87,7 +87,8 @@ enum { STORE_MAX_QUEUED = 20000, STORE_MAX_GROUP = 512 };
 MUST_USE enum err store_write(struct store *s, struct store_write *w);
 
 /* As store_write, but for work that may wait: a group takes few of them, and least beside ordinary
- * writes, so that workers never starve answers nor the reverse. In order among themselves; up to
+ * writes (two where 16 and more wait, which is a machine that cannot do both at once), so that
+ * workers never starve answers nor the reverse. In order among themselves; up to
  * STORE_MAX_QUEUED of them, counted apart. */
 MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 

@@ -25,7 +25,9 @@ enum {
     WATCH_MS = 1000,  // how late a server sees another process's writes
     LATER_GROUP = 32, // at most so many of LATER when nothing else waits
     LATER_PART = 8,   // beside answers: one to so many of them,
-    LATER_LEAST = 4,  // and so many at least
+    LATER_LEAST = 4,  // and so many at least;
+    FLOOD = 16,       // but where so many answers wait at once, the machine cannot do both:
+    LATER_FLOOD = 2,  // then only so many, and the rest when it is over
 };
 
 static void lane_push(struct store_lane *lane, struct store_write *write)
@@ -53,16 +55,24 @@ static bool is_empty(const struct store_writer *w)
     return !w->lanes[STORE_NOW].first && !w->lanes[STORE_LATER].first;
 }
 
-/* Called with the mutex held. Of work that may wait a group takes little, as answers that come
- * meanwhile wait for the whole group. */
+/* How many of LATER a group takes beside so many answers: few, as answers that come meanwhile wait
+ * for the whole group, and never none. */
+static int later_share(int answers)
+{
+    if (answers == 0)
+        return LATER_GROUP;
+    return answers >= FLOOD ? LATER_FLOOD : answers / LATER_PART + LATER_LEAST;
+}
+
+/* Called with the mutex held. */
 static void take_group(struct store_writer *w, struct store_lane *group)
 {
     struct store_lane *now = &w->lanes[STORE_NOW], *later = &w->lanes[STORE_LATER];
     int max_now = STORE_MAX_GROUP - LATER_GROUP;
     while (group->count < max_now && now->first)
         lane_push(group, lane_shift(now));
-    int max_later = group->count == 0 ? LATER_GROUP : group->count / LATER_PART + LATER_LEAST;
-    for (int i = 0; i < max_later && i < LATER_GROUP && later->first; i++)
+    int max_later = later_share(group->count);
+    for (int i = 0; i < max_later && later->first; i++)
         lane_push(group, lane_shift(later));
 }
 

@@ -486,26 +486,48 @@ static enum err note_order(struct store_tx *tx, void *arg)
     return OK;
 }
 
-TEST(store_gives_work_that_may_wait_a_small_part_beside_answers)
+/* The end of a group: then all of it is told. */
+static void note_end(struct store_write *write, enum err err)
+{
+    EXPECT_EQ(err, OK);
+    (void)write;
+    if (order_seen[order_count - 1] != '.')
+        order_seen[order_count++] = '.';
+}
+
+/* The order in which a writer runs so much work that may wait and so many answers, all of which
+ * came before it began; a point after each group. */
+static struct str order_of(int later, int answers)
 {
     struct test_store t;
     struct gate gate;
-    struct ordered writes[18];
+    struct ordered writes[64];
+    order_count = 0;
     open_with_notes(&t);
     gate_close(&gate, t.store);
-    for (int i = 0; i < 18; i++) {
-        writes[i] = (struct ordered){{.fn = note_order, .arg = &writes[i], .on_done = on_gate_done},
-                                     i < 8 ? 'l' : 'n'};
-        enum err err = i < 8 ? store_write_later(t.store, &writes[i].write)
-                             : store_write(t.store, &writes[i].write);
-        EXPECT_EQ(err, OK);
+    for (int i = 0; i < later + answers; i++) {
+        bool is_later = i < later;
+        writes[i] = (struct ordered){{.fn = note_order, .arg = &writes[i], .on_done = note_end},
+                                     is_later ? 'l' : 'n'};
+        EXPECT_EQ(is_later ? store_write_later(t.store, &writes[i].write)
+                           : store_write(t.store, &writes[i].write),
+                  OK);
     }
     gate_open(&gate);
     drain(t.store);
-    drain(t.store);
-    order_seen[order_count] = 0;
-    EXPECT_STR(str_of(order_seen), "nnnnnnnnnnllllllll"); // the last 'n' is the test's own
-    test_store_end(&t);
+    test_store_end(&t); // runs what is left
+    return (struct str){order_seen, order_count};
+}
+
+TEST(store_gives_work_that_may_wait_a_small_part_beside_answers)
+{
+    EXPECT_STR(order_of(8, 1), "nllll.llll.");
+    EXPECT_STR(order_of(8, 10), "nnnnnnnnnnlllll.lll.");
+}
+
+TEST(store_leaves_work_that_may_wait_for_after_a_flood_but_not_wholly)
+{
+    EXPECT_STR(order_of(8, 16), "nnnnnnnnnnnnnnnnll.llllll.");
 }
 
 TEST(store_refuses_writes_over_its_limit)
