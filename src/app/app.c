@@ -265,7 +265,7 @@ static enum err start(struct app *a)
     if (!err && a->options->has_test_jobs)
         err = app_test_jobs_start(a->store);
     if (!err && a->has_worker)
-        err = app_runner_start(a->runner);
+        err = app_runner_start(a->runner, a->store);
     if (!err)
         err = queue_start(a->queue);
     if (!err && a->has_worker && a->options->workers > 0)
@@ -414,6 +414,8 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
 {
     struct app a = {
         .options = options, .why = why_out, .why_cap = why_cap, .loops = loop_count(options)};
+    const char *const test_queues[] = {QUEUE_DEFAULT};
+    const struct app_runner_tests tests = {test_queues, options->has_test_jobs ? 1 : 0};
     app_stops_init(&a.stops);
     mallopt(M_ARENA_MAX, 4); // many threads, little memory each
     // Work comes in bursts: to give the memory back between two of them costs a third of all CPU.
@@ -428,8 +430,7 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
     if (!err)
         err = read_proxies(&a);
     if (!err) // it forks: before there are threads, listeners or a database
-        err =
-            app_runner_new(options->handlers, options->has_test_jobs, &a.runner, why_out, why_cap);
+        err = app_runner_new(options->handlers, &tests, &a.runner, why_out, why_cap);
     if (!err) // before anything else, so that a taken port is the first thing that is said
         err = app_listen_open(&a.listen, options, a.loops, why_out, why_cap);
     if (!err)

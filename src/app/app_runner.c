@@ -24,7 +24,6 @@ struct app_runner {
     struct runner_handler *handlers;
     size_t count;
     struct runner *runner;
-    struct store *store;
     struct side *sides;
     size_t side_count;
 };
@@ -61,29 +60,35 @@ static void find_sides(struct app_runner *r)
             r->sides[r->side_count++].name = r->handlers[i].queue;
 }
 
-static void add_test_handler(struct app_runner *r)
+static void add_test_handlers(struct app_runner *r, const struct app_runner_tests *tests)
 {
-    struct runner_handler *all = arena_alloc(&r->arena, (r->count + 1) * sizeof(*all));
+    struct runner_handler *all = arena_alloc(&r->arena, (r->count + tests->count) * sizeof(*all));
     for (size_t i = 0; i < r->count; i++)
         all[i] = r->handlers[i];
-    all[r->count] = app_test_jobs_crash;
-    all[r->count++].queue = QUEUE_DEFAULT;
+    for (size_t i = 0; i < tests->count; i++) {
+        all[r->count] = app_test_jobs_crash;
+        all[r->count++].queue = tests->queues[i];
+    }
     r->handlers = all;
 }
 
-enum err app_runner_new(const char *file, bool has_test_jobs, struct app_runner **out,
-                        char *why_out, size_t why_cap)
+enum err app_runner_new(const char *file, const struct app_runner_tests *tests,
+                        struct app_runner **out, char *why_out, size_t why_cap)
 {
     *out = NULL;
-    if (!file[0] && !has_test_jobs)
+    if (!file[0] && tests->count == 0)
         return OK;
+    if (tests->count > APP_RUNNER_MAX_TEST_QUEUES) {
+        snprintf(why_out, why_cap, "--test-jobs: for at most %d queues",
+                 APP_RUNNER_MAX_TEST_QUEUES);
+        return ERR_INVALID;
+    }
     struct app_runner *r = MEM_NEW(struct app_runner);
     arena_init(&r->arena);
     enum err err = file[0] ? read_file(file, r, why_out, why_cap) : OK;
-    if (!err && has_test_jobs)
-        add_test_handler(r);
+    if (!err && tests->count > 0)
+        add_test_handlers(r, tests);
     if (!err) {
-        find_sides(r);
         r->runner = runner_new(r->handlers, r->count);
         err = r->runner ? OK : ERR_IO;
     }
@@ -109,7 +114,10 @@ void app_runner_bind(struct app_runner *r, const char *queue, struct queue_handl
 
 void app_runner_build(struct app_runner *r, struct store *store, bool has_worker)
 {
-    for (size_t i = 0; r && i < r->side_count; i++) {
+    if (!r)
+        return;
+    find_sides(r);
+    for (size_t i = 0; i < r->side_count; i++) {
         struct side *side = &r->sides[i];
         const struct queue_options options = {
             .name = side->name,
@@ -122,15 +130,13 @@ void app_runner_build(struct app_runner *r, struct store *store, bool has_worker
         runner_bind(r->runner, side->name, side->handlers);
         side->queue = queue_new(store, &options, side->handlers, count);
     }
-    if (r)
-        r->store = store;
 }
 
-enum err app_runner_start(struct app_runner *r)
+enum err app_runner_start(struct app_runner *r, struct store *store)
 {
     if (!r)
         return OK;
-    enum err err = runner_start(r->runner, r->store);
+    enum err err = runner_start(r->runner, store);
     for (size_t i = 0; i < r->side_count && !err; i++)
         err = queue_start(r->sides[i].queue);
     return err;
@@ -156,8 +162,7 @@ bool app_runner_end(struct app_runner *r)
 {
     bool is_idle = true;
     for (size_t i = 0; r && i < r->side_count; i++)
-        if (r->sides[i].queue)
-            is_idle = queue_stop(r->sides[i].queue, TO_WRITE_MS) && is_idle;
+        is_idle = queue_stop(r->sides[i].queue, TO_WRITE_MS) && is_idle;
     if (!r || !is_idle)
         return is_idle;
     runner_free(r->runner);

@@ -7,20 +7,34 @@
 
 #include "api/api_metrics.h"
 #include "app/app_data.h"
+#include "app/app_periodic.h"
+#include "app/app_runner.h"
 #include "app/app_signals.h"
 #include "app/app_test_jobs.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/str.h"
 #include "queue/queue.h"
+#include "queue/queue_scheduler.h"
 
 enum { TICK_MS = 100, MAX_NAME_BYTES = 128 };
+
+/* Handlers that do not end in time are killed so long before the queue has waited enough. */
+enum { HAND_BACK_MS = 1000 };
+
+struct served {
+    char name[MAX_NAME_BYTES];
+    struct queue_handler *handlers;
+    struct queue *queue;
+};
 
 struct worker {
     const struct app_worker_options *options;
     struct store *store;
-    char names[APP_WORKER_MAX_QUEUES][MAX_NAME_BYTES];
-    struct queue *queues[APP_WORKER_MAX_QUEUES];
+    struct app_runner *runner;
+    struct queue_scheduler *scheduler;
+    struct served queues[APP_WORKER_MAX_QUEUES];
     size_t count;
     _Atomic int64_t left; // jobs that may yet begin
     char *why;
@@ -32,7 +46,7 @@ struct worker {
 static bool has_name(const struct worker *w, struct str name)
 {
     for (size_t i = 0; i < w->count; i++)
-        if (str_eq(str_of(w->names[i]), name))
+        if (str_eq(str_of(w->queues[i].name), name))
             return true;
     return false;
 }
@@ -49,7 +63,7 @@ static enum err read_names(struct worker *w)
                      APP_WORKER_MAX_QUEUES, MAX_NAME_BYTES - 1);
             return ERR_INVALID;
         }
-        snprintf(w->names[w->count++], MAX_NAME_BYTES, "%.*s", STR_ARG(name));
+        snprintf(w->queues[w->count++].name, MAX_NAME_BYTES, "%.*s", STR_ARG(name));
     }
     if (w->count > 0)
         return OK;
@@ -68,29 +82,61 @@ static void on_commit(void *ctx)
 {
     struct worker *w = ctx;
     for (size_t i = 0; i < w->count; i++)
-        queue_wake(w->queues[i]);
+        queue_wake(w->queues[i].queue);
 }
 
-static enum err start(struct worker *w)
+/* It forks: before there are threads or a database. */
+static enum err new_runner(struct worker *w)
+{
+    const char *names[APP_WORKER_MAX_QUEUES];
+    for (size_t i = 0; i < w->count; i++)
+        names[i] = w->queues[i].name;
+    const struct app_runner_tests tests = {names, w->options->has_test_jobs ? w->count : 0};
+    return app_runner_new(w->options->handlers, &tests, &w->runner, w->why, w->why_cap);
+}
+
+static void build_queue(struct worker *w, struct served *s, bool has_test_jobs)
+{
+    const struct queue_options options = {
+        .name = s->name,
+        .workers = w->options->concurrency,
+        .lease_ms = w->options->lease_ms,
+        .leaves_unknown = true,
+        .left = w->options->max_jobs > 0 ? &w->left : NULL,
+    };
+    size_t tests = has_test_jobs ? app_test_jobs_count : 0;
+    size_t count = tests + app_runner_kind_count(w->runner, s->name);
+    s->handlers = mem_zalloc(count * sizeof(*s->handlers) + 1);
+    for (size_t i = 0; i < tests; i++)
+        s->handlers[i] = app_test_jobs[i];
+    app_runner_bind(w->runner, s->name, s->handlers + tests);
+    s->queue = queue_new(w->store, &options, s->handlers, count);
+}
+
+static enum err build(struct worker *w)
 {
     bool has_test_jobs = w->options->has_test_jobs;
     enum err err = has_test_jobs ? app_test_jobs_start(w->store)
                                  : app_test_jobs_find(w->store, &has_test_jobs);
-    for (size_t i = 0; i < w->count; i++) {
-        const struct queue_options options = {
-            .name = w->names[i],
-            .workers = w->options->concurrency,
-            .lease_ms = w->options->lease_ms,
-            .leaves_unknown = true,
-            .left = w->options->max_jobs > 0 ? &w->left : NULL,
-        };
-        w->queues[i] = queue_new(w->store, &options, has_test_jobs ? app_test_jobs : NULL,
-                                 has_test_jobs ? app_test_jobs_count : 0);
-    }
+    for (size_t i = 0; i < w->count; i++)
+        build_queue(w, &w->queues[i], has_test_jobs);
+    w->scheduler = queue_scheduler_new(w->store);
     store_on_commit(w->store, on_commit, w);
+    return err;
+}
+
+static enum err start(struct worker *w)
+{
+    enum err err = build(w);
+    if (!err)
+        err = app_periodic_declare(w->store, w->options->periodic, w->why, w->why_cap);
+    if (!err)
+        err = app_runner_start(w->runner, w->store);
     for (size_t i = 0; i < w->count && !err; i++)
-        err = queue_start(w->queues[i]);
-    if (err)
+        err = queue_start(w->queues[i].queue);
+    if (!err)
+        err = queue_scheduler_start(w->scheduler);
+    if (err && !w->why[0])
         snprintf(w->why, w->why_cap, "cannot start: %s", err_text(err));
     return err;
 }
@@ -125,7 +171,7 @@ static enum app_worker_end wait_for_end(struct worker *w, const sigset_t *signal
             return number == SIGHUP ? APP_WORKER_RESTART : APP_WORKER_STOP;
         }
         if (has_limits && is_at_limit(w))
-            return APP_WORKER_STOP;
+            return APP_WORKER_LIMIT;
     }
 }
 
@@ -136,19 +182,26 @@ static bool stop_all(struct worker *w, int64_t wait_ms)
     bool is_idle = true;
     for (size_t i = 0; i < w->count; i++) {
         int64_t left_ms = end_ms - clock_mono_ms();
-        is_idle = queue_stop(w->queues[i], left_ms > 0 ? left_ms : 0) && is_idle;
+        is_idle = queue_stop(w->queues[i].queue, left_ms > 0 ? left_ms : 0) && is_idle;
     }
     return is_idle;
 }
 
-/* What does not end in time is somebody else's. */
-static void drain(struct worker *w)
+/* What does not end in time is somebody else's. At a limit, what waits for a program has begun and
+ * is done too; when we are told to stop it goes back at once. */
+static void drain(struct worker *w, enum app_worker_end end)
 {
-    (void)stop_all(w, 0); // none begins anything more
-    if (stop_all(w, w->options->drain_ms))
+    int64_t wait_ms = w->options->drain_ms;
+    bool is_limit = end == APP_WORKER_LIMIT;
+    queue_scheduler_stop(w->scheduler);
+    for (size_t i = 0; i < w->count; i++)
+        queue_drain(w->queues[i].queue);
+    (void)stop_all(w, is_limit ? wait_ms : 0);
+    app_runner_stop(w->runner, is_limit ? 0 : wait_ms - HAND_BACK_MS);
+    if (stop_all(w, is_limit ? HAND_BACK_MS : wait_ms) && app_runner_end(w->runner))
         return;
     for (size_t i = 0; i < w->count; i++)
-        queue_give_back(w->queues[i]);
+        queue_give_back(w->queues[i].queue);
     log_warn("at=app_worker.stop why=\"a job did not finish in time; it is back in its queue\"");
     _exit(1); // it still uses what we would free
 }
@@ -157,8 +210,12 @@ static void tear_down(struct worker *w)
 {
     if (w->store)
         store_close(w->store);
-    for (size_t i = 0; i < w->count; i++)
-        queue_free(w->queues[i]);
+    queue_scheduler_free(w->scheduler);
+    for (size_t i = 0; i < w->count; i++) {
+        queue_free(w->queues[i].queue);
+        mem_free(w->queues[i].handlers);
+    }
+    app_runner_free(w->runner);
 }
 
 enum err app_worker_run(const struct app_worker_options *options, enum app_worker_end *end_out,
@@ -171,6 +228,8 @@ enum err app_worker_run(const struct app_worker_options *options, enum app_worke
     app_signals_block(&signals);
     enum err err = read_names(&w);
     if (!err)
+        err = new_runner(&w);
+    if (!err)
         err = open_data(&w);
     if (!err) {
         err = start(&w);
@@ -181,7 +240,7 @@ enum err app_worker_run(const struct app_worker_options *options, enum app_worke
             *end_out = wait_for_end(&w, &signals);
             app_signals_end_on_next(&signals);
         }
-        drain(&w);
+        drain(&w, *end_out);
     }
     tear_down(&w);
     return err;

@@ -1,11 +1,11 @@
 // viche worker: processes that run jobs on one file, beside a server or without one, and die when they like.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, afterEach, test } from 'node:test';
-import { runViche, startServer, until, viche } from './lib.mjs';
+import { root, runViche, startServer, until, viche } from './lib.mjs';
 import { effects, effectsOf, push, sql, stats } from './queue_client.mjs';
 
 const dirs = [], workers = new Set();
@@ -36,7 +36,8 @@ async function startWorker(dir, ...args) {
     return worker;
 }
 const ids = (rows) => rows.map((r) => r.job_id);
-const left = (dir) => sql(dir, "SELECT count(*) AS n FROM job WHERE kind LIKE 'test.%'")[0].n;
+const running = (dir) => sql(dir, 'SELECT count(*) AS n FROM job WHERE state = 1')[0].n;
+const left = (dir) => sql(dir, "SELECT count(*) AS n FROM job WHERE kind LIKE 'test.%' OR kind = 'prog'")[0].n;
 
 test('a worker runs the jobs of its queues without a server, and ends with 0', async () => {
     const dir = newDir();
@@ -51,7 +52,8 @@ test('a worker runs the jobs of its queues without a server, and ends with 0', a
 });
 
 test('wrong options of worker are wrong usage', () => {
-    for (const args of [['--queues', ','], ['--concurrency', '0'], ['--max-jobs', 'x'], ['extra'], ['--log-level', 'loud']]) {
+    for (const args of [['--queues', ','], ['--concurrency', '0'], ['--max-jobs', 'x'], ['extra'], ['--log-level', 'loud'], ['--handlers', '/nowhere'],
+        ['--periodic', '/nowhere'], ['--test-jobs', '--queues', 'a,b,c,d,e,f,g,h,i,j,k']]) {
         const r = runViche(['worker', '--data', newDir(), ...args]);
         assert.ok(r.status > 0, `${args}`);
         assert.match(r.stderr, /viche: [^\n]+\n$/);
@@ -81,7 +83,7 @@ test('slow jobs are spread over processes: none claims ahead what others could b
     const first = await startWorker(dir, '--concurrency', '2'), second = await startWorker(dir, '--concurrency', '2');
     await until(() => second.log().includes('at=queue_keeper.join'), 'both to share');
     push(dir, 'test.sleep', { ms: 60000 }, '--count', '4');
-    await until(() => stats(dir).running === 4, 'all four to run');
+    await until(() => running(dir) === 4, 'all four to run');
     first.child.kill('SIGKILL');
     second.child.kill('SIGKILL');
     await Promise.all([first.ended, second.ended]);
@@ -97,7 +99,7 @@ test('jobs of a killed worker run in the server that lives; a killed server leav
     assert.deepEqual(ids(await effectsOf(dir, 50)), all, 'the worker goes on');
     await server.restart();
     await until(() => (server.log().match(/at=queue_keeper.join queue=default shared=1/g) ?? []).length >= 1, 'the server to join');
-    push(dir, 'test.sleep', { ms: 4000 }, '--count', '4');
+    push(dir, 'test.sleep', { ms: 2500 }, '--count', '4');
     await until(() => sql(dir, "SELECT 1 FROM job WHERE state = 1 AND kind = 'test.sleep'").length > 2, 'both to have some');
     worker.child.kill('SIGKILL');
     await worker.ended;
@@ -108,43 +110,91 @@ test('jobs of a killed worker run in the server that lives; a killed server leav
     await server.stop();
 });
 
-test('random kills of server and worker lose no job and double none', async () => {
-    const server = await startServer({ args: ['--test-jobs', '--lease', '2s'] });
-    const dir = server.dataDir;
-    const newWorker = () => startWorker(dir, '--concurrency', '3', '--lease', '2s');
-    let worker = await newWorker();
-    const all = push(dir, 'test.effect', { id: 'r', sleep_ms: 150 }, '--count', '300');
+/** A file of handlers: kind `prog` of that queue, done by a program that writes "id attempt epoch pid" to the payload's `mark`. */
+function handlersFile(dir, queue = 'default') {
+    const file = join(dir, 'handlers.json');
+    const program = ['/usr/bin/python3', '-I', '-S', resolve(root, 'tests/integration/handlers/all.py')];
+    writeFileSync(file, JSON.stringify([{ kind: 'prog', program, queue, concurrency: 2 }, { kind: 'elsewhere', program, queue: 'z' }]));
+    return file;
+}
+const marks = (file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[0])) : []);
+
+test('a fleet of a server and two workers loses no job and doubles no effect, whoever is killed', async () => {
+    const dir = newDir(), mark = join(dir, 'mark');
+    const args = ['--lease', '2s', '--handlers', handlersFile(dir)];
+    const server = await startServer({ args: ['--test-jobs', ...args], dataDir: dir });
+    const fleet = await Promise.all([0, 1].map(() => startWorker(dir, '--concurrency', '2', ...args)));
+    const all = push(dir, 'test.effect', { id: 'r', sleep_ms: 100 }, '--count', '240');
+    const programs = push(dir, 'prog', { mark, sleep: 0.05 }, '--count', '40');
     for (let round = 0; round < 3; round++) {
         const before = effects(dir).length;
         await until(() => effects(dir).length > before + 20, 'progress');
-        if (round % 2 === 0) {
+        if (round === 0) {
             await server.kill9();
             await server.restart();
         } else {
+            const worker = fleet[round - 1];
             worker.child.kill('SIGKILL');
             await worker.ended;
-            worker = await newWorker();
+            fleet[round - 1] = await startWorker(dir, '--concurrency', '2', ...args);
         }
     }
     // What the dead ones had claimed comes back when its lease ends.
     await until(() => left(dir) === 0, 'no job to be left', 30000);
     assert.deepEqual(ids(effects(dir)), all);
-    await worker.stop();
+    assert.deepEqual([...new Set(marks(mark))].sort((a, b) => a - b), programs);
+    for (const worker of fleet) await worker.stop();
     await server.stop();
+});
+
+test('a worker has programs do jobs of its queues; what kills its process is dead as poison', async () => {
+    const dir = newDir(), mark = join(dir, 'mark');
+    const worker = await startWorker(dir, '--queues', 'a,b', '--handlers', handlersFile(dir, 'a'));
+    const programs = push(dir, 'prog', { mark }, '--count', '10', '--queue', 'a');
+    push(dir, 'prog', { mark }, '--queue', 'b'); // nobody's
+    const crashes = ['a', 'b'].flatMap((queue) => push(dir, 'test.crash', { signal: 'SEGV' }, '--queue', queue));
+    await until(() => left(dir) === 3 && sql(dir, 'SELECT id FROM job WHERE state = 2').length === 2, 'all to end');
+    assert.deepEqual(marks(mark).sort((a, b) => a - b), programs);
+    for (const { id, last_error } of sql(dir, 'SELECT id, last_error FROM job WHERE state = 2')) {
+        assert.ok(crashes.includes(id));
+        assert.match(last_error, /^poison: .*SIGSEGV/);
+    }
+    await worker.stop();
+    assert.equal(stats(dir, 'b').ready, 1);
+});
+
+test('--max-jobs lets what waits for a program be done', async () => {
+    const dir = newDir(), mark = join(dir, 'mark');
+    push(dir, 'prog', { mark, sleep: 0.05 }, '--count', '12');
+    const worker = await startWorker(dir, '--handlers', handlersFile(dir), '--max-jobs', '8');
+    assert.deepEqual(await worker.ended, { code: 0, signal: null }, worker.log());
+    assert.equal(marks(mark).length, 8);
+    assert.equal(left(dir), 4);
+});
+
+test('workers serve periodic jobs without a server: one job for each tick', async () => {
+    const dir = newDir(), file = join(dir, 'periodic.conf');
+    writeFileSync(file, '[tick]\ncron = * * * * * *\nkind = test.effect\npayload = {"id":"tick"}\nqueue = a\n');
+    const fleet = await Promise.all([0, 1].map(() => startWorker(dir, '--queues', 'a', '--periodic', file)));
+    await effectsOf(dir, 3);
+    for (const worker of fleet) await worker.stop();
+    const [ticks] = sql(dir, 'SELECT count(*) AS n, count(DISTINCT fire_at_ms) AS times, count(DISTINCT job_id) AS jobs FROM job_tick');
+    assert.deepEqual({ times: ticks.times, jobs: ticks.jobs }, { times: ticks.n, jobs: ticks.n });
+    assert.equal(new Set(ids(effects(dir))).size, effects(dir).length);
 });
 
 test('SIGTERM waits for what runs; past the bound it goes back, neither a try nor a crash', async () => {
     const dir = newDir();
     let worker = await startWorker(dir, '--drain', '30s', '--concurrency', '1');
-    const [slow] = push(dir, 'test.effect', { id: 'slow', sleep_ms: 6000 });
+    const [slow] = push(dir, 'test.effect', { id: 'slow', sleep_ms: 3000 });
     push(dir, 'test.effect', { id: 'next' });
-    await until(() => stats(dir).running === 1, 'it to run');
+    await until(() => running(dir) === 1, 'it to run');
     await worker.stop();
     assert.deepEqual(ids(effects(dir)), [slow]);
     worker = await startWorker(dir, '--drain', '200ms', '--concurrency', '1');
     await effectsOf(dir, 2);
     const [endless] = push(dir, 'test.sleep', { ms: 60000 });
-    await until(() => stats(dir).running === 1, 'it to run');
+    await until(() => running(dir) === 1, 'it to run');
     worker.child.kill('SIGTERM');
     assert.equal((await worker.ended).code, 1, worker.log());
     assert.deepEqual(sql(dir, `SELECT state, attempt, crash FROM job WHERE id = ${endless}`), [{ state: 0, attempt: 0, crash: 0 }]);
@@ -170,8 +220,8 @@ test('--max-memory ends a worker that takes more', async () => {
 test('SIGHUP lets jobs finish and starts the worker anew in the same process', async () => {
     const dir = newDir();
     const worker = await startWorker(dir, '--concurrency', '2');
-    const [one] = push(dir, 'test.effect', { id: 1, sleep_ms: 4000 });
-    await until(() => stats(dir).running === 1, 'it to run');
+    const [one] = push(dir, 'test.effect', { id: 1, sleep_ms: 2500 });
+    await until(() => running(dir) === 1, 'it to run');
     worker.child.kill('SIGHUP');
     await until(() => worker.log().split('at=app_worker.ready').length === 3, 'it to be ready again');
     assert.deepEqual(ids(effects(dir)), [one]);
