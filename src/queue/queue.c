@@ -501,14 +501,13 @@ enum err queue_crash(struct store_tx *tx, const struct queue_job *job, struct st
 
 enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why)
 {
-    enum { KEEP_MS = 24 * 3600 * 1000 };
     struct queue_row row;
     enum err err = queue_row_claimed(tx, job, &row);
     if (err)
         return err;
     row.attempt++;
     err = queue_row_note(tx, &row, "discard", why);
-    return err ? err : queue_row_end(tx, &row, QUEUE_CANCELLED, KEEP_MS, why);
+    return err ? err : queue_row_end(tx, &row, QUEUE_CANCELLED, QUEUE_KEEP_CANCELLED_MS, why);
 }
 
 static enum err prune_rows(struct store_tx *tx, const char *sql, struct str name, int limit,

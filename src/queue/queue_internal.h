@@ -6,6 +6,7 @@
 
 /* ---- queue_row.c: the changes of one job, whatever leads to them ---- */
 enum { QUEUE_RANKS_PER_MS = 64 };
+enum { QUEUE_KEEP_CANCELLED_MS = 24 * 3600 * 1000 }; // by an operator; or by their handlers
 
 /* A row of `job`, without what never changes. */
 struct queue_row {
@@ -26,8 +27,8 @@ MUST_USE enum err queue_row_note(struct store_tx *tx, struct queue_row *row, con
                                  struct str text);
 /* Makes it READY, or SCHEDULED when run_at_ms is to come; the caller saves it. */
 MUST_USE enum err queue_row_make_due(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
-/* The same for one that had begun. ERR_NOT_FOUND: another has its unique key and will do the work;
- * this one is gone. */
+/* The same for one that had begun. ERR_NOT_FOUND: it is over: an operator has cancelled it (it is
+ * kept), or another has its unique key and will do the work (it is gone). */
 MUST_USE enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
 /* Makes it DONE, DEAD or CANCELLED for keep_ms, or with 0 removes it with all that belongs to it;
  * frees what it held. why as for queue_row_save. */

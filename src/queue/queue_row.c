@@ -389,9 +389,34 @@ static enum err may_go_back(struct store_tx *tx, const struct queue_row *row)
     return take_key_again(tx, row);
 }
 
+/* While it ran, by an operator. */
+static enum err is_cancelled(struct store_tx *tx, const struct queue_row *row, bool *out)
+{
+    struct store_stmt *st;
+    *out = false;
+    if (!(row->options & QUEUE_HAS_RUN))
+        return OK;
+    enum err err = store_prepare(tx, "SELECT cancel_at_ms FROM job_run WHERE job_id = $1", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, row->id);
+    err = store_step(st);
+    *out = !err && !store_column_is_null(st, 0);
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms)
 {
-    enum err err = may_go_back(tx, row);
+    bool is_unwanted = false;
+    enum err err = is_cancelled(tx, row, &is_unwanted);
+    if (!err && is_unwanted) {
+        err = queue_row_end(tx, row, QUEUE_CANCELLED, QUEUE_KEEP_CANCELLED_MS,
+                            STR("cancelled by an operator"));
+        return err ? err : ERR_NOT_FOUND;
+    }
+    if (!err)
+        err = may_go_back(tx, row);
     if (err == ERR_NOT_FOUND) {
         err = queue_row_end(tx, row, QUEUE_CANCELLED, 0, (struct str){0});
         return err ? err : ERR_NOT_FOUND;
