@@ -19,7 +19,8 @@
 #include "hub/hub_inspect.h"
 #include "hub/hub_tail.h"
 #include "io/io_pool.h"
-#include "queue/queue.h"
+#include "queue/queue_census.h"
+#include "queue/queue_meter.h"
 
 enum { MAX_METRICS_BYTES = 64 * 1024 * 1024, DEFAULT_ROWS = 100 };
 
@@ -35,6 +36,7 @@ struct metrics_call {
     struct http_exchange *x;
     const struct api_admin *admin;
     struct api_metrics metrics;
+    struct arena arena; // of what was read of the queues
 };
 
 static void on_read(void *ctx, const struct hub_meter_app *apps, size_t count)
@@ -49,6 +51,7 @@ static void on_read(void *ctx, const struct hub_meter_app *apps, size_t count)
         reply_error(call->x, 500, "too-large", "There are too many apps for one answer.");
     buf_done(&out);
     mem_free(call->metrics.webhooks.at);
+    arena_done(&call->arena);
     mem_free(call);
 }
 
@@ -56,7 +59,10 @@ static void read_process(struct io_job *job)
 {
     struct metrics_call *call = LIST_ENTRY(job, struct metrics_call, job);
     call->metrics.loops = call->admin->loops;
-    call->metrics.has_queue = queue_get_stats(call->admin->queue, &call->metrics.queue) == OK;
+    call->metrics.has_queue =
+        queue_census_read(call->admin->census, &call->arena, &call->metrics.jobs,
+                          &call->metrics.jobs_age_ms) == OK;
+    queue_meter_read(&call->arena, &call->metrics.meters);
     api_metrics_read_process(&call->metrics);
     call->admin->read_webhooks(call->admin->webhooks, &call->metrics.webhooks);
 }
@@ -72,6 +78,7 @@ static void get_metrics(struct http_exchange *x, void *ctx)
     const struct api_admin *admin = ctx;
     struct metrics_call *call = MEM_NEW(struct metrics_call);
     *call = (struct metrics_call){.x = x, .admin = admin};
+    arena_init(&call->arena);
     call->job = (struct io_job){.home = x->loop, .run = read_process, .on_done = on_process_read};
     if (io_pool_run(admin->pool, &call->job) == OK)
         return;
@@ -206,13 +213,14 @@ static void get_tail(struct http_exchange *x, void *ctx)
 static void get_held(struct http_exchange *x, void *ctx)
 {
     enum { MAX_ID_BYTES = 21 };
-    const struct api_admin *admin = ctx;
-    int64_t ids[QUEUE_MAX_HELD];
+    int64_t *ids;
+    size_t count;
     struct buf out;
+    (void)ctx;
     if (!api_admin_begin(x))
         return;
-    size_t count = queue_list_held(admin->queue, ids, QUEUE_MAX_HELD);
-    buf_init(&out, (QUEUE_MAX_HELD + 1) * MAX_ID_BYTES);
+    queue_meter_list_held(&x->arena, &ids, &count);
+    buf_init(&out, (count + 1) * MAX_ID_BYTES);
     enum err err = buf_printf(&out, "{\"jobs\":[");
     for (size_t i = 0; i < count && !err; i++)
         err = buf_printf(&out, "%s%lld", i > 0 ? "," : "", (long long)ids[i]);

@@ -8,13 +8,13 @@
 
 struct hub;
 struct io_pool;
-struct queue;
+struct queue_census;
 
 /* The ctx of the routes; borrowed. */
 struct api_admin {
     struct hub *hub;      // of the loop that serves them
     struct io_pool *pool; // reads the store
-    struct queue *queue;
+    struct queue_census *census;
     int loops;
     /* On a pool thread: of a module that we do not know. */
     void (*read_webhooks)(void *ctx, struct api_metrics_webhooks *out);

@@ -42,17 +42,53 @@ static void put_value(struct out *o, struct str s)
     }
 }
 
-/* "NAME{app="1001"", to be followed by more labels or a brace. */
+/* "NAME{LABEL="VALUE"", to be followed by more labels or a brace. */
+static void put_labelled(struct out *o, const char *name, const char *label, struct str value)
+{
+    PUT(o, "%s{%s=\"", name, label);
+    put_value(o, value);
+    PUT(o, "\"");
+}
+
 static void put_app_id(struct out *o, const char *name, struct str app_id)
 {
-    PUT(o, "%s{app=\"", name);
-    put_value(o, app_id);
-    PUT(o, "\"");
+    put_labelled(o, name, "app", app_id);
 }
 
 static void put_app(struct out *o, const char *name, const struct hub_meter_app *a)
 {
     put_app_id(o, name, a->app ? a->app->id : STR(""));
+}
+
+/* How long something took, with one label. */
+struct histogram {
+    const char *name, *label;
+    struct str value;
+    const int64_t *bounds_us; // of all buckets but the last
+    const uint64_t *buckets;  // each alone
+    size_t count;
+    uint64_t sum_us;
+};
+
+static void put_buckets(struct out *o, const struct histogram *h)
+{
+    char name[64];
+    uint64_t sum = 0;
+    snprintf(name, sizeof(name), "%s_bucket", h->name);
+    for (size_t i = 0; i < h->count; i++) {
+        sum += h->buckets[i];
+        put_labelled(o, name, h->label, h->value);
+        if (i + 1 < h->count)
+            PUT(o, ",le=\"%g\"} %llu\n", (double)h->bounds_us[i] / 1e6, (unsigned long long)sum);
+        else
+            PUT(o, ",le=\"+Inf\"} %llu\n", (unsigned long long)sum);
+    }
+    snprintf(name, sizeof(name), "%s_sum", h->name);
+    put_labelled(o, name, h->label, h->value);
+    PUT(o, "} %.6f\n", (double)h->sum_us / 1e6);
+    snprintf(name, sizeof(name), "%s_count", h->name);
+    put_labelled(o, name, h->label, h->value);
+    PUT(o, "} %llu\n", (unsigned long long)sum);
 }
 
 /* ---- of the hubs ---- */
@@ -187,20 +223,14 @@ static void put_refused_recoveries(struct out *o, const struct hub_meter_app *ap
 static void put_histogram(struct out *o, const struct hub_meter_app *a)
 {
     const struct hub_histogram *h = &a->meter.delivery;
-    uint64_t sum = 0;
-    for (size_t i = 0; i < HUB_METER_BUCKETS; i++) {
-        sum += h->buckets[i];
-        put_app(o, "viche_hub_delivery_seconds_bucket", a);
-        if (i + 1 < HUB_METER_BUCKETS)
-            PUT(o, ",le=\"%g\"} %llu\n", (double)hub_meter_bounds_us[i] / 1e6,
-                (unsigned long long)sum);
-        else
-            PUT(o, ",le=\"+Inf\"} %llu\n", (unsigned long long)sum);
-    }
-    put_app(o, "viche_hub_delivery_seconds_sum", a);
-    PUT(o, "} %.6f\n", (double)h->sum_us / 1e6);
-    put_app(o, "viche_hub_delivery_seconds_count", a);
-    PUT(o, "} %llu\n", (unsigned long long)sum);
+    const struct histogram values = {.name = "viche_hub_delivery_seconds",
+                                     .label = "app",
+                                     .value = a->app ? a->app->id : STR(""),
+                                     .bounds_us = hub_meter_bounds_us,
+                                     .buckets = h->buckets,
+                                     .count = HUB_METER_BUCKETS,
+                                     .sum_us = h->sum_us};
+    put_buckets(o, &values);
 }
 
 static void put_hubs(struct out *o, const struct hub_meter_app *apps, size_t count)
@@ -274,18 +304,146 @@ static void put_one(struct out *o, const char *name, const char *type, const cha
     PUT(o, "%s %lld\n", name, (long long)value);
 }
 
-static void put_queue(struct out *o, const struct queue_stats *q)
+/* ---- of the queues ---- */
+
+enum { MAX_QUEUES = 200 }; // by name; what the others have is one row, whose name is empty
+
+static const struct {
+    const char *state;
+    size_t at; // in queue_admin_count
+} states[] = {
+    {"ready", offsetof(struct queue_admin_count, ready)},
+    {"scheduled", offsetof(struct queue_admin_count, scheduled)},
+    {"running", offsetof(struct queue_admin_count, running)},
+    {"waiting", offsetof(struct queue_admin_count, waiting)},
+    {"dead", offsetof(struct queue_admin_count, dead)},
+};
+enum { STATES = sizeof(states) / sizeof(states[0]) };
+
+static int64_t count_at(const struct queue_admin_count *c, size_t state)
 {
-    static const char name[] = "viche_queue_jobs";
-    put_head(o, name, "gauge", "Jobs of all queues, by their state.");
-    PUT(o, "%s{state=\"ready\"} %lld\n", name, (long long)q->ready);
-    PUT(o, "%s{state=\"scheduled\"} %lld\n", name, (long long)q->scheduled);
-    PUT(o, "%s{state=\"running\"} %lld\n", name, (long long)q->running);
-    PUT(o, "%s{state=\"dead\"} %lld\n", name, (long long)q->dead);
-    put_one(o, "viche_queue_done_total", "counter",
-            "Jobs of the default queue that this process finished.", q->done);
-    put_one(o, "viche_queue_failed_total", "counter",
-            "Tries of jobs of the default queue that failed.", q->failed);
+    int64_t value;
+    memcpy(&value, (const char *)c + states[state].at, sizeof(value));
+    return value;
+}
+
+static void put_jobs_of(struct out *o, struct str queue, const int64_t *values)
+{
+    for (size_t state = 0; state < STATES; state++) {
+        put_labelled(o, "viche_queue_jobs", "queue", queue);
+        PUT(o, ",state=\"%s\"} %lld\n", states[state].state, (long long)values[state]);
+    }
+}
+
+static void put_jobs(struct out *o, const struct queue_admin_counts *jobs)
+{
+    int64_t others[STATES] = {0};
+    put_head(o, "viche_queue_jobs", "gauge", "Jobs by their queue and state.");
+    for (size_t i = 0; i < jobs->count; i++) {
+        int64_t values[STATES];
+        for (size_t state = 0; state < STATES; state++) {
+            values[state] = count_at(&jobs->at[i], state);
+            if (i >= MAX_QUEUES)
+                others[state] += values[state];
+        }
+        if (i < MAX_QUEUES)
+            put_jobs_of(o, jobs->at[i].name, values);
+    }
+    if (jobs->count > MAX_QUEUES)
+        put_jobs_of(o, STR(""), others);
+}
+
+static void put_oldest(struct out *o, const struct queue_admin_counts *jobs)
+{
+    static const char name[] = "viche_queue_oldest_ready_seconds";
+    int64_t others_ms = 0;
+    put_head(o, name, "gauge", "How long the oldest job has been due that does not run; 0: none.");
+    for (size_t i = 0; i < jobs->count; i++) {
+        int64_t ms = jobs->at[i].oldest_ready_ms;
+        if (i >= MAX_QUEUES) {
+            others_ms = ms > others_ms ? ms : others_ms;
+            continue;
+        }
+        put_labelled(o, name, "queue", jobs->at[i].name);
+        PUT(o, "} %.3f\n", (double)ms / 1e3);
+    }
+    if (jobs->count > MAX_QUEUES)
+        PUT(o, "%s{queue=\"\"} %.3f\n", name, (double)others_ms / 1e3);
+}
+
+static void put_runs(struct out *o, const struct queue_meter_copies *queues)
+{
+    static const struct {
+        const char *name;
+        enum queue_meter_counter counter;
+        const char *help;
+    } rows[] = {
+        {"viche_queue_done_total", QUEUE_METER_DONE, "Jobs that were done."},
+        {"viche_queue_retried_total", QUEUE_METER_RETRIED, "Failed runs of jobs tried again."},
+        {"viche_queue_buried_total", QUEUE_METER_BURIED, "Failed runs after which a job was dead."},
+        {"viche_queue_discarded_total", QUEUE_METER_DISCARDED,
+         "Failed runs of jobs that their handlers cancelled."},
+        {"viche_queue_crashed_total", QUEUE_METER_CRASHED, "Runs whose own process died."},
+        {"viche_queue_snoozed_total", QUEUE_METER_SNOOZED, "Runs that put their job off."},
+        {"viche_queue_refused_total", QUEUE_METER_REFUSED,
+         "Ends of runs that were refused: the job was somebody else's by then."},
+        {"viche_queue_lost_total", QUEUE_METER_LOST, "Ends of runs that the store did not take."},
+    };
+    for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        put_head(o, rows[row].name, "counter", rows[row].help);
+        for (size_t i = 0; i < queues->count; i++) {
+            put_labelled(o, rows[row].name, "queue", queues->at[i].queue);
+            PUT(o, "} %llu\n", (unsigned long long)queues->at[i].meter.counts[rows[row].counter]);
+        }
+    }
+}
+
+static void put_failures(struct out *o, const struct queue_meter_copies *queues)
+{
+    static const char name[] = "viche_queue_failed_total";
+    put_head(o, name, "counter",
+             "Runs that failed or crashed, by the kind of their job; empty: without a handler.");
+    for (size_t i = 0; i < queues->count; i++)
+        for (size_t k = 0; k < queues->at[i].kind_count; k++) {
+            put_labelled(o, name, "queue", queues->at[i].queue);
+            PUT(o, ",kind=\"");
+            put_value(o, queues->at[i].kinds[k].kind);
+            PUT(o, "\"} %llu\n", (unsigned long long)queues->at[i].kinds[k].failed);
+        }
+}
+
+static void put_times(struct out *o, const struct queue_meter_copies *queues, const char *name,
+                      size_t at, const char *help)
+{
+    put_head(o, name, "histogram", help);
+    for (size_t i = 0; i < queues->count; i++) {
+        struct queue_meter_times h;
+        memcpy(&h, (const char *)&queues->at[i].meter + at, sizeof(h));
+        const struct histogram values = {.name = name,
+                                         .label = "queue",
+                                         .value = queues->at[i].queue,
+                                         .bounds_us = queue_meter_bounds_us,
+                                         .buckets = h.buckets,
+                                         .count = QUEUE_METER_BUCKETS,
+                                         .sum_us = h.sum_us};
+        put_buckets(o, &values);
+    }
+}
+
+static void put_queues(struct out *o, const struct api_metrics *m)
+{
+    if (m->has_queue) {
+        put_jobs(o, &m->jobs);
+        put_oldest(o, &m->jobs);
+        put_head(o, "viche_queue_jobs_age_seconds", "gauge", "How long ago jobs were counted.");
+        PUT(o, "viche_queue_jobs_age_seconds %.3f\n", (double)m->jobs_age_ms / 1e3);
+    }
+    put_runs(o, &m->meters);
+    put_failures(o, &m->meters);
+    put_times(o, &m->meters, "viche_queue_wait_seconds", offsetof(struct queue_meter, wait),
+              "From when a job was due to the begin of its run.");
+    put_times(o, &m->meters, "viche_queue_run_seconds", offsetof(struct queue_meter, run),
+              "From the begin of a run to its end, as durable as that is.");
 }
 
 static void put_webhooks(struct out *o, const struct api_metrics_webhooks *w)
@@ -322,8 +480,7 @@ enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
 {
     struct out o = {.buf = out};
     put_hubs(&o, apps, count);
-    if (m->has_queue)
-        put_queue(&o, &m->queue);
+    put_queues(&o, m);
     put_webhooks(&o, &m->webhooks);
     put_one(&o, "viche_loops", "gauge", "Event loops.", m->loops);
     put_one(&o, "process_resident_memory_bytes", "gauge", "Resident memory.", m->resident_bytes);

@@ -4,7 +4,8 @@
 
 #include "core/buf.h"
 #include "hub/hub_meter.h"
-#include "queue/queue.h"
+#include "queue/queue_admin.h"
+#include "queue/queue_meter.h"
 
 /* What became of an app's webhooks since the start; waiting: of all apps, below 0: unknown. */
 struct api_metrics_webhook {
@@ -20,8 +21,10 @@ struct api_metrics_webhooks {
 /* What is not the hubs'. */
 struct api_metrics {
     int loops;
-    bool has_queue; // it could be read
-    struct queue_stats queue;
+    bool has_queue;                   // it could be read
+    struct queue_admin_counts jobs;   // of all queues
+    int64_t jobs_age_ms;              // how long ago they were counted
+    struct queue_meter_copies meters; // of this process's queues
     struct api_metrics_webhooks webhooks;
     int64_t resident_bytes, open_descriptors, max_descriptors; // below 0: unknown
     double cpu_s;

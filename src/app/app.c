@@ -28,6 +28,7 @@
 #include "http/http_proxy.h"
 #include "page/page.h"
 #include "queue/queue.h"
+#include "queue/queue_census.h"
 #include "queue/queue_scheduler.h"
 
 enum { BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
@@ -54,6 +55,7 @@ struct app {
     struct app_runner *runner;
     struct queue_handler *handlers;
     struct queue *queue;
+    struct queue_census *census;
     struct queue_scheduler *scheduler;
     struct app_webhook *webhook;
     struct hub_hook_sink webhook_sink;
@@ -241,6 +243,7 @@ static void build_queue(struct app *a)
     a->queue = queue_new(a->store, &options, a->handlers, count + more);
     app_runner_build(a->runner, a->store, a->has_worker);
     a->scheduler = queue_scheduler_new(a->store);
+    a->census = queue_census_new(a->store);
     a->api.queue = a->queue;
     store_on_commit(a->store, on_commit, a);
 }
@@ -249,7 +252,7 @@ static void start_admin(struct app *a)
 {
     const struct api_admin ctx = {.hub = a->nodes[0].hub,
                                   .pool = a->pool,
-                                  .queue = a->queue,
+                                  .census = a->census,
                                   .loops = a->loops,
                                   .read_webhooks = app_webhook_read,
                                   .webhooks = a->webhook};
@@ -334,6 +337,7 @@ static void tear_down(struct app *a)
     app_admin_free(a->admin);
     app_bridge_free(a->bridge);
     queue_scheduler_free(a->scheduler);
+    queue_census_free(a->census);
     queue_free(a->queue);
     app_runner_free(a->runner);
     app_webhook_free(a->webhook);

@@ -6,7 +6,7 @@
 #include "cli/cli_admin.h"
 #include "cli/cli_table.h"
 
-enum { MAX_PRINTED_BYTES = 256 * 1024 * 1024, MAX_HELD_BYTES = 64 * 1024 };
+enum { MAX_PRINTED_BYTES = 256 * 1024 * 1024, MAX_HELD_BYTES = 1024 * 1024 };
 
 /* ---- what all share ---- */
 

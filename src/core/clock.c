@@ -37,6 +37,11 @@ int64_t clock_mono_ns(void)
     return now_ns(CLOCK_MONOTONIC);
 }
 
+int64_t clock_cpu_ns(void)
+{
+    return running_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void clock_test_stop(void)
 {
     atomic_store(&stopped_ns[0], running_ns(CLOCK_REALTIME));

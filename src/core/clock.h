@@ -11,6 +11,9 @@ int64_t clock_unix_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
 
+/* Processor time of the calling thread. */
+int64_t clock_cpu_ns(void);
+
 /* Tests only: both clocks stand still from now on, but for clock_test_advance; so a slow machine
  * changes nothing. */
 void clock_test_stop(void);

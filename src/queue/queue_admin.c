@@ -2,64 +2,111 @@
 
 /* ---- numbers ---- */
 
+/* By the indexes alone. A scheduled job that is due is as good as ready. */
 static const char count_sql[] =
-    "SELECT queue, sum(ready), sum(scheduled), sum(running), sum(dead), min(first_ms) FROM ("
-    "SELECT queue, count(*) AS ready, 0 AS scheduled, 0 AS running, 0 AS dead, min(rank) / 64 AS "
-    "first_ms FROM job WHERE state = 0 GROUP BY queue "
-    "UNION ALL SELECT queue, sum(CASE WHEN at_ms <= $1 THEN 1 ELSE 0 END), "
-    "sum(CASE WHEN at_ms > $1 THEN 1 ELSE 0 END), 0, 0, "
-    "CASE WHEN min(at_ms) <= $1 THEN min(at_ms) END "
-    "FROM job WHERE state > 0 AND state = 3 GROUP BY queue "
-    "UNION ALL SELECT queue, 0, 0, count(*), 0, NULL FROM job WHERE state > 0 AND state = 1 GROUP "
-    "BY queue "
-    "UNION ALL SELECT queue, 0, 0, 0, count(*), NULL FROM job WHERE state > 0 AND state = 2 GROUP "
-    "BY queue "
-    "UNION ALL SELECT $2, 0, 0, 0, 0, NULL) AS part GROUP BY queue ORDER BY queue";
+    "SELECT queue, state, count(*), sum(CASE WHEN state = 3 AND at_ms <= $1 THEN 1 ELSE 0 END) "
+    "FROM job WHERE state > 0 GROUP BY state, queue "
+    "UNION ALL SELECT queue, 0, count(*), 0 FROM job WHERE state = 0 GROUP BY queue";
 
-static int64_t age_ms(const struct store_tx *tx, int64_t since_ms)
+static int by_name(struct str a, struct str b)
 {
-    int64_t age = store_now_ms(tx) - since_ms;
-    return since_ms > 0 && age > 0 ? age : 0;
+    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : a.len < b.len ? -1 : a.len > b.len;
 }
 
-static enum err count_rows(struct store_tx *tx, struct arena *a, struct queue_admin_counts *out)
+/* The place of name in counts, or where it would be. */
+static size_t place_of(const struct queue_admin_counts *counts, struct str name)
 {
-    enum { FIRST_CAP = 16 };
-    struct store_stmt *st;
-    size_t cap = 0;
-    enum err err = store_prepare(tx, count_sql, &st);
-    if (err)
-        return err;
-    *out = (struct queue_admin_counts){0};
-    store_bind_int(st, 1, store_now_ms(tx));
-    store_bind_text(st, 2, STR(QUEUE_DEFAULT));
-    while (!(err = store_step(st))) {
-        if (out->count == cap) {
-            cap = cap > 0 ? cap * 2 : FIRST_CAP;
-            struct queue_admin_count *grown = arena_alloc(a, cap * sizeof(*grown));
-            if (out->count > 0)
-                memcpy(grown, out->at, out->count * sizeof(*grown));
-            out->at = grown;
-        }
-        out->at[out->count++] = (struct queue_admin_count){
-            .name = arena_str(a, store_column_text(st, 0)),
-            .ready = store_column_int(st, 1),
-            .scheduled = store_column_int(st, 2),
-            .running = store_column_int(st, 3),
-            .dead = store_column_int(st, 4),
-            .oldest_ready_ms = age_ms(tx, store_column_int(st, 5)),
-        };
+    size_t low = 0, high = counts->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_name(counts->at[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return err == ERR_NOT_FOUND ? OK : err;
+    return low;
 }
 
 static struct queue_admin_count *find_count(const struct queue_admin_counts *counts,
                                             struct str name)
 {
-    for (size_t i = 0; i < counts->count; i++)
-        if (str_eq(counts->at[i].name, name))
-            return &counts->at[i];
-    return NULL;
+    size_t place = place_of(counts, name);
+    return place < counts->count && str_eq(counts->at[place].name, name) ? &counts->at[place]
+                                                                         : NULL;
+}
+
+/* Counts that grow. */
+struct counting {
+    struct queue_admin_counts *out;
+    size_t cap;
+    struct arena *arena;
+};
+
+static struct queue_admin_count *get_count(struct counting *c, struct str name)
+{
+    enum { FIRST_CAP = 16 };
+    struct queue_admin_counts *out = c->out;
+    struct queue_admin_count *found = find_count(out, name);
+    if (found)
+        return found;
+    size_t place = place_of(out, name);
+    if (out->count == c->cap) {
+        c->cap = c->cap > 0 ? c->cap * 2 : FIRST_CAP;
+        struct queue_admin_count *grown = arena_alloc(c->arena, c->cap * sizeof(*grown));
+        if (out->count > 0)
+            memcpy(grown, out->at, out->count * sizeof(*grown));
+        out->at = grown;
+    }
+    found = &out->at[place];
+    memmove(found + 1, found, (out->count - place) * sizeof(*found));
+    *found = (struct queue_admin_count){.name = arena_str(c->arena, name)};
+    out->count++;
+    return found;
+}
+
+static void add(struct queue_admin_count *count, int64_t state, int64_t jobs, int64_t due)
+{
+    switch ((enum queue_state)state) {
+    case QUEUE_READY:
+        count->ready += jobs;
+        break;
+    case QUEUE_RUNNING:
+        count->running += jobs;
+        break;
+    case QUEUE_DEAD:
+        count->dead += jobs;
+        break;
+    case QUEUE_SCHEDULED:
+        count->ready += due;
+        count->scheduled += jobs - due;
+        break;
+    case QUEUE_WAITING:
+        count->waiting += jobs;
+        break;
+    case QUEUE_DONE_STATE:
+        count->done += jobs;
+        break;
+    case QUEUE_CANCELLED:
+        count->cancelled += jobs;
+        break;
+    }
+}
+
+static enum err count_rows(struct store_tx *tx, struct arena *a, struct queue_admin_counts *out)
+{
+    struct counting counting = {.out = out, .arena = a};
+    struct store_stmt *st;
+    enum err err = store_prepare(tx, count_sql, &st);
+    if (err)
+        return err;
+    *out = (struct queue_admin_counts){0};
+    (void)get_count(&counting, STR(QUEUE_DEFAULT));
+    store_bind_int(st, 1, store_now_ms(tx));
+    while (!(err = store_step(st)))
+        add(get_count(&counting, store_column_text(st, 0)), store_column_int(st, 1),
+            store_column_int(st, 2), store_column_int(st, 3));
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 /* A job that runs, though its row is ready. */
@@ -90,10 +137,16 @@ static bool is_held(const struct queue_held *held, int64_t id)
     return false;
 }
 
-/* The age of the oldest ready job that does not run. */
-static enum err find_oldest(struct store_tx *tx, const struct queue_held *held,
-                            struct queue_admin_count *count)
+static int64_t older(int64_t a_ms, int64_t b_ms)
 {
+    return a_ms == 0 || (b_ms > 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
+/* When the oldest of those was due that are next and do not run; 0: there is none. */
+static enum err ask_ready(struct store_tx *tx, const struct queue_held *held, struct str queue,
+                          int64_t *out)
+{
+    enum { NEXT = 100 };
     struct store_stmt *st;
     enum err err = store_prepare(tx,
                                  "SELECT id, run_at_ms FROM job WHERE state = 0 AND queue = $1 "
@@ -101,17 +154,41 @@ static enum err find_oldest(struct store_tx *tx, const struct queue_held *held,
                                  &st);
     if (err)
         return err;
-    store_bind_text(st, 1, count->name);
-    store_bind_int(st, 2, (int64_t)held->count + 1);
-    count->oldest_ready_ms = 0;
-    while (!(err = store_step(st))) {
-        if (is_held(held, store_column_int(st, 0)))
-            continue;
-        count->oldest_ready_ms = age_ms(tx, store_column_int(st, 1));
-        break;
-    }
-    store_finish(st);
+    store_bind_text(st, 1, queue);
+    store_bind_int(st, 2, (int64_t)held->count + NEXT);
+    *out = 0;
+    while (!(err = store_step(st)))
+        if (!is_held(held, store_column_int(st, 0)))
+            *out = older(*out, store_column_int(st, 1));
     return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* The first of the scheduled ones; 0: there is none. */
+static enum err ask_scheduled(struct store_tx *tx, struct str queue, int64_t *out)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(
+        tx, "SELECT min(at_ms) FROM job WHERE state > 0 AND state = 3 AND queue = $1", &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, queue);
+    err = store_step(st);
+    if (!err)
+        *out = store_column_int(st, 0);
+    store_finish(st);
+    return err;
+}
+
+static enum err find_oldest(struct store_tx *tx, const struct queue_held *held,
+                            struct queue_admin_count *count)
+{
+    int64_t ready_ms = 0, scheduled_ms = 0;
+    enum err err = ask_ready(tx, held, count->name, &ready_ms);
+    if (!err)
+        err = ask_scheduled(tx, count->name, &scheduled_ms);
+    int64_t age_ms = store_now_ms(tx) - older(ready_ms, scheduled_ms);
+    count->oldest_ready_ms = (ready_ms > 0 || scheduled_ms > 0) && age_ms > 0 ? age_ms : 0;
+    return err;
 }
 
 enum err queue_admin_count(struct store_tx *tx, const struct queue_held *held, struct arena *a,
@@ -120,7 +197,7 @@ enum err queue_admin_count(struct store_tx *tx, const struct queue_held *held, s
     enum err err = count_rows(tx, a, out);
     for (size_t i = 0; i < held->count && !err; i++)
         err = count_held(tx, held->ids[i], out);
-    for (size_t i = 0; i < out->count && held->count > 0 && !err; i++)
+    for (size_t i = 0; i < out->count && !err; i++)
         err = find_oldest(tx, held, &out->at[i]);
     return err;
 }

@@ -259,6 +259,7 @@ void queue_worker_finish(struct queue_job *job, const struct queue_end *end)
         submit(run, snooze_fn, on_snoozed);
         break;
     case QUEUE_DISCARD:
+        run->is_discarded = true;
         submit(run, discard_fn, on_failed);
         break;
     }
@@ -308,11 +309,36 @@ static void pause_claims(struct queue *q)
     q->paused_until_ms = clock_mono_ms() + QUEUE_STORE_RETRY_MS;
 }
 
+static uint64_t *failures_of(struct queue *q, const struct queue_handler *handler)
+{
+    size_t count = q->failures_count;
+    if (!handler)
+        return &q->failures[count - 1];
+    for (size_t i = 0; i < q->handlers_count; i++)
+        if (&q->handlers[i] == handler)
+            return &q->failures[i];
+    return &q->failures[q->handlers_count + (size_t)(handler - queue_batch_handlers)];
+}
+
+static void meter(struct queue *q, const struct queue_run *run)
+{
+    static const enum queue_meter_counter counters[] = {
+        [QUEUE_RUN_DONE] = QUEUE_METER_DONE,       [QUEUE_RUN_STALE] = QUEUE_METER_REFUSED,
+        [QUEUE_RUN_FAILED] = QUEUE_METER_FAILED,   [QUEUE_RUN_SNOOZED] = QUEUE_METER_SNOOZED,
+        [QUEUE_RUN_CRASHED] = QUEUE_METER_CRASHED, [QUEUE_RUN_LOST] = QUEUE_METER_LOST,
+    };
+    q->meter.counts[counters[run->outcome]]++;
+    queue_meter_observe(&q->meter.run, (clock_mono_ns() - run->begun_ns) / 1000);
+    if (run->outcome == QUEUE_RUN_FAILED)
+        q->meter.counts[run->is_discarded ? QUEUE_METER_DISCARDED
+                        : run->is_dead    ? QUEUE_METER_BURIED
+                                          : QUEUE_METER_RETRIED]++;
+    if (run->outcome == QUEUE_RUN_FAILED || run->outcome == QUEUE_RUN_CRASHED)
+        ++*failures_of(q, run->handler);
+}
+
 static void count(struct queue *q, enum queue_outcome outcome)
 {
-    q->done += outcome == QUEUE_RUN_DONE;
-    q->refused += outcome == QUEUE_RUN_STALE;
-    q->failed += outcome == QUEUE_RUN_FAILED;
     q->may_be_ready |= q->is_full;
     if (outcome == QUEUE_RUN_LOST)
         pause_claims(q);
@@ -363,6 +389,7 @@ static void tell_finished(struct queue *q)
         pthread_mutex_unlock(&q->mutex);
         tell(run);
         pthread_mutex_lock(&q->mutex);
+        meter(q, run);
         count(q, run->outcome);
         queue_worker_end_run(q, run);
     }
@@ -376,9 +403,11 @@ static void take_ready(struct queue *q)
     q->ready_count--;
     q->busy++;
     run->is_begun = true;
-    queue_look_maybe(q); // the next batch comes while this one is run
+    run->begun_ns = clock_mono_ns();
+    queue_meter_observe(&q->meter.wait, (clock_unix_ms() - run->job.run_at_ms) * 1000);
+    queue_look_maybe(q);              // the next batch comes while this one is run
+    int64_t begun_ns = run->begun_ns; // the run may be gone when it is asynchronous
     pthread_mutex_unlock(&q->mutex);
-    int64_t begun_ns = clock_mono_ns();
     run_job(run);
     int64_t run_ns = clock_mono_ns() - begun_ns;
     pthread_mutex_lock(&q->mutex);
@@ -506,10 +535,13 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     list_init(&q->hand);
     list_init(&q->gone);
     q->kinds = list_kinds(handlers, handlers_count);
+    q->failures_count = handlers_count + queue_batch_handler_count + 1;
+    q->failures = mem_zalloc(q->failures_count * sizeof(*q->failures));
     pthread_mutex_init(&q->mutex, NULL);
     thread_cond_init(&q->work);
     thread_cond_init(&q->ended);
     thread_cond_init(&q->tick);
+    queue_meter_enter(&q->entry, q);
     return q;
 }
 
@@ -591,12 +623,14 @@ void queue_worker_free(struct queue *q)
 {
     if (!q || q->threads) // threads that did not end still use it
         return;
+    queue_meter_leave(&q->entry);
     pthread_cond_destroy(&q->work);
     pthread_cond_destroy(&q->ended);
     pthread_cond_destroy(&q->tick);
     pthread_mutex_destroy(&q->mutex);
     queue_share_close(&q->share);
     mem_free(q->kinds);
+    mem_free(q->failures);
     mem_free(q->claimed);
     mem_free(q);
 }
@@ -609,9 +643,9 @@ struct store *queue_worker_store(struct queue *q)
 void queue_worker_count(struct queue *q, struct queue_stats *out)
 {
     pthread_mutex_lock(&q->mutex);
-    out->done = q->done;
-    out->failed = q->failed;
-    out->refused = q->refused;
+    out->done = (int64_t)q->meter.counts[QUEUE_METER_DONE];
+    out->failed = (int64_t)q->meter.counts[QUEUE_METER_FAILED];
+    out->refused = (int64_t)q->meter.counts[QUEUE_METER_REFUSED];
     pthread_mutex_unlock(&q->mutex);
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/list.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_meter.h"
 #include "queue/queue_share.h"
 
 enum { QUEUE_STORE_RETRY_MS = 1000 }; // after the store refused or failed a claim or an end
@@ -40,7 +41,8 @@ struct queue_run {
     bool is_stale;   // set in the transaction: the fence refused it
     struct str why;
     int64_t delay_ms;
-    bool is_dead;
+    bool is_dead, is_discarded;
+    int64_t begun_ns; // monotonic
 };
 
 struct queue {
@@ -70,8 +72,11 @@ struct queue {
     int64_t looked_all_at_ms;   // from the beginning, monotonic
     int64_t due_at_ms;          // when to claim again; unix time, 0: not known
     int64_t paused_until_ms;    // the store failed: nothing is taken before; monotonic
-    int64_t done, failed, refused;
+    struct queue_meter meter;
+    uint64_t *failures; // by kind: of the handlers, of queue_batch_handlers, of none
+    size_t failures_count;
 
+    struct queue_meter_entry entry;
     char *kinds;
     struct queue_options look_options; // of the look or claim under way
     struct store_write claim;          // the one claim: these belong to it while is_claiming

@@ -92,6 +92,35 @@ test('stats shows what runs as running, though its claim is only in memory', asy
     server.cleanup();
 });
 
+test('metrics tell of each queue what waits, what was done and what failed, by kind', async () => {
+    const server = await startServer({ args: ['--test-jobs', '--admin', '127.0.0.1:0'] });
+    const dir = server.dataDir;
+    const port = server.log().match(/at=app\.admin port=(\d+)/)[1];
+    const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const value = (text, name) => Number(text.split('\n').find((line) => line.startsWith(`${name} `))?.slice(name.length + 1));
+    push(dir, 'x', {}, '--queue', 'odd"name', '--count', '3');
+    push(dir, 'test.effect', { id: 1 }, '--count', '20');
+    push(dir, 'test.fail', { times: 2 });
+    push(dir, 'unknown', {});
+    const text = await until(async () => {
+        const now = await metrics();
+        const isOver = value(now, 'viche_queue_done_total{queue="default"}') >= 21 && value(now, 'viche_queue_jobs{queue="default",state="dead"}') === 1;
+        return isOver && now;
+    }, '21 to be done and one to be dead');
+    assert.equal(value(text, 'viche_queue_jobs{queue="odd\\"name",state="ready"}'), 3);
+    assert.ok(value(text, 'viche_queue_oldest_ready_seconds{queue="odd\\"name"}') > 0);
+    assert.equal(value(text, 'viche_queue_failed_total{queue="default",kind="test.fail"}'), 2);
+    assert.equal(value(text, 'viche_queue_failed_total{queue="default",kind=""}'), 1);
+    assert.equal(value(text, 'viche_queue_retried_total{queue="default"}'), 2);
+    assert.equal(value(text, 'viche_queue_buried_total{queue="default"}'), 1);
+    const runs = value(text, 'viche_queue_run_seconds_count{queue="default"}');
+    assert.equal(runs, value(text, 'viche_queue_done_total{queue="default"}') + 3);
+    assert.equal(value(text, 'viche_queue_wait_seconds_bucket{queue="default",le="+Inf"}'), runs);
+    assert.ok(value(text, 'viche_queue_wait_seconds_sum{queue="default"}') > 0);
+    assert.equal(value(text, 'viche_queue_done_total{queue="webhook"}'), 0);
+    await server.stop();
+});
+
 test('test.fail fails as often as it says, then succeeds; without end it is dead', async () => {
     const server = await startServer({ args: ['--test-jobs'] });
     const dir = server.dataDir;

@@ -190,7 +190,7 @@ test('an app that does not exist is counted without a label, an odd id is escape
     await rawSocket(server.port, '/app/nope').then((c) => c.json());
     const { samples } = await metrics();
     assert.ok(samples.get('viche_hub_refusals_total{app="",what="connection",code="4001"}') >= 1);
-    for (const name of ['process_resident_memory_bytes', 'process_open_fds', 'process_max_fds', 'viche_loops', 'viche_queue_jobs{state="ready"}', 'viche_queue_jobs{state="dead"}'])
+    for (const name of ['process_resident_memory_bytes', 'process_open_fds', 'process_max_fds', 'viche_loops', 'viche_queue_jobs{queue="default",state="ready"}', 'viche_queue_jobs{queue="default",state="dead"}', 'viche_queue_jobs_age_seconds'])
         assert.ok(samples.get(name) >= 0, name);
     assert.equal(samples.get('viche_loops'), 3);
 });

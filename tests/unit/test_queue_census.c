@@ -1,0 +1,202 @@
+/* Counts of jobs, and what workers count of runs. */
+#include "queue/queue_census.h"
+
+#include "core/clock.h"
+#include "queue/queue_internal.h"
+#include "queue/queue_meter.h"
+#include "test_queue.h"
+
+static enum err enqueue_fn(struct store_tx *tx, void *arg)
+{
+    return queue_enqueue(tx, arg, NULL);
+}
+
+static void enqueue(struct test_store *t, const char *queue, int64_t delay_ms, int priority)
+{
+    struct queue_new job = {.kind = STR("k"),
+                            .payload = STR("{}"),
+                            .queue = str_of(queue),
+                            .delay_ms = delay_ms,
+                            .priority = priority};
+    EXPECT_EQ(store_write_wait(t->store, enqueue_fn, &job), OK);
+}
+
+static const struct queue_admin_count *find(const struct queue_admin_counts *counts,
+                                            const char *name)
+{
+    for (size_t i = 0; i < counts->count; i++)
+        if (str_eq(counts->at[i].name, str_of(name)))
+            return &counts->at[i];
+    return NULL;
+}
+
+TEST(queue_census_counts_each_state_of_each_queue)
+{
+    struct test_store t;
+    struct arena a;
+    struct queue_admin_counts counts;
+    test_queue_begin(&t);
+    arena_init(&a);
+    struct queue_census *c = queue_census_new(t.store);
+    enqueue(&t, "z", 0, 0);
+    enqueue(&t, "mail", 0, 0);
+    enqueue(&t, "mail", 60000, 0);
+    for (int i = 0; i < 5; i++)
+        enqueue(&t, "b", 0, 0);
+    // 1 running, 2 dead, 4 waiting, 5 done, 6 cancelled
+    EXPECT_EQ(
+        test_store_run(t.store, "UPDATE job SET state = id - 3, at_ms = 1 WHERE id IN (4, 5)"), OK);
+    EXPECT_EQ(test_store_run(t.store, "UPDATE job SET state = id - 2 WHERE id IN (6, 7, 8)"), OK);
+    EXPECT_EQ(queue_census_read(c, &a, &counts, NULL), OK);
+    EXPECT_EQ((int)counts.count, 4);
+    const char *const names[] = {"b", "default", "mail", "z"};
+    for (size_t i = 0; i < 4; i++)
+        EXPECT(str_eq(counts.at[i].name, str_of(names[i])));
+    const struct queue_admin_count *b = find(&counts, "b"), *mail = find(&counts, "mail");
+    EXPECT_EQ((int)b->ready, 0);
+    EXPECT_EQ((int)b->running, 1);
+    EXPECT_EQ((int)b->dead, 1);
+    EXPECT_EQ((int)b->waiting, 1);
+    EXPECT_EQ((int)b->done, 1);
+    EXPECT_EQ((int)b->cancelled, 1);
+    EXPECT_EQ((int)mail->ready, 1);
+    EXPECT_EQ((int)mail->scheduled, 1);
+    EXPECT_EQ((int)find(&counts, "default")->ready, 0);
+    queue_census_free(c);
+    arena_done(&a);
+    test_store_end(&t);
+}
+
+/* The rank of a job with a priority is not its time. */
+TEST(queue_census_knows_how_long_the_oldest_job_is_due)
+{
+    struct test_store t;
+    struct arena a;
+    struct queue_admin_counts counts;
+    clock_test_stop();
+    test_queue_begin(&t);
+    arena_init(&a);
+    struct queue_census *c = queue_census_new(t.store);
+    enqueue(&t, "default", 0, 0);
+    clock_test_advance(7000);
+    enqueue(&t, "default", 0, 50);
+    EXPECT_EQ(queue_census_read(c, &a, &counts, NULL), OK);
+    EXPECT_EQ((int)find(&counts, "default")->oldest_ready_ms, 7000);
+    queue_census_free(c);
+    arena_done(&a);
+    test_store_end(&t);
+}
+
+TEST(queue_census_counts_again_only_after_a_rest)
+{
+    struct test_store t;
+    struct arena a;
+    struct queue_admin_counts counts;
+    int64_t age_ms = -1;
+    clock_test_stop(); // no time passes but what the test lets pass
+    test_queue_begin(&t);
+    arena_init(&a);
+    struct queue_census *c = queue_census_new(t.store);
+    enqueue(&t, "default", 0, 0);
+    EXPECT_EQ(queue_census_read(c, &a, &counts, &age_ms), OK);
+    EXPECT_EQ((int)find(&counts, "default")->ready, 1);
+    EXPECT_EQ((int)age_ms, 0);
+    enqueue(&t, "default", 0, 0);
+    EXPECT_EQ(queue_census_read(c, &a, &counts, &age_ms), OK);
+    EXPECT_EQ((int)find(&counts, "default")->ready, 1);
+    clock_test_advance(3600 * 1000);
+    EXPECT_EQ(queue_census_read(c, &a, &counts, &age_ms), OK);
+    EXPECT_EQ((int)find(&counts, "default")->ready, 2);
+    EXPECT_EQ((int)age_ms, 0);
+    EXPECT_EQ((int)find(&counts, "default")->oldest_ready_ms, 3600 * 1000);
+    queue_census_free(c);
+    arena_done(&a);
+    test_store_end(&t);
+}
+
+/* ---- of runs ---- */
+
+static enum err on_run(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    (void)ctx;
+    if (str_eq(job->payload, STR("bury")))
+        job->end.verdict = QUEUE_BURY;
+    else if (str_eq(job->payload, STR("discard")))
+        job->end.verdict = QUEUE_DISCARD;
+    else if (str_eq(job->payload, STR("snooze")))
+        job->end = (struct queue_end){.verdict = QUEUE_SNOOZE, .delay_ms = 3600 * 1000};
+    else if (!str_eq(job->payload, STR("fail")))
+        return OK;
+    *why_out = STR("as asked");
+    return ERR_IO;
+}
+
+static void enqueue_payload(struct test_store *t, const char *kind, const char *payload)
+{
+    struct queue_new job = {.kind = str_of(kind), .payload = str_of(payload)};
+    EXPECT_EQ(store_write_wait(t->store, enqueue_fn, &job), OK);
+}
+
+TEST(queue_meter_counts_runs_by_their_end_and_failures_by_kind)
+{
+    static const struct queue_handler handlers[] = {
+        {.kind = "first", .run = on_run},
+        {.kind = "second", .run = on_run, .backoff_ms = 3600 * 1000},
+    };
+    struct test_store t;
+    struct arena a;
+    struct queue_meter_copies copies;
+    test_queue_begin(&t);
+    arena_init(&a);
+    struct queue *q = queue_new(t.store, &(struct queue_options){0}, handlers, 2);
+    const char *const payloads[] = {"", "", "", "bury", "discard", "snooze", "fail"};
+    for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++)
+        enqueue_payload(&t, "second", payloads[i]);
+    enqueue_payload(&t, "nobody's", "");
+    (void)queue_worker_run_due(q);
+    queue_meter_read(&a, &copies);
+    EXPECT_EQ((int)copies.count, 1);
+    const struct queue_meter *m = &copies.at[0].meter;
+    EXPECT(str_eq(copies.at[0].queue, STR("default")));
+    EXPECT_EQ((int)m->counts[QUEUE_METER_DONE], 3);
+    EXPECT_EQ((int)m->counts[QUEUE_METER_BURIED], 2);
+    EXPECT_EQ((int)m->counts[QUEUE_METER_DISCARDED], 1);
+    EXPECT_EQ((int)m->counts[QUEUE_METER_SNOOZED], 1);
+    EXPECT(m->counts[QUEUE_METER_RETRIED] >= 1); // its delay is random
+    EXPECT_EQ((int)m->counts[QUEUE_METER_FAILED], (int)m->counts[QUEUE_METER_RETRIED] + 3);
+    EXPECT_EQ((int)copies.at[0].kind_count, 2);
+    EXPECT(str_eq(copies.at[0].kinds[0].kind, STR("second")));
+    EXPECT_EQ((int)copies.at[0].kinds[0].failed, (int)m->counts[QUEUE_METER_RETRIED] + 2);
+    EXPECT_EQ((int)copies.at[0].kinds[1].kind.len, 0);
+    EXPECT_EQ((int)copies.at[0].kinds[1].failed, 1);
+    uint64_t runs = 0, waits = 0;
+    for (size_t i = 0; i < QUEUE_METER_BUCKETS; i++) {
+        runs += m->run.buckets[i];
+        waits += m->wait.buckets[i];
+    }
+    EXPECT_EQ((int)runs, 7 + (int)m->counts[QUEUE_METER_RETRIED]);
+    EXPECT_EQ((int)waits, (int)runs);
+    queue_free(q);
+    queue_meter_read(&a, &copies);
+    EXPECT_EQ((int)copies.count, 0);
+    arena_done(&a);
+    test_store_end(&t);
+}
+
+TEST(queue_meter_tells_the_quantile_of_what_came_between)
+{
+    struct queue_meter_times from = {0}, to;
+    for (int i = 0; i < 100; i++)
+        queue_meter_observe(&from, 3 * 1000 * 1000);
+    to = from;
+    EXPECT_EQ((int)queue_meter_quantile_us(&from, &to, 0.5), 0);
+    for (int i = 0; i < 90; i++)
+        queue_meter_observe(&to, 1000); // up to 1 ms
+    for (int i = 0; i < 10; i++)
+        queue_meter_observe(&to, 20000); // from 10 to 25 ms
+    EXPECT_EQ((int)queue_meter_quantile_us(&from, &to, 0.9), 1000);
+    EXPECT_EQ((int)queue_meter_quantile_us(&from, &to, 0.95), 17500);
+    EXPECT_EQ((int)queue_meter_quantile_us(&from, &to, 1), 25000);
+    queue_meter_observe(&to, INT64_C(9000000000)); // above all bounds: the last of them
+    EXPECT(queue_meter_quantile_us(&from, &to, 1) == INT64_C(7200000000));
+}
