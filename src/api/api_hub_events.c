@@ -85,6 +85,16 @@ static bool read_body(struct http_exchange *x, struct json_field fields[static J
     return false;
 }
 
+/* False when it was answered with 503: memory is not for what a disk cannot take. */
+static bool may_publish(const struct api_hub_call *call)
+{
+    if (hub_backend_may_publish(call->hub, call->app))
+        return true;
+    http_reply_field(call->x, STR("Retry-After"), STR("1"));
+    api_hub_call_reply_text(call->x, 503, "The disk is behind with what was published.");
+    return false;
+}
+
 void api_hub_events_post(struct http_exchange *x, void *ctx)
 {
     struct json_field fields[JSON_MAX_FIELDS] __attribute__((uninitialized));
@@ -95,7 +105,7 @@ void api_hub_events_post(struct http_exchange *x, void *ctx)
     if (!api_hub_call_begin(x, ctx, &call) || !read_body(x, fields, &field_count))
         return;
     api_hub_event_read(fields, field_count, false, &bag, &e);
-    if (api_hub_bag_reply(&bag) || !api_hub_event_check(&call, &e))
+    if (api_hub_bag_reply(&bag) || !api_hub_event_check(&call, &e) || !may_publish(&call))
         return;
 
     api_hub_event_publish(&call, &e);
@@ -166,7 +176,7 @@ void api_hub_events_post_batch(struct http_exchange *x, void *ctx)
         return;
     const struct api_hub_event *events =
         read_batch(json_field_find(fields, field_count, STR("batch")), &bag, &count);
-    if (api_hub_bag_reply(&bag) || !check_batch(&call, events, count))
+    if (api_hub_bag_reply(&bag) || !check_batch(&call, events, count) || !may_publish(&call))
         return;
 
     struct info *info = info_new(&call, true, count);

@@ -108,6 +108,8 @@ static const struct {
      "Bytes of frames sent to clients, before compression."},
     {"viche_hub_published_events_total", HUB_METER_PUBLISHED,
      "Events that backends published, each channel counted."},
+    {"viche_hub_refused_publishes_total", HUB_METER_REFUSED_CALLS,
+     "Calls that would publish, refused with 503 because the disk is behind."},
     {"viche_hub_client_events_total", HUB_METER_CLIENT_EVENTS,
      "Client events that were forwarded."},
     {"viche_hub_subscriptions_total", HUB_METER_SUBSCRIBED, "Subscriptions that were made."},
@@ -164,6 +166,11 @@ static uint64_t log_bytes(const struct hub_meter_app *a)
     return a->log_bytes;
 }
 
+static uint64_t unsynced_bytes(const struct hub_meter_app *a)
+{
+    return a->unsynced_bytes;
+}
+
 static const struct {
     const char *name;
     uint64_t (*read)(const struct hub_meter_app *a);
@@ -174,6 +181,7 @@ static const struct {
     {"viche_hub_channels", channels, "Channels that somebody is on or that keep an event."},
     {"viche_hub_cached_bytes", cached_bytes, "Bytes of events that cache channels keep."},
     {"viche_hub_recovery_log_bytes", log_bytes, "Memory of what clients may recover."},
+    {"viche_hub_unsynced_bytes", unsynced_bytes, "Published events that wait for the disk."},
 };
 
 static void put_codes(struct out *o, const char *name, const char *what,

@@ -12,10 +12,19 @@
 #include "core/mem.h"
 #include "hub/hub_channel.h"
 #include "hub/hub_post.h"
+#include "hub/hub_recovery.h"
 #include "hub/hub_relay_internal.h"
 #include "hub/hub_room.h"
 #include "hub/hub_socket.h"
 #include "ws/ws_frame.h"
+
+bool hub_backend_may_publish(struct hub *h, const struct hub_app *app)
+{
+    if (hub_recovery_unsynced_bytes(h->relay, app) < HUB_BACKEND_MAX_UNSYNCED_BYTES)
+        return true;
+    hub_meter_add(&hub_tenant_of(h, app)->meter, HUB_METER_REFUSED_CALLS, 1);
+    return false;
+}
 
 /* One question; read-only while the hubs work on it. */
 struct asked {

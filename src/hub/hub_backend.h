@@ -11,7 +11,16 @@
 
 #include "hub/hub.h"
 
-enum { HUB_BACKEND_MAX_BYTES = 7 * 1024 * 1024, HUB_BACKEND_ROOMS_A_TURN = 1000 };
+enum {
+    HUB_BACKEND_MAX_BYTES = 7 * 1024 * 1024,
+    HUB_BACKEND_ROOMS_A_TURN = 1000,
+    HUB_BACKEND_MAX_UNSYNCED_BYTES = 16 * 1024 * 1024, // of one app
+};
+
+/* May more be published to the app? Not while so much of it, over all hubs, waits for a disk that
+ * syncs too slowly (recovery with "fsync"): who is refused is counted. A call that was let in puts
+ * all that it has on top. On h's loop. */
+bool hub_backend_may_publish(struct hub *h, const struct hub_app *app);
 
 /* What may be asked of a channel; what does not apply to it is left out. */
 enum hub_backend_attribute {

@@ -61,7 +61,8 @@ struct hub {
 
     /* of hub_recovery.c */
     struct stream_log *log; // of the channels that this hub owns; NULL: none
-    struct list held;       // publications that wait for the disk
+    struct list unwritten;  // publications that wait for the end of the turn
+    struct list unsynced;   // publications that wait for the disk
     uint64_t shown;         // stream_log_shown when they were looked at
     struct io_timer log_timer;
     /* of hub_catchup.c */

@@ -2,7 +2,7 @@
 
 #include "core/check.h"
 #include "core/mem.h"
-#include "hub/hub_internal.h"
+#include "hub/hub_recovery.h"
 #include "stream/stream_log.h"
 #include "ws/ws_frame.h"
 
@@ -107,6 +107,8 @@ static bool read_hub(struct hub *h, void *part, const void *ctx)
                 .meter = t->meter,
                 .channels = t->rooms.count,
                 .cached_bytes = t->cached_bytes,
+                // Is a sum already: the first hub tells it.
+                .unsynced_bytes = h->index == 0 ? hub_recovery_unsynced_bytes(h->relay, t->app) : 0,
             };
     }
     if (h->log)
@@ -121,6 +123,7 @@ static void add_app(struct hub_meter_app *to, const struct hub_meter_app *from)
     to->channels += from->channels;
     to->cached_bytes += from->cached_bytes;
     to->log_bytes += from->log_bytes;
+    to->unsynced_bytes += from->unsynced_bytes;
 }
 
 /* Only slots that an app has; the first is nobody's. */

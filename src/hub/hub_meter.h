@@ -22,6 +22,7 @@ enum hub_meter_counter {
     HUB_METER_SENT, // a publication to ten subscribers is ten
     HUB_METER_SENT_BYTES,
     HUB_METER_PUBLISHED,     // events of backends
+    HUB_METER_REFUSED_CALLS, // of backends, that would publish: the disk is behind
     HUB_METER_CLIENT_EVENTS, // that were forwarded
     HUB_METER_SUBSCRIBED,    // those that the channel's owner refused then included
     HUB_METER_UNSUBSCRIBED,
@@ -86,7 +87,8 @@ struct hub_meter_app {
     struct hub_meter meter;
     uint64_t channels; // that somebody is on, or that keep an event
     uint64_t cached_bytes;
-    uint64_t log_bytes; // of recovery
+    uint64_t log_bytes;      // of recovery
+    uint64_t unsynced_bytes; // of publications that wait for a sync
 };
 /* on_read runs on the asking hub's loop, later; apps are borrowed for the call. */
 typedef void hub_meter_read_fn(void *ctx, const struct hub_meter_app *apps, size_t count);

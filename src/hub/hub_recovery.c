@@ -44,6 +44,36 @@ static struct stream *find_stream(struct hub *owner, const struct hub_app *app, 
     return s || !is_always_kept(app, channel) ? s : open_stream(owner, app, channel);
 }
 
+/* ---- waiting for the disk ---- */
+
+static size_t bytes_of(const struct hub_publication *p)
+{
+    return sizeof(*p) + p->channel.len + p->frame.len;
+}
+
+/* What waits for a sync is counted: nobody knows how long a disk takes. */
+static void hold(struct hub *owner, struct hub_publication *p, enum stream_ack ack)
+{
+    if (ack != STREAM_FSYNC) {
+        list_append(&owner->unwritten, &p->node);
+        return;
+    }
+    list_append(&owner->unsynced, &p->node);
+    atomic_fetch_add_explicit(&owner->relay->unsynced_bytes[p->app->slot], bytes_of(p),
+                              memory_order_relaxed);
+}
+
+static void uncount(struct hub *owner, const struct hub_publication *p)
+{
+    atomic_fetch_sub_explicit(&owner->relay->unsynced_bytes[p->app->slot], bytes_of(p),
+                              memory_order_relaxed);
+}
+
+size_t hub_recovery_unsynced_bytes(const struct hub_relay *r, const struct hub_app *app)
+{
+    return atomic_load_explicit(&r->unsynced_bytes[app->slot], memory_order_relaxed);
+}
+
 /* ---- publishing ---- */
 
 bool hub_recovery_publish(struct hub *owner, struct hub_publication *p)
@@ -61,7 +91,7 @@ bool hub_recovery_publish(struct hub *owner, struct hub_publication *p)
     p->stream_id = stream_id(s);
     if (stream_head(s) >= p->serial)
         return false;
-    list_append(&owner->held, &p->node);
+    hold(owner, p, stream_limits_of(s)->ack);
     return true;
 }
 
@@ -72,11 +102,10 @@ static bool may_go(struct hub *owner, const struct hub_publication *p)
     return !s || stream_id(s) != p->stream_id || stream_head(s) >= p->serial;
 }
 
-static void release(struct hub *owner)
+static void release_written(struct hub *owner)
 {
-    struct list *node = owner->held.next;
-    owner->shown = stream_log_shown(owner->log);
-    while (node != &owner->held) {
+    struct list *node = owner->unwritten.next;
+    while (node != &owner->unwritten) {
         struct hub_publication *p = LIST_ENTRY(node, struct hub_publication, node);
         node = node->next;
         if (!may_go(owner, p))
@@ -86,12 +115,33 @@ static void release(struct hub *owner)
     }
 }
 
+/* A sync shows what came before it, of all streams: nothing goes before the first. */
+static void release_synced(struct hub *owner)
+{
+    struct list *node;
+    while ((node = owner->unsynced.next) != &owner->unsynced) {
+        struct hub_publication *p = LIST_ENTRY(node, struct hub_publication, node);
+        if (!may_go(owner, p))
+            return;
+        list_remove(&p->node);
+        uncount(owner, p);
+        hub_room_send(owner, p);
+    }
+}
+
+static void release(struct hub *owner)
+{
+    owner->shown = stream_log_shown(owner->log);
+    release_written(owner);
+    release_synced(owner);
+}
+
 void hub_recovery_flush(struct hub *owner)
 {
     if (!owner->log)
         return;
     stream_log_flush(owner->log);
-    if (!list_is_empty(&owner->held) && owner->shown != stream_log_shown(owner->log))
+    if (owner->shown != stream_log_shown(owner->log))
         release(owner);
 }
 
@@ -288,14 +338,15 @@ void hub_recovery_more(struct hub *owner, const struct hub_note *note)
 
 void hub_recovery_init_hub(struct hub *h)
 {
-    list_init(&h->held);
+    list_init(&h->unwritten);
+    list_init(&h->unsynced);
     io_timer_init(&h->log_timer, on_log_timer);
 }
 
 void hub_recovery_done_hub(struct hub *h)
 {
     struct list *node;
-    while ((node = list_shift(&h->held)))
+    while ((node = list_shift(&h->unwritten)) || (node = list_shift(&h->unsynced)))
         hub_post_free(LIST_ENTRY(node, struct hub_publication, node));
 }
 

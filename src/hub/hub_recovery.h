@@ -17,6 +17,8 @@
 /* Numbers the publication when its channel has a stream. True: p is taken, and goes out when the
  * disk has it; false: it may go out now. */
 bool hub_recovery_publish(struct hub *owner, struct hub_publication *p);
+/* Of the app's publications that wait for a sync, over all hubs. Any thread. */
+size_t hub_recovery_unsynced_bytes(const struct hub_relay *r, const struct hub_app *app);
 /* Sends what the disk has by now: at the end of every turn, before channels are flushed. */
 void hub_recovery_flush(struct hub *owner);
 

@@ -1,5 +1,6 @@
 // Recovery of what a client missed (docs/recovery.md), over the real server with two loops.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +23,12 @@ writeFileSync(appsFile, JSON.stringify([
     entry(kept, { recovery: { channels: ['news', 'orders.*'], store: 'memory' } }),
     entry(off, { recovery: false }),
     entry(synced, { recovery: { store: 'fsync' } }),
+]));
+
+const large = { max_request_size: 1 << 20 };
+writeFileSync(join(dir, 'hanging.json'), JSON.stringify([
+    entry(app, large),
+    entry(synced, { ...large, recovery: { store: 'fsync', channels: ['large'] } }),
 ]));
 
 const args = ['--roles', 'hub', '--loops', '2', '--apps', appsFile, '--log-level', 'debug'];
@@ -320,5 +327,58 @@ test('a stop and a start lose nothing, with another number of loops', async () =
         await c.takeUntil(() => c.got.length === 10);
         assert.deepEqual(numbers(c), upTo(10));
         c.drop();
+    }
+});
+
+// fsync as a disk gives it that hangs: it comes back when the file is there no more.
+const HANGING_FSYNC = `
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+int fsync(int fd)
+{
+    while (access(getenv("HANG"), F_OK) == 0)
+        usleep(1000);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+}
+`;
+
+test('while the disk hangs, what waits for it is bounded, and the rest is refused', async () => {
+    const hang = join(dir, 'hang'), source = join(dir, 'fsync.c'), library = join(dir, 'fsync.so');
+    writeFileSync(source, HANGING_FSYNC);
+    assert.equal(spawnSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl'], { stdio: 'inherit' }).status, 0);
+    const slow = await startServer({
+        args: ['--roles', 'hub', '--loops', '2', '--apps', join(dir, 'hanging.json'), '--admin', '127.0.0.1:0'],
+        env: { LD_PRELOAD: library, HANG: hang, ASAN_OPTIONS: 'exitcode=99:verify_asan_link_order=0' },
+    });
+    const post = (of = synced, channel = 'large', bytes = 700000) => publish(slow, of, channel, 'event', 'x'.repeat(bytes));
+    const metric = async (name) => {
+        const [, port] = slow.log().match(/at=app\.admin port=(\d+)/);
+        const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+        return Number(new RegExp(`^${name}{app="${synced.id}"} (\\d+)$`, 'm').exec(text)[1]);
+    };
+    try {
+        const c = await new Counter(slow, synced, 'small').connect();
+        await c.subscribe();
+        await c.acknowledged();
+        writeFileSync(hang, '');
+        assert.equal(await post(synced, 'small', 1), 200);
+        let accepted = 0;
+        while (await post() === 200) accepted++;
+        assert.ok(accepted >= 20 && accepted < 60, `${accepted} of 700 kB were taken`);
+        assert.ok(await metric('viche_hub_unsynced_bytes') > 16 << 20);
+        assert.equal(await metric('viche_hub_published_events_total'), 0);
+        assert.equal(await metric('viche_hub_refused_publishes_total'), 1);
+        assert.equal(await post(app), 200, 'an app that waits for no disk goes on');
+        rmSync(hang);
+        await c.takeUntil(() => c.got.length === 1);
+        await until(async () => await metric('viche_hub_unsynced_bytes') === 0, 'the disk to take all');
+        assert.equal(await metric('viche_hub_published_events_total'), accepted + 1);
+        assert.equal(await post(), 200);
+        c.drop();
+    } finally {
+        rmSync(hang, { force: true });
+        await slow.stop();
     }
 });
