@@ -134,6 +134,7 @@ void hub_catchup_take(struct hub_subscription *sub, const struct hub_page *page)
     hub_channel_activate(s, sub);
     counters->stream_id = page->stream_id;
     counters->serial = page->serial;
+    k->is_told = false;
     list_remove(&k->node);
     list_append(&counters->live, &k->node);
 }
@@ -174,6 +175,19 @@ static void write_position(struct buf *frame, const struct hub_channel *c)
     hub_message_position_frame(frame, hub_channel_name(c), counters->stream_id, counters->serial);
 }
 
+static void note_told(struct hub_catchup *k, const struct hub_counters *counters)
+{
+    k->is_told = true;
+    k->told_serial = counters->serial;
+}
+
+/* Once a position: whoever pings fast gets no more of them than of events. */
+static bool knows_position(const struct hub_subscription *sub)
+{
+    const struct hub_catchup *k = sub->catchup;
+    return k->is_told && k->told_serial == hub_channel_counters(sub->channel)->serial;
+}
+
 void hub_catchup_tell_channel(struct hub_channel *c)
 {
     struct buf frame;
@@ -186,6 +200,8 @@ void hub_catchup_tell_channel(struct hub_channel *c)
         if (send_frames(k->socket, (struct str){(const char *)buf_head(&frame), buf_len(&frame)}) !=
             OK)
             hub_catchup_fall_behind(k->sub, counters->stream_id, counters->serial);
+        else
+            note_told(k, counters);
     }
     buf_done(&frame);
 }
@@ -199,7 +215,10 @@ void hub_catchup_tell_socket(struct hub_socket *s)
         hub_channel_flush(sub->channel); // so that it is where the channel is
         if (!hub_catchup_is_live(sub))
             continue; // it could not take that
+        if (knows_position(sub))
+            continue;
         write_position(&frame, sub->channel);
+        note_told(sub->catchup, hub_channel_counters(sub->channel));
         hub_socket_send_frames(s, buf_head(&frame), buf_len(&frame));
         buf_done(&frame);
     }

@@ -29,6 +29,8 @@ struct hub_catchup {
     struct hub_socket *socket;
     struct hub_subscription *sub;
     uint64_t stream_id, serial; // where it is, while behind
+    bool is_told;               // the position, since it is live,
+    uint64_t told_serial;       // which was this one then
 };
 
 /* It gets what the channel sends, and counts. */
@@ -53,7 +55,7 @@ void hub_catchup_take(struct hub_subscription *sub, const struct hub_page *page)
 void hub_catchup_fall_behind(struct hub_subscription *sub, uint64_t stream_id, uint64_t serial);
 /* Everybody live is told where the channel is; all has been sent. */
 void hub_catchup_tell_channel(struct hub_channel *c);
-/* The socket is told where all its channels are. */
+/* The socket is told where its channels are, those that moved since it was told. */
 void hub_catchup_tell_socket(struct hub_socket *s);
 /* A frame that is not counted, for those who are behind. */
 void hub_catchup_pass(struct hub_channel *c, struct str frame, const struct hub_socket *except);

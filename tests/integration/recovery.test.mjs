@@ -113,6 +113,28 @@ test('a position comes with the answer to a ping', async () => {
     c.drop();
 });
 
+test('whoever pings fast is told a position once', async () => {
+    const c = await counter(fresh());
+    let pongs = 0, positions = 0;
+    const pings = async (count) => {
+        for (let i = 0; i < count; i++) c.socket.send(frame(TEXT, '{"event":"pusher:ping","data":{}}'));
+        while (pongs < count) if ((await c.take()).event === 'pusher:pong') pongs++;
+        pongs = 0;
+        // The positions of a ping stand behind its pong; behind the answer to rubbish nothing is left.
+        c.socket.send(frame(TEXT, 'rubbish'));
+        while ((await c.take()).event !== 'pusher:error');
+        positions = c.positions;
+    };
+    await pings(50);
+    assert.equal(positions, 1);
+    await send(c.channel, 1);
+    await c.takeUntil(() => c.got.length === 1);
+    await pings(50);
+    assert.equal(positions, 2);
+    assert.equal(c.position.serial, 1);
+    c.drop();
+});
+
 test('an excluded socket counts what it does not get, live and when it comes back', async () => {
     const channel = fresh();
     const c = await counter(channel);
