@@ -17,7 +17,7 @@
 #include "hub/hub_xhr.h"
 #include "ws/ws_handshake.h"
 
-enum { STOP_GRACE_MS = 5000 };
+enum { STOP_GRACE_MS = 5000, MIN_PROTOCOL = 5, MAX_PROTOCOL = 7 };
 
 static void on_turn_end(struct io_hook *hook)
 {
@@ -178,7 +178,22 @@ static bool is_pusher_js(struct http_exchange *x)
            client.len == 0 || str_eq(client, STR("js"));
 }
 
-struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app, struct str origin)
+/* What Pusher says of ?protocol=; Reverb does not look. */
+static struct hub_refusal check_protocol(struct http_exchange *x)
+{
+    struct str version;
+    int64_t number;
+    if (http_form_get(x->req.query, STR("protocol"), &x->arena, &version) != OK || version.len == 0)
+        return (struct hub_refusal){HUB_ERROR_NO_PROTOCOL, STR("No protocol version supplied")};
+    if (str_parse_int(version, &number) != OK)
+        return (struct hub_refusal){HUB_ERROR_BAD_PROTOCOL, STR("Invalid version string format")};
+    if (number < MIN_PROTOCOL || number > MAX_PROTOCOL)
+        return (struct hub_refusal){HUB_ERROR_OTHER_PROTOCOL, STR("Unsupported protocol version")};
+    return (struct hub_refusal){0};
+}
+
+struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app,
+                                 struct http_exchange *x)
 {
     if (h->is_stopping)
         return (struct hub_refusal){HUB_ERROR_RECONNECT, STR("Server is shutting down")};
@@ -186,16 +201,16 @@ struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app,
         return (struct hub_refusal){HUB_ERROR_NO_APP, STR("Application does not exist")};
     if (app->is_disabled)
         return (struct hub_refusal){HUB_ERROR_DISABLED, STR("Application is disabled")};
-    if (!hub_admission_allows_origin(app, origin))
+    if (!hub_admission_allows_origin(app, http_field_get(&x->req, STR("Origin"))))
         return (struct hub_refusal){HUB_ERROR_UNAUTHORIZED, STR("Origin not allowed")};
-    return (struct hub_refusal){0};
+    return app->is_strict ? check_protocol(x) : (struct hub_refusal){0};
 }
 
 void hub_accept(struct hub *h, struct http_exchange *x, struct str key)
 {
     const struct hub_app *app = hub_app_find_by_key(h->apps, key);
     struct hub_hello hello = {.is_pusher_js = is_pusher_js(x)};
-    struct hub_refusal refusal = hub_check_app(h, app, http_field_get(&x->req, STR("Origin")));
+    struct hub_refusal refusal = hub_check_app(h, app, x);
     char address[HUB_ADMISSION_ADDRESS_BYTES], key_bytes[HUB_WATCH_SHOWN_BYTES];
     hub_admission_address(x->peer, address);
     key = hub_watch_shorten(key); // x takes its bytes along

@@ -84,9 +84,10 @@ static inline struct hub_tenant *hub_tenant_of(struct hub *h, const struct hub_a
 }
 
 struct hub_refusal;
-/* May a client with that Origin field (at NULL: absent) connect to the app (NULL: unknown)? Without
- * the counts of hub_admission. */
-struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app, struct str origin);
+/* May a client with that Origin and that ?protocol= connect to the app (NULL: unknown)? Without the
+ * counts of hub_admission. */
+struct hub_refusal hub_check_app(const struct hub *h, const struct hub_app *app,
+                                 struct http_exchange *x);
 
 /* Of a change of apps: first all hubs add what is new, then all use it. */
 void hub_add_tenants(struct hub *h, const struct hub_apps *apps);

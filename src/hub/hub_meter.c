@@ -6,8 +6,8 @@
 #include "stream/stream_log.h"
 #include "ws/ws_frame.h"
 
-const int hub_meter_codes[HUB_METER_CODES] = {401,  4001, 4003, 4004, 4009, 4100,
-                                              4200, 4201, 4301, 4302, 1009, 0};
+const int hub_meter_codes[HUB_METER_CODES] = {401,  4001, 4003, 4004, 4006, 4007, 4008, 4009,
+                                              4100, 4200, 4201, 4301, 4302, 1009, 0};
 const int64_t hub_meter_bounds_us[HUB_METER_BUCKETS - 1] = {
     100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000};
 

@@ -48,7 +48,7 @@ enum hub_meter_coded {
     HUB_METER_ENDED, // connections that we closed
     HUB_METER_CODED,
 };
-enum { HUB_METER_CODES = 12 };
+enum { HUB_METER_CODES = 15 };
 extern const int hub_meter_codes[HUB_METER_CODES]; // the last, 0, stands for all others
 
 enum { HUB_METER_BUCKETS = 14 };

@@ -584,7 +584,7 @@ static struct word *open_word(struct hub *h, struct http_exchange *x, struct str
     struct hub *owner = owner_of(h, app, name);
     struct word *w = word_new(OPEN, h, owner, name, STR(""));
     w->app = app;
-    w->refusal = hub_check_app(h, app, http_field_get(&x->req, STR("Origin")));
+    w->refusal = hub_check_app(h, app, x);
     hub_admission_address(x->peer, w->address);
     w->carrier = *carrier_out = carrier_new(h, owner, name);
     return w;

@@ -40,8 +40,8 @@ after(async () => {
 const sign = (app, text) => `${app}-key:${createHmac('sha256', `${app}-secret`).update(text).digest('hex')}`;
 
 /** A raw client and its first frame, which may be a refusal. */
-async function connect(app, headers) {
-    const c = await rawSocket(server.port, `/app/${app}-key`, { headers });
+async function connect(app, headers, query = '?protocol=7') {
+    const c = await rawSocket(server.port, `/app/${app}-key${query}`, { headers });
     c.hello = await c.json();
     c.first = JSON.parse(c.hello.data);
     c.id = c.first.socket_id;
@@ -76,6 +76,38 @@ test('an origin that is not allowed gets 4009, the close code, and is never serv
         assert.equal(close.payload.readUInt16BE(0), 4009);
         assert.equal(await c.next(), null);
     }));
+});
+
+test('a strict app wants protocol 5 to 7, another does not look', async () => {
+    const refused = [
+        ['', 4008, 'No protocol version supplied'],
+        ['?protocol=', 4008, 'No protocol version supplied'],
+        ['?client=js&version=8', 4008, 'No protocol version supplied'],
+        ['?protocol=abc', 4006, 'Invalid version string format'],
+        ['?protocol=7.0', 4006, 'Invalid version string format'],
+        ['?protocol=99999999999999999999', 4006, 'Invalid version string format'],
+        ['?protocol=2', 4007, 'Unsupported protocol version'],
+        ['?protocol=4', 4007, 'Unsupported protocol version'],
+        ['?protocol=8', 4007, 'Unsupported protocol version'],
+        ['?protocol=-7', 4007, 'Unsupported protocol version'],
+    ];
+    await Promise.all(refused.map(async ([query, code, why]) => {
+        const c = await connect('strict', {}, query);
+        assert.deepEqual(c.hello, error(code, why), query);
+        c.join('c');
+        assert.equal(await c.closed(), code, query);
+        const other = await connect('plain', {}, query);
+        assert.equal(other.hello.event, 'pusher:connection_established', query);
+        other.destroy();
+    }));
+    for (const query of ['?protocol=5', '?client=java-client&protocol=6&version=1', '?protocol=7']) {
+        const c = await connect('strict', {}, query);
+        assert.equal(c.hello.event, 'pusher:connection_established', query);
+        c.destroy();
+    }
+    const stock = new PusherClient('strict-key', { cluster: '', wsHost: '127.0.0.1', wsPort: server.port, forceTLS: false, enabledTransports: ['ws'], disableStats: true });
+    await until(() => stock.connection.state === 'connected');
+    stock.disconnect();
 });
 
 test('connections are counted from the first to the last, over all loops; more get 4004', async () => {
