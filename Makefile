@@ -120,7 +120,7 @@ AGENT = tests/chaos/queue_agent.c $(wildcard src/core/*.c src/store/*.c src/queu
 $(OUT)/queue_agent: $(AGENT:%.c=$(OUT)/%.o)
 	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
 
-$(OUT)/bench_store: $(OUT)/bench/bench_store.o $(OBJ)
+$(OUT)/bench/bench_queue: $(OUT)/bench/bench_queue.o $(OUT)/bench/load.o $(OBJ)
 	$(CC) $(OPT.$V) $(LD.$V) $^ $(LDLIBS) -o $@
 
 $(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OBJ)

@@ -1,13 +1,13 @@
 // rig.mjs -- what the rows of run.mjs stand on: programs, pinning, nginx, servers, requests in files.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { root, until } from '../tests/integration/lib.mjs';
 
-const programs = ['bench_http', 'bench_hub', 'bench_connect', 'bench_latency', 'bench_disk', 'bench_floor'];
+const programs = ['bench_http', 'bench_hub', 'bench_connect', 'bench_latency', 'bench_disk', 'bench_floor', 'bench_beanstalk'];
 const shared = ['load', 'load_http', 'load_sign', 'load_ws', 'load_pool'];
 const out = join(root, 'build/release/bench');
 export const SERVER_CORE = 0;
@@ -15,10 +15,10 @@ export const LOAD_CORE = 1;
 export const isPinning = cpus().length >= 2;
 const execFileAsync = promisify(execFile);
 
-/** Compiles the generators with the project's own flags. */
+/** Compiles the generators with the project's own flags; bench_queue has the server's objects in it. */
 export function build() {
-    const names = [...shared, ...programs];
-    execFileSync('make', ['--no-print-directory', '-s', 'V=release', ...names.map((n) => `build/release/bench/${n}.o`)], {
+    const names = [...[...shared, ...programs].map((n) => `${n}.o`), 'bench_queue'];
+    execFileSync('make', ['--no-print-directory', '-s', 'V=release', ...names.map((n) => `build/release/bench/${n}`)], {
         cwd: root,
         stdio: 'inherit',
     });
@@ -120,6 +120,19 @@ export async function startFloor(options) {
     return { port, ...floor };
 }
 
+/** beanstalkd with a log that is synced for each put and delete, on the disk of the other measurements. */
+export async function startBeanstalkd() {
+    const dir = join(folder, 'beanstalkd');
+    mkdirSync(dir);
+    const port = await freePort();
+    const accepts = () =>
+        new Promise((done) => {
+            const socket = createConnection(port, '127.0.0.1', () => done(!!socket.destroy()));
+            socket.on('error', () => done(false));
+        });
+    return { port, ...(await keep('beanstalkd', ['-l', '127.0.0.1', '-p', String(port), '-b', dir, '-f0'], accepts)) };
+}
+
 let files = 0;
 /** Writes a file for a generator; its path. */
 export function fileOf(text) {
@@ -161,7 +174,7 @@ export function conditions() {
         cpu: `${cpus()[0].model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
         kernel: release(),
         system: readFileSync('/etc/os-release', 'utf8').match(/PRETTY_NAME="(.*)"/)?.[1] ?? '',
-        versions: `viche ${git}; gcc ${versionOf('gcc', '-dumpfullversion', /(\S+)/)}; nginx ${versionOf('nginx', '-v', /nginx\/(\S+)/)}; node ${process.version}`,
+        versions: `viche ${git}; gcc ${versionOf('gcc', '-dumpfullversion', /(\S+)/)}; nginx ${versionOf('nginx', '-v', /nginx\/(\S+)/)}; beanstalkd ${versionOf('beanstalkd', '-v', /beanstalkd (\S+)/)}; node ${process.version}`,
         'load before': readFileSync('/proc/loadavg', 'utf8').split(' ')[0],
     };
 }

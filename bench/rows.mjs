@@ -10,6 +10,8 @@ import { app, startServer, until, viche } from '../tests/integration/lib.mjs';
 import { addDiscussion, databaseOf, makeTown, query } from '../tests/chaos/town.mjs';
 import { fileOf, folder, freePort, generate, median, pin, requestsFile, startFloor, startNginx, track } from './rig.mjs';
 
+export { jobstart, queue, tenants } from './queue_rows.mjs';
+
 const CONNECTIONS = 64;
 const env = { VICHE_RATE_LIMITS: 'off' };
 const n0 = (x) => Math.round(x).toLocaleString('en');
