@@ -34,6 +34,8 @@ struct hub_tenant {
     struct io_timer cache_timer;
 };
 
+enum { HUB_RANDOM_COUNT = 64 };
+
 struct hub {
     struct io_loop *loop;
     const struct hub_apps *apps;
@@ -44,12 +46,14 @@ struct hub {
     size_t index;                // in the relay
     struct hub_tenant **tenants; // by hub_app.slot
     size_t tenant_count;
-    struct map socket_ids; // accepted sockets by id
-    struct list sockets;   // all, the refused too, until they are gone
-    size_t socket_count;   // in sockets
-    struct map sessions;   // of hub_xhr.c: sockets over HTTP, by name
-    struct list carriers;  // of hub_xhr.c: answers that carry them
-    struct list gaps;      // of hub_xhr.c: sessions without one, the longest first
+    struct map socket_ids;             // accepted sockets by id
+    uint32_t random[HUB_RANDOM_COUNT]; // for ids to come: the system is asked for many at once
+    int random_left;
+    struct list sockets;  // all, the refused too, until they are gone
+    size_t socket_count;  // in sockets
+    struct map sessions;  // of hub_xhr.c: sockets over HTTP, by name
+    struct list carriers; // of hub_xhr.c: answers that carry them
+    struct list gaps;     // of hub_xhr.c: sessions without one, the longest first
     size_t gap_count;
     struct list turns;    // channels with frames of this turn
     struct io_hook hook;  // sends them

@@ -271,23 +271,26 @@ void hub_socket_on_timer(struct hub_socket *s)
     s->transport->start_timer(s, wait_ms);
 }
 
-/* Two numbers of 1 to 10^9, each equally likely; the system is asked once for both. */
-static void choose_parts(uint32_t parts[static 2])
+/* A number of 1 to 10^9, each equally likely. */
+static uint32_t choose_part(struct hub *h)
 {
     const uint32_t count = 1000000000, fair = 4 * count;
-    do
-        crypto_random(parts, 2 * sizeof(parts[0]));
-    while (parts[0] >= fair || parts[1] >= fair);
-    for (size_t i = 0; i < 2; i++)
-        parts[i] = parts[i] % count + 1;
+    for (;;) {
+        if (h->random_left == 0) {
+            crypto_random(h->random, sizeof(h->random));
+            h->random_left = HUB_RANDOM_COUNT;
+        }
+        uint32_t number = h->random[--h->random_left];
+        if (number < fair)
+            return number % count + 1;
+    }
 }
 
 static void choose_id(struct hub_socket *s)
 {
-    uint32_t parts[2];
     do {
-        choose_parts(parts);
-        snprintf(s->id, sizeof(s->id), "%" PRIu32 ".%" PRIu32, parts[0], parts[1]);
+        uint32_t first = choose_part(s->hub), second = choose_part(s->hub);
+        snprintf(s->id, sizeof(s->id), "%" PRIu32 ".%" PRIu32, first, second);
     } while (hub_socket_find(s->hub, str_of(s->id)));
     map_put(&s->hub->socket_ids, str_of(s->id), s);
 }

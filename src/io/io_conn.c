@@ -1,20 +1,21 @@
 /* io_conn.c -- see io_conn.h for the states.
  *
- * In:   uv_poll -> on_poll -> read_some [-> read_records] -> handler->on_bytes (in the loop's
- * buffer) Out:  io_conn_write -> c->out, c on l->dirty -> end of turn: io_conn_flush_dirty ->
- * send_waiting
+ * In:   io_conn_run_events -> on_events -> read_some [-> read_records] -> handler->on_bytes
+ * Out:  io_conn_write -> c->out, c on l->dirty -> end of turn: io_conn_flush_dirty -> send_waiting
  *           -> send_plain [-> send_as_records] -> send_some
  *
  * Interest in readability is dropped lazily: io_conn_pause only sets a flag, and polling stops when
  * the socket turns readable meanwhile. Most clients wait for their answer, so a request costs no
  * epoll_ctl. Interest in writability exists only while output waits. libuv's own streams are not
- * used, because they own buffers and a queue of write requests per connection.
+ * used, because they own buffers and a queue of write requests per connection; for its uv_poll_t
+ * see io_loop.c.
  */
 #include "io/io_conn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,59 +33,46 @@ enum {
 };
 
 struct io_conn {
-    uv_poll_t poll; // its data: the owner
+    struct io_loop *loop;
     const struct io_conn_handler *handler;
-    struct list node;      // of the loop's conns, or of its dirty
+    void *owner;
+    struct list node;      // of the loop's conns, its dirty or its closed
     struct io_timer timer; // the owner's while OPEN
     struct buf out;        // from here on: what a write takes (io_conn_prefetch)
     struct io_tls *tls;    // NULL: in clear
     int fd;
     uint8_t state;
-    uint8_t polled; // uv_poll_event flags that are asked for
+    uint8_t polled; // EPOLLIN, EPOLLOUT: what is asked for
     bool is_paused;
     bool is_read_done; // the peer sent FIN (close_notify)
     bool is_fin_sent;
     bool is_full; // the socket did not take all that we had for it
 };
 
-_Static_assert(sizeof(struct io_conn) <= 264, "an idle connection is small");
+_Static_assert(sizeof(struct io_conn) <= 120, "an idle connection is small");
 _Static_assert((int)IO_TLS_PLAIN_BYTES <= (int)IO_LOOP_READ_BYTES, "plain bytes have room");
 
-static struct io_loop *loop_of(const struct io_conn *c)
-{
-    return LIST_ENTRY(c->poll.loop, struct io_loop, uv);
-}
-
-static void *owner_of(const struct io_conn *c)
-{
-    return c->poll.data;
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events);
 static bool is_peer_end_due(const struct io_conn *c);
 static void on_peer_end(struct io_conn *c);
 
-/* Asks libuv for what the state needs. Each change costs two system calls. */
-static void update_poll(struct io_conn *c)
+static void control(struct io_conn *c, int operation, uint32_t events)
 {
-    int want = 0;
-    if (!c->is_read_done && !(c->state == OPEN && c->is_paused))
-        want |= UV_READABLE;
-    if (c->is_full)
-        want |= UV_WRITABLE;
-    if (want == c->polled)
-        return;
-    c->polled = (uint8_t)want;
-    CHECK(uv_poll_start(&c->poll, want, on_poll) == 0);
+    struct epoll_event event = {.events = events, .data.ptr = c};
+    CHECK(epoll_ctl(c->loop->epoll_fd, operation, c->fd, &event) == 0);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+/* Asks for what the state needs. Each change costs a system call. */
+static void update_poll(struct io_conn *c)
 {
-    struct io_conn *c = LIST_ENTRY(handle, struct io_conn, poll);
-    c->handler->on_closed(c, owner_of(c));
-    buf_done(&c->out);
-    io_tls_free(c->tls);
-    mem_free(c);
+    uint8_t want = 0;
+    if (!c->is_read_done && !(c->state == OPEN && c->is_paused))
+        want |= EPOLLIN;
+    if (c->is_full)
+        want |= EPOLLOUT;
+    if (want == c->polled)
+        return;
+    c->polled = want;
+    control(c, EPOLL_CTL_MOD, want);
 }
 
 static void enter(struct io_conn *c, enum state next)
@@ -95,12 +83,13 @@ static void enter(struct io_conn *c, enum state next)
     case OPEN:
         break;
     case ENDING:
-        io_timer_start(loop_of(c), &c->timer, FLUSH_WAIT_MS);
+        io_timer_start(c->loop, &c->timer, FLUSH_WAIT_MS);
         break;
     case CLOSED:
         io_timer_stop(&c->timer);
         list_remove(&c->node);
-        uv_close((uv_handle_t *)&c->poll, on_handle_closed);
+        list_append(&c->loop->closed, &c->node);
+        control(c, EPOLL_CTL_DEL, 0); // close alone would not do while a child has the descriptor
         close(c->fd);
         break;
     }
@@ -131,13 +120,13 @@ static void on_due(struct io_timer *t)
     if (c->state != OPEN)
         io_conn_close(c);
     else if (c->handler->on_timer)
-        c->handler->on_timer(c, owner_of(c));
+        c->handler->on_timer(c, c->owner);
 }
 
 void io_conn_start_timer(struct io_conn *c, int64_t delay_ms)
 {
     if (c->state == OPEN)
-        io_timer_start(loop_of(c), &c->timer, delay_ms);
+        io_timer_start(c->loop, &c->timer, delay_ms);
 }
 
 void io_conn_stop_timer(struct io_conn *c)
@@ -231,7 +220,7 @@ static void send_fin(struct io_conn *c)
         io_conn_close(c);
         return;
     }
-    io_timer_start(loop_of(c), &c->timer, FIN_WAIT_MS);
+    io_timer_start(c->loop, &c->timer, FIN_WAIT_MS);
     update_poll(c);
 }
 
@@ -247,7 +236,7 @@ static void send_waiting(struct io_conn *c)
             return;
         buf_consume(&c->out, sent);
         if (io_conn_waiting(c) != before && c->state == ENDING)
-            io_timer_start(loop_of(c), &c->timer, FLUSH_WAIT_MS);
+            io_timer_start(c->loop, &c->timer, FLUSH_WAIT_MS);
     }
     c->is_full = is_socket_full(c);
     if (io_conn_waiting(c) > 0) { // for the socket, or for the handshake
@@ -255,26 +244,26 @@ static void send_waiting(struct io_conn *c)
         return;
     }
     buf_done(&c->out);
-    if (c->polled & UV_WRITABLE)
+    if (c->polled & EPOLLOUT)
         update_poll(c);
     if (c->state == ENDING) {
         send_fin(c);
     } else if (had_output && c->handler->on_drained) {
-        loop_of(c)->hooks_again = true;
-        c->handler->on_drained(c, owner_of(c));
+        c->loop->hooks_again = true;
+        c->handler->on_drained(c, c->owner);
     }
 }
 
 static void leave_dirty(struct io_conn *c)
 {
     list_remove(&c->node);
-    list_append(&loop_of(c)->conns, &c->node);
+    list_append(&c->loop->conns, &c->node);
 }
 
 static void mark_dirty(struct io_conn *c)
 {
     list_remove(&c->node);
-    list_append(&loop_of(c)->dirty, &c->node);
+    list_append(&c->loop->dirty, &c->node);
 }
 
 void io_conn_flush_dirty(struct io_loop *l)
@@ -358,7 +347,7 @@ static void on_peer_end(struct io_conn *c)
     }
     update_poll(c);
     if (c->handler->on_end)
-        c->handler->on_end(c, owner_of(c));
+        c->handler->on_end(c, c->owner);
     else
         io_conn_end(c);
 }
@@ -384,12 +373,12 @@ static bool is_peer_end_due(const struct io_conn *c)
 
 static void read_records(struct io_conn *c, const uint8_t *records, size_t records_len)
 {
-    uint8_t *bytes = io_loop_read_buffer(loop_of(c));
+    uint8_t *bytes = io_loop_read_buffer(c->loop);
     size_t len = 0;
     enum err err = io_tls_read(c->tls, records, records_len, bytes, &len);
 
     if (len > 0)
-        c->handler->on_bytes(c, owner_of(c), bytes, len);
+        c->handler->on_bytes(c, c->owner, bytes, len);
     if (err && c->state == OPEN)
         fail_tls(c);
     // What TLS itself has to say, and what waited for the end of the handshake.
@@ -405,14 +394,14 @@ static void read_some(struct io_conn *c)
         on_peer_end(c);
         return;
     }
-    uint8_t *bytes = c->tls ? loop_of(c)->records : io_loop_read_buffer(loop_of(c));
+    uint8_t *bytes = c->tls ? c->loop->records : io_loop_read_buffer(c->loop);
     ssize_t n = recv(c->fd, bytes, c->tls ? IO_TLS_READ_BYTES : IO_LOOP_READ_BYTES, 0);
 
     if (n > 0) {
         if (c->state == OPEN && c->tls)
             read_records(c, bytes, (size_t)n);
         else if (c->state == OPEN)
-            c->handler->on_bytes(c, owner_of(c), bytes, (size_t)n);
+            c->handler->on_bytes(c, c->owner, bytes, (size_t)n);
     } else if (n == 0) {
         on_peer_end(c);
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
@@ -420,22 +409,35 @@ static void read_some(struct io_conn *c)
     }
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_events(struct io_conn *c, uint32_t events)
 {
-    struct io_conn *c = LIST_ENTRY(poll, struct io_conn, poll);
-
-    if (status < 0) { // EPOLLERR: the peer reset the connection
+    if (events & EPOLLHUP) // comes unasked, as EPOLLERR does: what is asked for will say more
+        events |= c->polled;
+    if ((events & EPOLLERR) || !(events & c->polled)) { // the peer reset it
         io_conn_close(c);
         return;
     }
-    if (events & UV_WRITABLE)
+    if (events & EPOLLOUT)
         io_conn_flush(c);
-    if (c->state == CLOSED || !(events & UV_READABLE))
+    if (c->state == CLOSED || !(events & EPOLLIN))
         return;
     if (c->state == OPEN && c->is_paused)
         update_poll(c);
     else
         read_some(c);
+}
+
+enum { MAX_EVENTS = 256 };
+
+void io_conn_run_events(struct io_loop *l)
+{
+    struct epoll_event events[MAX_EVENTS];
+    int count = epoll_wait(l->epoll_fd, events, MAX_EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+        struct io_conn *c = events[i].data.ptr;
+        if (c->state != CLOSED) // by an earlier one
+            on_events(c, events[i].events);
+    }
 }
 
 void io_conn_pause(struct io_conn *c)
@@ -459,14 +461,15 @@ struct io_conn *io_conn_new(struct io_loop *l, int fd, const struct io_conn_hand
                             void *owner, size_t max_out_bytes)
 {
     struct io_conn *c = MEM_NEW(struct io_conn);
+    c->loop = l;
     c->fd = fd;
     c->handler = handler;
+    c->owner = owner;
     buf_init(&c->out, max_out_bytes);
     io_timer_init(&c->timer, on_due);
     list_append(&l->conns, &c->node);
-    CHECK(uv_poll_init(&l->uv, &c->poll, fd) == 0);
-    c->poll.data = owner;
-    update_poll(c);
+    c->polled = EPOLLIN;
+    control(c, EPOLL_CTL_ADD, EPOLLIN);
     return c;
 }
 
@@ -484,7 +487,7 @@ bool io_conn_is_tls(const struct io_conn *c)
 void io_conn_set_handler(struct io_conn *c, const struct io_conn_handler *handler, void *owner)
 {
     c->handler = handler;
-    c->poll.data = owner;
+    c->owner = owner;
 }
 
 void io_conn_set_max_out(struct io_conn *c, size_t max_out_bytes)
@@ -511,9 +514,24 @@ void io_conn_close_all(struct io_loop *l)
             io_conn_close(LIST_ENTRY(lists[i]->next, struct io_conn, node));
 }
 
+bool io_conn_reap(struct io_loop *l)
+{
+    struct list *node = list_shift(&l->closed);
+    if (!node)
+        return false;
+    for (; node; node = list_shift(&l->closed)) {
+        struct io_conn *c = LIST_ENTRY(node, struct io_conn, node);
+        c->handler->on_closed(c, c->owner);
+        buf_done(&c->out);
+        io_tls_free(c->tls);
+        mem_free(c);
+    }
+    return true;
+}
+
 struct io_loop *io_conn_loop(const struct io_conn *c)
 {
-    return loop_of(c);
+    return c->loop;
 }
 
 bool io_conn_is_open(const struct io_conn *c)

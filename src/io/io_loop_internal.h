@@ -23,8 +23,11 @@ struct io_loop {
     struct io_loop *self; // for io_loop_now_ms, which notes the time in a const loop
     int index;
 
-    struct list conns; // with nothing to send
-    struct list dirty; // with output gathered in this turn
+    int epoll_fd;       // of the connections
+    uv_poll_t events;   // tells that epoll_fd has some
+    struct list conns;  // with nothing to send
+    struct list dirty;  // with output gathered in this turn
+    struct list closed; // their memory goes at the end of this turn
     struct list listeners;
     struct list hooks;
     bool hooks_again; // a callback ran after the hooks
@@ -42,8 +45,12 @@ struct io_loop {
     uint8_t records[IO_TLS_READ_BYTES]; // what connections under TLS read, before read_buffer
 };
 
+/* io_conn.c: hands on what epoll_fd has, a bounded number of events. */
+void io_conn_run_events(struct io_loop *l);
 /* io_conn.c: sends what was gathered; leaves l->dirty empty. */
 void io_conn_flush_dirty(struct io_loop *l);
+/* io_conn.c: tells the owners of what was closed, and frees it. False: there was nothing. */
+bool io_conn_reap(struct io_loop *l);
 /* io_conn.c, io_listener.c: close all that the loop still has. */
 void io_conn_close_all(struct io_loop *l);
 void io_listener_stop_all(struct io_loop *l);

@@ -719,9 +719,9 @@ test('wrong passwords from one address lock nobody out elsewhere, and a right on
         const { email, password } = await newUser(limited.url);
         for (let i = 0; i < 12; i++) assert.equal(await loginFrom('127.0.0.1', limited.url, email, password), 201);
         const wrong = await Promise.all(Array.from({ length: 20 }, () => loginFrom('127.0.0.2', limited.url, email, 'wrong-password')));
-        assert.equal(wrong.filter((status) => status === 401).length, 10, 'counted before they are tried');
-        assert.equal(wrong.filter((status) => status === 429).length, 10);
-        assert.equal(await loginFrom('127.0.0.2', limited.url, email, password), 429);
+        const tried = wrong.filter((status) => status === 401).length;
+        assert.ok(tried >= 10 && tried <= 13, `${tried}: counted before they are tried; one more each 15 s`);
+        assert.equal(wrong.filter((status) => status === 429).length, 20 - tried);
         assert.equal(await loginFrom('127.0.0.1', limited.url, email, password), 201);
     } finally {
         await limited.stop();
@@ -733,15 +733,23 @@ test('behind a trusted proxy each client has its own limits, and nobody else may
     const from = (peer, list) => loginFrom(peer, behind.url, email, 'wrong-password', { 'X-Forwarded-For': list });
     const { email, password } = await newUser(behind.url);
     try {
-        const some = async (peer, list) => Promise.all(Array.from({ length: 15 }, () => from(peer, list)));
-        const tried = (answers) => answers.filter((status) => status === 401).length;
-        assert.equal(tried(await some('127.0.0.2', '203.0.113.7')), 10);
-        assert.equal(tried(await some('127.0.0.2', '203.0.113.8')), 10, 'another client of the same proxy');
-        assert.equal(await from('127.0.0.2', '198.51.100.1, 203.0.113.7'), 429, 'what the client itself claims does not count');
-        assert.equal(await from('127.0.0.2', '203.0.113.8, 10.1.2.3'), 429, 'behind two proxies');
-        assert.equal(await from('127.0.0.2', '203.0.113.7:1234'), 429);
-        assert.equal(tried(await some('127.0.0.3', '203.0.113.9')), 10, 'who is no proxy');
-        assert.equal(await from('127.0.0.3', '203.0.113.10'), 429, 'is itself, whatever it says');
+        // Of fifteen ten are tried, or a few more: one comes back each 15 s, which a slow machine may need.
+        const isOneClient = async (peer, list) => {
+            const answers = await Promise.all(Array.from({ length: 15 }, () => from(peer, list)));
+            const tried = answers.filter((status) => status === 401).length;
+            assert.ok(tried >= 10 && tried <= 13, `${list}: ${tried} tried`);
+        };
+        const isSpent = async (peer, list, why) => {
+            for (let i = 0; i < 4; i++) if ((await from(peer, list)) === 429) return;
+            assert.fail(why);
+        };
+        await isOneClient('127.0.0.2', '203.0.113.7');
+        await isOneClient('127.0.0.2', '203.0.113.8'); // another client of the same proxy
+        await isSpent('127.0.0.2', '198.51.100.1, 203.0.113.7', 'what the client itself claims does not count');
+        await isSpent('127.0.0.2', '203.0.113.8, 10.1.2.3', 'behind two proxies');
+        await isSpent('127.0.0.2', '203.0.113.7:1234', 'with a port');
+        await isOneClient('127.0.0.3', '203.0.113.9'); // who is no proxy
+        await isSpent('127.0.0.3', '203.0.113.10', 'is itself, whatever it says');
         const cookie = async (peer) => {
             const forwarded = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-For': '203.0.113.11' };
             return (await tryFrom(peer, behind.url, email, password, forwarded)).headers['set-cookie'][0];
