@@ -1,13 +1,13 @@
 #include "app/app_test_jobs.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "core/json.h"
 
 /* Quick, so that tests need not wait: 20 tries end within two seconds or so. */
-enum { BACKOFF_MS = 20, BACKOFF_CAP_MS = 200, MAX_SLEEP_MS = 24 * 3600 * 1000 };
+enum { BACKOFF_MS = 20, BACKOFF_CAP_MS = 200, MAX_SLEEP_MS = 24 * 3600 * 1000, NAP_MS = 100 };
 
 /* ---- payloads ---- */
 
@@ -53,11 +53,18 @@ static enum err read_order(struct str payload, struct order *out, struct str *wh
     return OK;
 }
 
-static void sleep_for(int64_t ms)
+/* ERR_TIMEOUT: nobody wants it any more. */
+static enum err sleep_for(const struct queue_job *job, int64_t ms)
 {
-    struct timespec left = {ms / 1000, ms % 1000 * 1000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
-        ;
+    int64_t end_ms = clock_mono_ms() + ms;
+    for (int64_t left; (left = end_ms - clock_mono_ms()) > 0;) {
+        if (queue_is_given_up(job))
+            return ERR_TIMEOUT;
+        int64_t nap_ms = left < NAP_MS ? left : NAP_MS;
+        const struct timespec nap = {0, nap_ms * 1000000};
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+    }
+    return OK;
 }
 
 /* ---- test.effect ---- */
@@ -74,8 +81,7 @@ static enum err run_effect(struct queue_job *job, void *ctx, struct str *why_out
         return ERR_INVALID;
     }
     job->user = order;
-    sleep_for(order->sleep_ms);
-    return OK;
+    return sleep_for(job, order->sleep_ms);
 }
 
 static enum err commit_effect(struct store_tx *tx, struct queue_job *job, void *ctx)
@@ -121,9 +127,7 @@ static enum err run_sleep(struct queue_job *job, void *ctx, struct str *why_out)
     struct order order;
     (void)ctx;
     enum err err = read_order(job->payload, &order, why_out);
-    if (!err)
-        sleep_for(order.sleep_ms);
-    return err;
+    return err ? err : sleep_for(job, order.sleep_ms);
 }
 
 /* ---- test.crash ---- */

@@ -676,6 +676,11 @@ void queue_finish(struct queue_job *job, const struct queue_end *end)
     queue_worker_finish(job, end);
 }
 
+bool queue_is_given_up(const struct queue_job *job)
+{
+    return queue_watch_is_given_up(job);
+}
+
 size_t queue_list_held(struct queue *q, int64_t *ids, size_t cap)
 {
     return queue_worker_list_held(q, ids, cap);

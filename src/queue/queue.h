@@ -22,7 +22,8 @@
  * G4 Bounded recovery: what a dead process held is ready again at its next start, and for other
  *    processes when its lease is over.
  * G5 A crash is no try: a process that dies under a job is counted apart (QUEUE_MAX_CRASHES), so
- *    that a job that kills its process does not do it for ever.
+ *    that a job that kills its process does not do it for ever. Nor is it one when our store cannot
+ *    write a job's end (a full disk): the end stays as it was, and is written again every second.
  * G6 Fair: jobs with a key (a tenant) are served by turns of keys and their weights: one with a
  *    million jobs delays the single job of another by about one job.
  * G7 Order: by time, then id, within a queue, a priority and a key, at the claim; a key that may
@@ -129,8 +130,9 @@ struct queue_handler {
     /* On a worker thread; may block, may read with store_read. Not OK: retry; put a reason into
      * *why_out (static or in the job's arena). NULL: nothing to do before the commit. */
     enum err (*run)(struct queue_job *job, void *ctx, struct str *why_out);
-    /* On the writer thread, in the acknowledging transaction. NULL: no effects. Not OK: its effects
-     * are undone and the job is tried again later. */
+    /* On the writer thread, in the acknowledging transaction; perhaps more than once, as every
+     * store_fn. NULL: no effects. Not OK: its effects are undone and the job is tried again later;
+     * but where the store has failed, the commit alone is. */
     enum err (*commit)(struct store_tx *tx, struct queue_job *job, void *ctx);
     /* On a worker thread, one at a time, after the commit is durable. NULL: nothing. Not called
      * when the commit was refused. */
@@ -172,7 +174,7 @@ struct queue_new {
      * that those which wait longer come nevertheless. */
     int priority;
     int64_t deadline_ms; // unix time; not begun after it, but DEAD
-    int64_t timeout_ms;  // of one run
+    int64_t timeout_ms;  // of one run, instead of the handler's; on a thread: queue_is_given_up
     int max_attempts;    // 0: as its handler says
     int64_t keep_ms;     // how long it is kept as DONE; 0: as its handler says
     const struct str *tags;
@@ -259,6 +261,11 @@ MUST_USE enum err queue_enqueue_many(struct store_tx *tx, const struct queue_new
 
 /* Once for every job whose async run returned OK. The job is gone afterwards. Any thread. */
 void queue_finish(struct queue_job *job, const struct queue_end *end);
+
+/* Inside run, whose thread nobody can stop: shall it give up? Its time (timeout_ms) is over, an
+ * operator has cancelled the job, or it is somebody else's by now (these two are seen within about
+ * two seconds). It returns an error then; until it does, its lease goes on. Cheap. */
+bool queue_is_given_up(const struct queue_job *job);
 
 /* Tells the workers that something may be ready. Cheap; any thread. */
 void queue_wake(struct queue *q);

@@ -96,6 +96,9 @@ void queue_worker_wake(struct queue *q);
 int64_t queue_worker_run_due(struct queue *q);
 void queue_worker_finish(struct queue_job *job, const struct queue_end *end);
 
+/* queue_watch.c */
+bool queue_watch_is_given_up(const struct queue_job *job);
+
 /* queue_keeper.c */
 void queue_keeper_give_back(struct queue *q);
 

@@ -258,6 +258,8 @@ void *queue_keeper_run(void *arg)
                 prune(q);
         }
         if (!q->is_over)
+            queue_watch_hand(q);
+        if (!q->is_over)
             share(q);
     }
     pthread_mutex_unlock(&q->mutex);

@@ -7,7 +7,8 @@
  * No worker waits for the store: it hands over the commit and takes the next job, so that the
  * acknowledgements of many jobs share one fsync, with each other and with the answers of the web.
  * What the store has finished comes back on the list `finished`, which one worker at a time
- * empties, in order.
+ * empties, in order. An end that the store could not write (a full disk) is written again later,
+ * whatever it was: that is no error of the job's.
  *
  * Jobs come from queue_look.c. Every job from claim to end is on `hand`, for the renewer
  * (queue_keeper.c). Locks: the queue's mutex, then (inside store_write_later)
@@ -100,6 +101,13 @@ static void finish(struct queue_run *run, enum queue_outcome outcome)
     pthread_mutex_unlock(&q->mutex);
 }
 
+/* What the store could not write is not written again, and what it lost not found again, before it
+ * has had time to recover. Called with the mutex held. */
+static void pause_claims(struct queue *q)
+{
+    q->paused_until_ms = clock_mono_ms() + QUEUE_STORE_RETRY_MS;
+}
+
 static void submit(struct queue_run *run, store_fn *fn,
                    void (*on_done)(struct store_write *, enum err))
 {
@@ -107,6 +115,42 @@ static void submit(struct queue_run *run, store_fn *fn,
     // Refused only when the store closes: our own jobs are far fewer than its lane takes.
     if (store_write_later(run->queue->store, &run->write))
         finish(run, QUEUE_RUN_LOST);
+}
+
+/* Keeps an end that the database failed to write. False: it did not fail, or nobody will write it
+ * again. */
+static bool keep_unwritten(struct queue_run *run)
+{
+    struct queue *q = run->queue;
+    if (!run->write.is_broken)
+        return false;
+    pthread_mutex_lock(&q->mutex);
+    bool is_kept = q->options.workers > 0 && !q->is_stopping;
+    if (is_kept) {
+        list_append(&q->unwritten, &run->place);
+        pause_claims(q);
+        pthread_cond_signal(&q->work);
+    }
+    pthread_mutex_unlock(&q->mutex);
+    if (is_kept)
+        log_warn("at=queue_worker.unwritten job=%lld retry_ms=%d", (long long)run->job.id,
+                 QUEUE_STORE_RETRY_MS);
+    return is_kept;
+}
+
+/* Called with the mutex held, which it lets go of meanwhile. */
+static void write_again(struct queue *q)
+{
+    struct list runs, *node;
+    list_init(&runs);
+    while ((node = list_shift(&q->unwritten)))
+        list_append(&runs, node);
+    pthread_mutex_unlock(&q->mutex);
+    while ((node = list_shift(&runs))) {
+        struct queue_run *run = LIST_ENTRY(node, struct queue_run, place);
+        submit(run, run->write.fn, run->write.on_done);
+    }
+    pthread_mutex_lock(&q->mutex);
 }
 
 static enum err fail_fn(struct store_tx *tx, void *arg)
@@ -117,10 +161,21 @@ static enum err fail_fn(struct store_tx *tx, void *arg)
     return err;
 }
 
-static void on_failed(struct store_write *write, enum err err)
+/* After an end other than the commit. */
+static void settle(struct store_write *write, enum err err, enum queue_outcome outcome)
 {
     struct queue_run *run = (struct queue_run *)(void *)write;
-    finish(run, !err ? QUEUE_RUN_FAILED : run->is_stale ? QUEUE_RUN_STALE : QUEUE_RUN_LOST);
+    if (!err)
+        finish(run, outcome);
+    else if (run->is_stale)
+        finish(run, QUEUE_RUN_STALE);
+    else if (!keep_unwritten(run))
+        finish(run, QUEUE_RUN_LOST);
+}
+
+static void on_failed(struct store_write *write, enum err err)
+{
+    settle(write, err, QUEUE_RUN_FAILED);
 }
 
 /* Records that the run went wrong. why lives in the job's arena or for ever. */
@@ -160,8 +215,7 @@ static enum err snooze_fn(struct store_tx *tx, void *arg)
 
 static void on_snoozed(struct store_write *write, enum err err)
 {
-    struct queue_run *run = (struct queue_run *)(void *)write;
-    finish(run, !err ? QUEUE_RUN_SNOOZED : run->is_stale ? QUEUE_RUN_STALE : QUEUE_RUN_LOST);
+    settle(write, err, QUEUE_RUN_SNOOZED);
 }
 
 static enum err crash_fn(struct store_tx *tx, void *arg)
@@ -174,8 +228,7 @@ static enum err crash_fn(struct store_tx *tx, void *arg)
 
 static void on_crashed(struct store_write *write, enum err err)
 {
-    struct queue_run *run = (struct queue_run *)(void *)write;
-    finish(run, !err ? QUEUE_RUN_CRASHED : run->is_stale ? QUEUE_RUN_STALE : QUEUE_RUN_LOST);
+    settle(write, err, QUEUE_RUN_CRASHED);
 }
 
 static enum err commit_fn(struct store_tx *tx, void *arg)
@@ -199,14 +252,18 @@ static void on_committed(struct store_write *write, enum err err)
         finish(run, QUEUE_RUN_DONE);
     else if (run->is_stale)
         finish(run, QUEUE_RUN_STALE);
-    else
+    else if (!run->write.is_broken)
         fail_run(run, str_of(err_text(err)));
+    else if (!keep_unwritten(run))
+        finish(run, QUEUE_RUN_LOST);
 }
 
 /* By the verdict that the handler left in the job, if any. */
 static void fail_as_told(struct queue_run *run, struct str why)
 {
     struct queue_end *end = &run->job.end;
+    if (atomic_load(&run->unwanted) == QUEUE_IS_CANCELLED)
+        *end = (struct queue_end){.verdict = QUEUE_DISCARD, .why = STR("cancelled by an operator")};
     if (end->verdict == QUEUE_DONE || end->verdict == QUEUE_RETRY) {
         fail_run(run, why); // which looks whether there may be one more
         return;
@@ -227,6 +284,10 @@ static void run_job(struct queue_run *run)
     struct str why = {NULL, 0};
     enum err err =
         handler->run ? FAILPOINT("queue.run", handler->run(&run->job, handler->ctx, &why)) : OK;
+    if (err && queue_watch_is_over_time(run))
+        why = arena_printf(&run->job.arena, "timed out after %lld ms: %.*s",
+                           (long long)run->job.timeout_ms,
+                           STR_ARG(why.len > 0 ? why : str_of(err_text(err))));
     if (err)
         fail_as_told(run, why.len > 0 ? why : str_of(err_text(err)));
     else if (!handler->is_async) // else it may be gone by now
@@ -300,13 +361,6 @@ static void tell(struct queue_run *run)
             (long long)job->id);
         break;
     }
-}
-
-/* A job that the store can neither acknowledge nor fail is found again as it was: not before the
- * store has had time to recover, or it would be run without end. */
-static void pause_claims(struct queue *q)
-{
-    q->paused_until_ms = clock_mono_ms() + QUEUE_STORE_RETRY_MS;
 }
 
 static uint64_t *failures_of(struct queue *q, const struct queue_handler *handler)
@@ -403,6 +457,7 @@ static void take_ready(struct queue *q)
     q->ready_count--;
     q->busy++;
     run->is_begun = true;
+    run->is_watched = run->handler && !run->handler->is_async;
     run->begun_ns = clock_mono_ns();
     queue_meter_observe(&q->meter.wait, (clock_unix_ms() - run->job.run_at_ms) * 1000);
     queue_look_maybe(q);              // the next batch comes while this one is run
@@ -431,6 +486,8 @@ static bool work_once(struct queue *q)
 {
     if (!list_is_empty(&q->finished) && !q->is_telling)
         tell_finished(q);
+    else if (!list_is_empty(&q->unwritten) && clock_mono_ms() >= q->paused_until_ms)
+        write_again(q);
     else if (!list_is_empty(&q->ready) && !q->is_stopping && may_begin(q))
         take_ready(q);
     else if (queue_look_is_wanted(q))
@@ -532,6 +589,7 @@ struct queue *queue_worker_new(struct store *store, const struct queue_options *
     q->claimed = mem_zalloc((size_t)q->options.batch * sizeof(struct queue_job));
     list_init(&q->ready);
     list_init(&q->finished);
+    list_init(&q->unwritten);
     list_init(&q->hand);
     list_init(&q->gone);
     q->kinds = list_kinds(handlers, handlers_count);

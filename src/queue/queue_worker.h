@@ -4,6 +4,7 @@
  *     queue_look.c    finds jobs and claims them, on a worker
  *     queue_worker.c  runs them
  *     queue_keeper.c  the renewer's thread: leases, pruning, other processes
+ *     queue_watch.c   on it, too: runs that shall be given up
  */
 #ifndef QUEUE_WORKER_H
 #define QUEUE_WORKER_H
@@ -27,6 +28,9 @@ enum queue_outcome {
     QUEUE_RUN_LOST
 };
 
+/* Why a run shall be given up, beside its time. */
+enum queue_unwanted { QUEUE_IS_WANTED, QUEUE_IS_CANCELLED, QUEUE_IS_LOST };
+
 /* One claimed job on its way. */
 struct queue_run {
     struct store_write write; // first: on_done casts back
@@ -37,8 +41,11 @@ struct queue_run {
     struct list in_hand;
     enum queue_outcome outcome;
     bool is_begun;   // a worker has it, or had it
-    bool is_claimed; // held at first, and by its row since
-    bool is_stale;   // set in the transaction: the fence refused it
+    bool is_watched; // its handler's run does the work
+    bool is_told_late;
+    _Atomic int unwanted; // enum queue_unwanted; for run, without the mutex
+    bool is_claimed;      // held at first, and by its row since
+    bool is_stale;        // set in the transaction: the fence refused it
     struct str why;
     int64_t delay_ms;
     bool is_dead, is_discarded;
@@ -57,12 +64,14 @@ struct queue {
     pthread_cond_t ended;  // for stop: a job ended, a claim came back
     pthread_cond_t tick;   // for the renewer
     struct list ready, finished, hand;
+    struct list unwritten; // ended, but the store failed to write it: once more after the pause
     struct queue_share share;
-    bool is_switching; // from alone to shared or back: claims nothing meanwhile
-    bool is_crowded;   // shared with others, who could run what it claims ahead
-    int busy;          // workers that run a job
-    int64_t run_ns;    // of a job's run, lately
-    struct list gone;  // ended while a look was under way, which may have seen their rows
+    bool is_switching;     // from alone to shared or back: claims nothing meanwhile
+    bool is_crowded;       // shared with others, who could run what it claims ahead
+    int busy;              // workers that run a job
+    int64_t run_ns;        // of a job's run, lately
+    int64_t watched_at_ms; // monotonic
+    struct list gone;      // ended while a look was under way, which may have seen their rows
     bool is_looking;
     bool is_full; // the queue runs as many as it may: the end of one lets the next go
     bool is_fair; // its keys take turns: none is claimed before a worker is free for it
@@ -102,6 +111,14 @@ void queue_look_maybe(struct queue *q);
 void queue_look_once(struct queue *q);
 /* The next look is one from the beginning. */
 void queue_look_anew(struct queue *q);
+
+/* ---- queue_watch.c ---- */
+enum { QUEUE_WATCH_MS = 1000 };
+/* On the renewer: asks whether the jobs that run are wanted still. Lets go of the mutex meanwhile.
+ */
+void queue_watch_hand(struct queue *q);
+/* Without the mutex, on the worker that runs it. */
+bool queue_watch_is_over_time(const struct queue_run *run);
 
 /* ---- queue_keeper.c ---- */
 /* Without the mutex, before the threads: takes or joins the lock that says who runs jobs. */

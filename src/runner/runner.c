@@ -98,8 +98,8 @@ static bool doom_late(struct runner_task *t, int64_t now_ms)
     if (t->fate != RUNNER_RUNS)
         return true;
     struct str where = runner_task_where(t);
-    t->why = arena_printf(&t->job->arena, "timed out after %lld ms%.*s",
-                          (long long)t->lane->handler->timeout_ms, STR_ARG(where));
+    t->why = arena_printf(&t->job->arena, "timed out after %lld ms%.*s", (long long)t->timeout_ms,
+                          STR_ARG(where));
     runner_task_doom(t, RUNNER_TIMED_OUT, now_ms);
     return true;
 }

@@ -53,8 +53,8 @@ void runner_push_begin(struct runner_task *t)
         .url = h->url,
         .body = t->job->payload,
         .agent = "Viche-Queue",
-        .connect_ms = CONNECT_MS < h->timeout_ms ? CONNECT_MS : h->timeout_ms,
-        .total_ms = h->timeout_ms,
+        .connect_ms = CONNECT_MS < t->timeout_ms ? CONNECT_MS : t->timeout_ms,
+        .total_ms = t->timeout_ms,
         .allows_private = h->allows_private,
         .private_option = "\"private\" of the handler",
     };

@@ -11,6 +11,7 @@ struct runner_task *runner_task_new(struct runner_lane *lane, struct queue_job *
     struct runner_task *t = ARENA_NEW(&job->arena, struct runner_task);
     t->job = job;
     t->lane = lane;
+    t->timeout_ms = job->timeout_ms > 0 ? job->timeout_ms : lane->handler->timeout_ms;
     list_init(&t->node);
     runner_report_init(&t->report);
     buf_init(&t->result, RUNNER_LINE_MAX_RESULT_BYTES);
@@ -20,7 +21,7 @@ struct runner_task *runner_task_new(struct runner_lane *lane, struct queue_job *
 void runner_task_begin(struct runner_task *t)
 {
     t->began_ms = clock_mono_ms();
-    t->deadline_ms = t->began_ms + t->lane->handler->timeout_ms;
+    t->deadline_ms = t->began_ms + t->timeout_ms;
     list_append(&t->lane->runner->running, &t->node);
     t->lane->running++;
 }
@@ -37,8 +38,9 @@ static void keep_for_commit(const struct runner_task *t)
 /* Also a handler that names the time of its next try has only so many. */
 static bool is_last_try(const struct runner_task *t, const struct queue_end *end)
 {
+    int max = t->job->max_attempts > 0 ? t->job->max_attempts : t->lane->handler->max_attempts;
     return end->verdict == QUEUE_RETRY && end->delay_ms != QUEUE_BACKOFF &&
-           t->job->attempt + 1 >= t->lane->handler->max_attempts;
+           t->job->attempt + 1 >= max;
 }
 
 void runner_task_finish(struct runner_task *t, const struct queue_end *end)

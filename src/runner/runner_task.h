@@ -28,6 +28,7 @@ struct runner_task {
     struct runner_process *process; // that has it
     struct post post;
     int64_t began_ms, deadline_ms; // monotonic
+    int64_t timeout_ms;            // the job's own, or its handler's
     int64_t kill_at_ms;            // it was asked to give up; 0: it was not
     enum runner_fate fate;
     struct str why; // of the fate, in the arena

@@ -76,6 +76,9 @@ struct store_write {
     /* Need not be durable when it is done (a loss of power may take it back, kill -9 may not), but
      * is before any write that comes after it. A group of such writes alone is not synced. */
     bool is_soft;
+    /* In on_done, with an error: it was the database's (a full disk, I/O, a lock), in one of fn's
+     * statements or at the commit, and no decision of fn's. */
+    bool is_broken;
     struct store_write *next; // private
     enum err result;          // private
 };

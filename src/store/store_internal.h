@@ -11,6 +11,7 @@
 /* One connection of a driver; the driver's struct begins with it. One thread at a time. */
 struct store_conn {
     const struct store_driver *driver;
+    bool has_failed; // a call to the database did, but for constraints and bad SQL
 };
 
 /* The driver's statement begins with it. */

@@ -132,6 +132,7 @@ static enum err fail(struct sqlite_conn *c, const char *where, int code)
 
     if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
         c->is_sync_lost = true;
+    c->base.has_failed |= err == ERR_IO || err == ERR_AGAIN;
     if (err != ERR_CONFLICT)
         log_error("at=store_sqlite.%s code=%d errno=%d err=\"%s\" why=%s", where, extended,
                   sqlite3_system_errno(c->db), err_text(err),

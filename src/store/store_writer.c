@@ -77,11 +77,13 @@ static void take_group(struct store_writer *w, struct store_lane *group)
 }
 
 /* Runs one write's function. */
-static enum err run_fn(struct store_conn *c, const struct store_write *write)
+static enum err run_fn(struct store_conn *c, struct store_write *write)
 {
     struct store_tx tx = {c, clock_unix_ms()};
+    c->has_failed = false;
     enum err err = write->fn(&tx, write->arg);
     enum err broken = c->driver->settle(c);
+    write->is_broken = c->has_failed;
     return err ? err : broken;
 }
 
@@ -92,11 +94,13 @@ static void run_saved(struct store_conn *c, struct store_write *write)
     enum err err = driver->save(c);
     if (err) {
         write->result = err;
+        write->is_broken = true;
         return;
     }
     err = run_fn(c, write);
     if (!driver->lost(c)) {
         enum err closed = err ? driver->undo(c) : driver->release(c);
+        write->is_broken |= !err && closed;
         if (!err)
             err = closed;
     }
@@ -120,9 +124,12 @@ static bool run_plain(struct store_conn *c, const struct store_lane *group)
 
 static void fail_all(const struct store_lane *group, enum err why)
 {
-    for (struct store_write *write = group->first; write; write = write->next)
-        if (!write->result)
-            write->result = why;
+    for (struct store_write *write = group->first; write; write = write->next) {
+        if (write->result)
+            continue;
+        write->result = why;
+        write->is_broken = true;
+    }
 }
 
 static void forget_results(const struct store_lane *group)

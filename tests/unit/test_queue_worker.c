@@ -1,12 +1,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "queue/queue_report.h"
 #include "test_queue.h"
 
 /* What the handlers of these tests count and obey. */
@@ -748,4 +750,121 @@ TEST(queue_waits_for_the_verdict_on_work_that_another_thread_does)
     store_on_commit(t.store, NULL, NULL);
     queue_free(q);
     test_store_end(&t);
+}
+
+/* ---- runs that nobody wants ---- */
+
+static enum err run_until_given_up(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct world *w = ctx;
+    (void)why_out;
+    note(w, &w->runs);
+    while (!queue_is_given_up(job))
+        sched_yield();
+    return ERR_TIMEOUT;
+}
+
+static void start_endless(struct world *w, const struct queue_handler *handler)
+{
+    const struct queue_options options = {.workers = 1, .lease_ms = 3000, .is_alone = is_alone};
+    queue_free(w->queue);
+    w->queue = queue_new(w->t.store, &options, handler, 1);
+    EXPECT_EQ(queue_start(w->queue), OK);
+}
+
+TEST_BOTH(queue_tells_a_thread_that_the_time_of_its_job_is_over)
+{
+    struct world *w = begin(0);
+    const struct queue_handler handler = {
+        .kind = "endless", .run = run_until_given_up, .ctx = w, .backoff_ms = 1};
+    struct queue_new job = {.kind = STR("endless"), .timeout_ms = 50, .max_attempts = 2};
+    start_endless(w, &handler);
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
+    WAIT_STATS(w, stats.dead == 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE attempt = 2 AND "
+                                         "last_error LIKE 'timed out after 50 ms: %'"),
+              1);
+    EXPECT_EQ(w->runs, 2);
+    end(w);
+}
+
+static enum err cancel_fn(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return queue_report_cancel(tx, 1);
+}
+
+TEST_BOTH(queue_tells_a_thread_that_its_job_was_cancelled)
+{
+    struct world *w = begin(0);
+    const struct queue_handler handler = {.kind = "endless", .run = run_until_given_up, .ctx = w};
+    struct queue_new job = {.kind = STR("endless")};
+    start_endless(w, &handler);
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
+    wait_for(w, &w->runs, 1);
+    EXPECT_EQ(store_write_wait(w->t.store, cancel_fn, NULL), OK);
+    WAIT_STATS(w, stats.ready + stats.running == 0);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE state = 6 AND "
+                                         "last_error = 'cancelled by an operator'"),
+              1);
+    end(w);
+}
+
+/* ---- a store that fails ---- */
+
+/* A store that gives up soon when another process has the database. */
+static void open_impatiently(struct world *w)
+{
+    char why[200] = "";
+    const struct store_options options = {.path = w->t.path, .readers = 2, .busy_ms = 20};
+    queue_free(w->queue);
+    store_close(w->t.store);
+    EXPECT_EQ(store_open(&options, &w->t.store, why, sizeof(why)), OK);
+}
+
+static int64_t failed_writes(const struct world *w)
+{
+    struct store_stats stats;
+    store_get_stats(w->t.store, &stats);
+    return stats.failed;
+}
+
+/* Whatever the end is: no attempt more than the handler had, no second run. */
+static void check_unwritten_end(int failures)
+{
+    struct world *w = begin(0);
+    sqlite3 *other;
+    open_impatiently(w);
+    start(w, 2);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    EXPECT_EQ(sqlite3_open(w->t.path, &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    atomic_store(&w->failures, failures);
+    int64_t failed = failed_writes(w), limit = clock_mono_ms() + 30000;
+    hold(w, false);
+    while (failed_writes(w) < failed + 2) { // it is written again, too
+        EXPECT(clock_mono_ms() < limit);
+        sched_yield();
+    }
+    EXPECT_EQ(w->runs, 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT attempt + crash FROM job"), 0);
+    EXPECT_EQ(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    wait_for(w, &w->dones, 1);
+    EXPECT_EQ(w->runs, 1 + failures);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    WAIT_STATS(w, stats.done == 1 && stats.failed == failures && stats.refused == 0);
+    end(w);
+}
+
+TEST_BOTH(queue_writes_a_commit_again_that_the_store_failed_to_write)
+{
+    check_unwritten_end(0);
+}
+
+TEST_BOTH(queue_writes_a_failure_again_that_the_store_failed_to_write)
+{
+    check_unwritten_end(1);
 }

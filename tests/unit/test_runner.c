@@ -163,6 +163,23 @@ TEST(runner_asks_a_cancelled_handler_to_give_up)
     end();
 }
 
+static enum err add_short_fn(struct store_tx *tx, void *arg)
+{
+    const struct queue_new job = {
+        .kind = STR("a"), .payload = str_of(arg), .timeout_ms = 100, .max_attempts = 2};
+    return queue_enqueue(tx, &job, NULL);
+}
+
+TEST(runner_obeys_the_time_and_the_attempts_of_a_job)
+{
+    char payload[] = "\"wait\"";
+    begin();
+    EXPECT_EQ(store_write_wait(w.t.store, add_short_fn, payload), OK);
+    wait_for("SELECT count(*) FROM job WHERE state = 2 AND attempt = 2 AND crash = 0 AND "
+             "last_error = 'timed out after 100 ms'");
+    end();
+}
+
 TEST(runner_hands_back_at_the_end_what_runs)
 {
     char payload[] = "\"wait\"";
