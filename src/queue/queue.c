@@ -157,7 +157,7 @@ static enum err read_option(struct store_tx *tx, struct queue_job *job)
         return OK;
     enum err err = store_prepare(tx,
                                  "SELECT priority, deadline_ms, timeout_ms, max_attempts, keep_ms, "
-                                 "trace, turn FROM job_option WHERE job_id = $1",
+                                 "trace, turn, key_id, has_slot FROM job_option WHERE job_id = $1",
                                  &st);
     if (err)
         return err;
@@ -173,6 +173,8 @@ static enum err read_option(struct store_tx *tx, struct queue_job *job)
     if (!store_column_is_null(st, 5))
         job->trace = arena_str(&job->arena, store_column_text(st, 5));
     job->turn = store_column_int(st, 6);
+    job->key_id = store_column_int(st, 7);
+    job->slot = (int)store_column_int(st, 8);
     store_finish(st);
     return OK;
 }
@@ -216,24 +218,31 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options, 
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-static enum err begin(struct store_tx *tx, struct str queue, struct queue_job *job,
-                      bool *is_over_out)
+static enum err bury_late(struct store_tx *tx, const struct queue_job *job)
 {
     const struct str why = STR("not begun by its deadline");
     struct queue_row row;
-    enum err err = read_option(tx, job);
-    if (!err && job->unique_key.len > 0)
-        err = queue_row_free_key_at_start(tx, job->unique_key, job->id);
-    if (!err && (job->options & QUEUE_HAS_TURN))
-        err = queue_turn_serve(tx, queue, job->priority, job->turn);
-    *is_over_out = !err && job->deadline_ms > 0 && job->deadline_ms < store_now_ms(tx);
-    if (err || !*is_over_out)
-        return err;
-    err = queue_row_claimed(tx, job, &row);
+    enum err err = queue_row_claimed(tx, job, &row);
     if (!err)
         err = queue_row_note(tx, &row, "deadline", why);
-    if (!err)
-        err = queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+    return err ? err : queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+}
+
+/* *is_for_now_out: false: it shall not run. */
+static enum err begin(struct store_tx *tx, struct str queue, struct queue_job *job,
+                      bool *is_for_now_out)
+{
+    enum err err = read_option(tx, job);
+    *is_for_now_out = false;
+    if (!err && job->deadline_ms > 0 && job->deadline_ms < store_now_ms(tx))
+        return bury_late(tx, job);
+    if (!err && (job->options & QUEUE_HAS_TURN))
+        err = queue_turn_serve(tx, queue, job->priority, job->turn);
+    *is_for_now_out = true;
+    if (!err && (job->options & QUEUE_HAS_TURN))
+        err = queue_key_begin(tx, job, is_for_now_out);
+    if (!err && *is_for_now_out && job->unique_key.len > 0)
+        err = queue_row_free_key_at_start(tx, job->unique_key, job->id);
     return err;
 }
 
@@ -263,15 +272,15 @@ static enum err claim_ready(struct store_tx *tx, const struct queue_options *opt
     // RETURNING promises no order.
     qsort(jobs, count, sizeof(jobs[0]), by_rank);
     for (size_t i = 0; !err && i < count; i++) {
-        bool is_over = false;
-        err = begin(tx, name_of(options), &jobs[i], &is_over);
+        bool is_for_now = false;
+        err = begin(tx, name_of(options), &jobs[i], &is_for_now);
         if (err)
             break;
-        if (is_over)
-            arena_done(&jobs[i].arena);
-        else
+        if (is_for_now)
             jobs[kept++] = jobs[i];
-        if (is_over || kept <= i)
+        else
+            arena_done(&jobs[i].arena);
+        if (!is_for_now || kept <= i)
             jobs[i].arena = (struct arena){0};
     }
     if (err)

@@ -111,6 +111,8 @@ struct queue_job {
     int64_t created_at_ms, run_at_ms;
     int64_t rank; // the order of ready jobs
     int64_t turn; // of its key
+    int64_t key_id;
+    int slot;     // job_option.has_slot
     int options;  // enum queue_option
     int priority; // these as they were enqueued, 0: not given
     int max_attempts;
@@ -343,10 +345,25 @@ struct queue_limits {
     int rate;        // begun in rate_ms, evenly; 0: no limit
     int64_t rate_ms; // 0: a second
     int burst;       // so many may come at once after a pause; 0: 1
+    /* The same for the jobs of each of its keys. With key_max_running 1 they run strictly one after
+     * the other. A rate holds for the beginnings, however late they are. */
+    int key_max_running, key_rate;
+    int64_t key_rate_ms;
+    int key_burst;
 };
-/* ERR_INVALID: a number below 0, or a time above QUEUE_MAX_MS. */
+/* They hold for jobs that begin from now on; those that run are not counted by limits of keys that
+ * are new. ERR_INVALID: a number below 0, or a time above QUEUE_MAX_MS. */
 MUST_USE enum err queue_set_limits(struct store_tx *tx, struct str name,
                                    const struct queue_limits *limits);
+/* A key's own limits, instead of its queue's. */
+struct queue_key_limits {
+    int max_running, rate; // 0: no limit; -1: as its queue says
+    int64_t rate_ms;       // 0: a second
+    int burst;             // 0: 1
+};
+/* The key need not have had a job. ERR_INVALID as above, or a key without a name. */
+MUST_USE enum err queue_set_key_limits(struct store_tx *tx, struct str queue, struct str key,
+                                       const struct queue_key_limits *limits);
 /* Claims nothing before until_ms (INT64_MAX: until it is resumed; 0: goes on at once). What runs
  * goes on. */
 MUST_USE enum err queue_pause(struct store_tx *tx, struct str name, int64_t until_ms);

@@ -143,7 +143,7 @@ enum err queue_admin_act_retry(struct store_tx *tx, struct queue_admin_act *act)
     if (row.state == QUEUE_READY)
         return refuse(act, ERR_CONFLICT, "it is ready");
     if (row.state == QUEUE_WAITING)
-        return refuse(act, ERR_CONFLICT, "it waits for other jobs");
+        return refuse(act, ERR_CONFLICT, "it waits for other jobs, or for its key");
     err = revive(tx, act, &row, &open);
     if (!err)
         err = drop_deadline(tx, &row);
@@ -273,7 +273,11 @@ static enum err move(struct store_tx *tx, struct queue_row *row,
     int64_t run_at_ms = edit->has_time ? edit->run_at_ms : row->run_at_ms;
     if (edit->has_time && run_at_ms == 0)
         run_at_ms = store_now_ms(tx);
-    if (row->state == QUEUE_READY || row->state == QUEUE_SCHEDULED)
+    bool waits_for_key = false;
+    enum err err = queue_row_waits_for_key(tx, row, &waits_for_key);
+    if (err)
+        return err;
+    if (row->state == QUEUE_READY || row->state == QUEUE_SCHEDULED || waits_for_key)
         return queue_row_make_due(tx, row, run_at_ms);
     row->run_at_ms = run_at_ms; // its rank is found when it is ready
     return OK;

@@ -118,6 +118,7 @@ static int options_of(const struct queue_new *job)
 /* The place of a job in its queue. */
 struct place {
     int64_t rank, key_id, turn;
+    bool waits_for_key;
 };
 
 static struct str queue_of(const struct queue_new *job)
@@ -141,15 +142,20 @@ static enum err find_place(struct store_tx *tx, const struct queue_new *job, str
     enum err err = queue_turn_key(tx, queue_of(job), job->key, job->weight, &out->key_id);
     if (err || run_at > store_now_ms(tx) || job->needs > 0)
         return err;
+    err = queue_key_is_limited(tx, out->key_id, &out->waits_for_key);
+    if (err || out->waits_for_key) {
+        out->turn = out->rank;
+        return err;
+    }
     return queue_turn_take(tx, queue_of(job), job->priority, out->key_id, &out->turn, &out->rank);
 }
 
 static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int options,
-                           int64_t rank, int64_t *id_out)
+                           const struct place *place, int64_t *id_out)
 {
     struct store_stmt *st;
     int64_t now = store_now_ms(tx), run_at = due_at(tx, job);
-    bool is_due = run_at <= now;
+    bool is_due = run_at <= now, is_waiting = job->needs > 0 || place->waits_for_key;
     enum err err = store_prepare(
         tx,
         "INSERT INTO job (kind, payload, unique_key, state, run_at_ms, at_ms, created_at_ms, "
@@ -161,12 +167,12 @@ static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int
     store_bind_text(st, 2, job->payload.at ? job->payload : STR(""));
     if (job->unique_key.len > 0)
         store_bind_text(st, 3, job->unique_key);
-    store_bind_int(st, 4, job->needs > 0 ? QUEUE_WAITING : is_due ? QUEUE_READY : QUEUE_SCHEDULED);
+    store_bind_int(st, 4, is_waiting ? QUEUE_WAITING : is_due ? QUEUE_READY : QUEUE_SCHEDULED);
     store_bind_int(st, 5, run_at);
-    store_bind_int(st, 6, is_due || job->needs > 0 ? 0 : run_at);
+    store_bind_int(st, 6, is_due || is_waiting ? 0 : run_at);
     store_bind_int(st, 7, now);
     store_bind_text(st, 8, queue_of(job));
-    store_bind_int(st, 9, rank);
+    store_bind_int(st, 9, place->rank);
     store_bind_int(st, 10, options);
     return store_insert(st, id_out);
 }
@@ -186,8 +192,8 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job,
     enum err err = store_prepare(tx,
                                  "INSERT INTO job_option (job_id, priority, deadline_ms, "
                                  "timeout_ms, max_attempts, keep_ms, trace, batch_id, needs, "
-                                 "key_id, turn) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-                                 "$11)",
+                                 "key_id, turn, waits_for_key) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+                                 "$8, $9, $10, $11, $12)",
                                  &st);
     if (err)
         return err;
@@ -202,6 +208,7 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job,
     store_bind_int(st, 9, job->needs);
     bind_positive(st, 10, place->key_id);
     store_bind_int(st, 11, place->turn);
+    store_bind_int(st, 12, place->waits_for_key);
     return store_run(st, NULL);
 }
 
@@ -274,7 +281,7 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
     if (err)
         return err;
     if (!out->is_old)
-        err = FAILPOINT("queue.enqueue", insert_job(tx, job, options, place.rank, &out->id));
+        err = FAILPOINT("queue.enqueue", insert_job(tx, job, options, &place, &out->id));
     if (!err && has_key)
         err = take_keys(tx, job, out->id, out->is_old);
     if (out->is_old)
@@ -283,6 +290,8 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
         err = insert_option(tx, job, &place, out->id);
     if (!err && (options & QUEUE_HAS_TAGS))
         err = insert_tags(tx, job, out->id);
+    if (!err && place.waits_for_key)
+        err = queue_key_admit(tx, place.key_id);
     return err;
 }
 

@@ -13,6 +13,7 @@ struct queue_row {
     int64_t id, epoch, run_at_ms, at_ms, rank;
     enum queue_state state;
     int attempt, crash, options;
+    int64_t moved_key; // whose next job may be admitted when this is written; 0: none's
     char queue[QUEUE_MAX_NAME_BYTES + 1], unique_key[QUEUE_MAX_KEY_BYTES + 1];
 };
 /* ERR_NOT_FOUND. */
@@ -25,10 +26,17 @@ MUST_USE enum err queue_row_save(struct store_tx *tx, const struct queue_row *ro
 /* Adds an error to its history; sets QUEUE_HAS_ERRORS in the row, which the caller saves. */
 MUST_USE enum err queue_row_note(struct store_tx *tx, struct queue_row *row, const char *class,
                                  struct str text);
-/* Makes it READY, or SCHEDULED when run_at_ms is to come; the caller saves it. */
+/* Makes it READY, SCHEDULED when run_at_ms is to come, or WAITING when its key has limits; the
+ * caller saves it. */
 MUST_USE enum err queue_row_make_due(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
-/* The same for one that had begun. ERR_NOT_FOUND: it is over: an operator has cancelled it (it is
- * kept), or another has its unique key and will do the work (it is gone). */
+/* It is WAITING for its key, and for no other job. */
+MUST_USE enum err queue_row_waits_for_key(struct store_tx *tx, const struct queue_row *row,
+                                          bool *out);
+/* One that its key's limits have admitted: READY, with a turn; or SCHEDULED for due_ms. The caller
+ * saves it. */
+MUST_USE enum err queue_row_begin_turn(struct store_tx *tx, struct queue_row *row, int64_t due_ms);
+/* As make_due, for one that had begun. ERR_NOT_FOUND: it is over: an operator has cancelled it (it
+ * is kept), or another has its unique key and will do the work (it is gone). */
 MUST_USE enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
 /* Makes it DONE, DEAD or CANCELLED for keep_ms, or with 0 removes it with all that belongs to it;
  * frees what it held. why as for queue_row_save. */
@@ -69,13 +77,36 @@ MUST_USE enum err queue_turn_serve(struct store_tx *tx, struct str queue, int pr
 /* Whether the queue has had jobs with a key. */
 MUST_USE enum err queue_turn_is_used(struct store_tx *tx, struct str queue, bool *out);
 
+/* ---- queue_key.c: limits of keys; of jobs with QUEUE_HAS_TURN ---- */
+MUST_USE enum err queue_key_is_limited(struct store_tx *tx, int64_t key_id, bool *out);
+/* The job, whose row says WAITING, is admitted when it is the first by its rank and there is room.
+ */
+MUST_USE enum err queue_key_wait(struct store_tx *tx, int64_t job_id, int64_t rank);
+/* Admits what there is room for. Call it when one has begun to wait or has left. */
+MUST_USE enum err queue_key_admit(struct store_tx *tx, int64_t key_id);
+/* It runs and waits no more. slot: its job_option.has_slot. */
+MUST_USE enum err queue_key_leave(struct store_tx *tx, int64_t key_id, int64_t job_id, int slot);
+/* At the claim of its row. False: it waits again, since the limit came after it was ready. */
+MUST_USE enum err queue_key_begin(struct store_tx *tx, struct queue_job *job, bool *may_out);
+/* After the settings of the queue have changed. */
+MUST_USE enum err queue_key_apply_limits(struct store_tx *tx, struct str queue);
+
 /* ---- queue_limit.c: what a queue may do now ---- */
+/* A rate as GCRA (ITU-T I.371) has it. */
+struct queue_rate {
+    int64_t jobs, in_ms, burst; // jobs == 0: no limit
+    int64_t tat_us;             // when the next one is due by the rate alone
+};
+enum { QUEUE_RATE_MS = 1000 }; // in_ms where nobody says it
+/* When the next one may begin; at most now_ms: at once. */
+int64_t queue_limit_due_ms(const struct queue_rate *rate, int64_t now_ms);
+/* So many begin now. */
+void queue_limit_note(struct queue_rate *rate, int64_t now_ms, int64_t count);
 struct queue_room {
     size_t cap;      // at most so many may be claimed
     int64_t next_ms; // when more; QUEUE_WHEN_ONE_ENDS; 0: the cap that was asked for is no limit
     bool is_limited; // claims count: by rows only
-    bool has_rate;
-    int64_t tat_us, step_us;
+    struct queue_rate rate;
 };
 MUST_USE enum err queue_limit_ask(struct store_tx *tx, struct str queue, size_t cap,
                                   struct queue_room *out);

@@ -1,12 +1,45 @@
 /* queue_limit.c -- what the settings of a queue (job_queue) let it claim: pause, number, rate.
  *
  * The rate is a GCRA (ITU-T I.371): tat_us is when the next job is due by the rate alone; so many
- * of a burst may come before. A queue without settings costs one look for its row.
+ * of a burst may come before. A queue without settings costs one look for its row. Limits of its
+ * keys are in queue_key.c.
  */
 #include "queue/queue_internal.h"
 
+/* ---- rates ---- */
+
+static int64_t step_us(const struct queue_rate *rate)
+{
+    int64_t step = rate->in_ms * 1000 / rate->jobs;
+    return step > 0 ? step : 1;
+}
+
+static int64_t tat_us(const struct queue_rate *rate, int64_t now_ms)
+{
+    return rate->tat_us > now_ms * 1000 ? rate->tat_us : now_ms * 1000;
+}
+
+static int64_t burst_of(const struct queue_rate *rate)
+{
+    return rate->burst > 0 ? rate->burst : 1;
+}
+
+int64_t queue_limit_due_ms(const struct queue_rate *rate, int64_t now_ms)
+{
+    int64_t due_us = tat_us(rate, now_ms) - (burst_of(rate) - 1) * step_us(rate);
+    return (due_us + 999) / 1000; // never too early
+}
+
+void queue_limit_note(struct queue_rate *rate, int64_t now_ms, int64_t count)
+{
+    rate->tat_us = tat_us(rate, now_ms) + count * step_us(rate);
+}
+
+/* ---- what may be claimed ---- */
+
 struct settings {
-    int64_t paused_until_ms, max_running, rate, rate_ms, burst, tat_us;
+    int64_t paused_until_ms, max_running;
+    struct queue_rate rate;
 };
 
 static enum err read_settings(struct store_tx *tx, struct str queue, struct settings *out)
@@ -25,10 +58,10 @@ static enum err read_settings(struct store_tx *tx, struct str queue, struct sett
         *out = (struct settings){
             .paused_until_ms = store_column_int(st, 0),
             .max_running = store_column_int(st, 1),
-            .rate = store_column_int(st, 2),
-            .rate_ms = store_column_int(st, 3),
-            .burst = store_column_int(st, 4),
-            .tat_us = store_column_int(st, 5),
+            .rate = {.jobs = store_column_int(st, 2),
+                     .in_ms = store_column_int(st, 3),
+                     .burst = store_column_int(st, 4),
+                     .tat_us = store_column_int(st, 5)},
         };
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
@@ -61,16 +94,11 @@ static void lower(struct queue_room *room, int64_t cap, int64_t next_ms)
     room->next_ms = next_ms;
 }
 
-static void ask_rate(const struct settings *s, int64_t now_ms, struct queue_room *out)
+static void ask_rate(int64_t now_ms, struct queue_room *out)
 {
-    int64_t now_us = now_ms * 1000, step = s->rate_ms * 1000 / s->rate;
-    int64_t burst = s->burst > 0 ? s->burst : 1;
-    out->has_rate = true;
-    out->step_us = step > 0 ? step : 1;
-    out->tat_us = s->tat_us > now_us ? s->tat_us : now_us;
-    int64_t free_us = now_us + burst * out->step_us - out->tat_us;
-    int64_t due_us = out->tat_us - (burst - 1) * out->step_us;
-    lower(out, free_us / out->step_us, due_us / 1000 + 1);
+    const struct queue_rate *rate = &out->rate;
+    int64_t free_us = now_ms * 1000 + burst_of(rate) * step_us(rate) - tat_us(rate, now_ms);
+    lower(out, free_us / step_us(rate), queue_limit_due_ms(rate, now_ms));
 }
 
 enum err queue_limit_ask(struct store_tx *tx, struct str queue, size_t cap, struct queue_room *out)
@@ -81,9 +109,10 @@ enum err queue_limit_ask(struct store_tx *tx, struct str queue, size_t cap, stru
     enum err err = read_settings(tx, queue, &s);
     if (err)
         return err;
-    out->is_limited = s.max_running > 0 || s.rate > 0;
-    if (s.rate > 0)
-        ask_rate(&s, store_now_ms(tx), out);
+    out->is_limited = s.max_running > 0 || s.rate.jobs > 0;
+    out->rate = s.rate;
+    if (s.rate.jobs > 0)
+        ask_rate(store_now_ms(tx), out);
     if (s.max_running > 0)
         err = count_running(tx, queue, s.max_running, &running);
     if (!err && s.max_running > 0)
@@ -97,38 +126,59 @@ enum err queue_limit_take(struct store_tx *tx, struct str queue, const struct qu
                           size_t count)
 {
     struct store_stmt *st;
-    if (!room->has_rate || count == 0)
+    struct queue_rate rate = room->rate;
+    if (rate.jobs == 0 || count == 0)
         return OK;
+    queue_limit_note(&rate, store_now_ms(tx), (int64_t)count);
     enum err err = store_prepare(tx, "UPDATE job_queue SET tat_us = $2 WHERE name = $1", &st);
     if (err)
         return err;
     store_bind_text(st, 1, queue);
-    store_bind_int(st, 2, room->tat_us + (int64_t)count * room->step_us);
+    store_bind_int(st, 2, rate.tat_us);
     return store_run(st, NULL);
 }
 
 /* ---- settings ---- */
 
+static bool is_rate(int64_t jobs, int64_t in_ms, int64_t burst)
+{
+    return jobs >= 0 && burst >= 0 && in_ms >= 0 && in_ms <= QUEUE_MAX_MS;
+}
+
+static int64_t or_else(int64_t value, int64_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
 enum err queue_set_limits(struct store_tx *tx, struct str name, const struct queue_limits *limits)
 {
     struct store_stmt *st;
-    if (limits->max_running < 0 || limits->rate < 0 || limits->burst < 0 || limits->rate_ms < 0 ||
-        limits->rate_ms > QUEUE_MAX_MS)
+    if (limits->max_running < 0 || limits->key_max_running < 0 ||
+        !is_rate(limits->rate, limits->rate_ms, limits->burst) ||
+        !is_rate(limits->key_rate, limits->key_rate_ms, limits->key_burst))
         return ERR_INVALID;
     enum err err = store_prepare(
         tx,
-        "INSERT INTO job_queue (name, max_running, rate, rate_ms, burst) VALUES ($1, $2, $3, $4, "
-        "$5) ON CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate = "
-        "excluded.rate, rate_ms = excluded.rate_ms, burst = excluded.burst",
+        "INSERT INTO job_queue (name, max_running, rate, rate_ms, burst, key_max_running, "
+        "key_rate, key_rate_ms, key_burst) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON "
+        "CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate = excluded.rate, "
+        "rate_ms = excluded.rate_ms, burst = excluded.burst, key_max_running = "
+        "excluded.key_max_running, key_rate = excluded.key_rate, key_rate_ms = "
+        "excluded.key_rate_ms, key_burst = excluded.key_burst",
         &st);
     if (err)
         return err;
     store_bind_text(st, 1, name);
     store_bind_int(st, 2, limits->max_running);
     store_bind_int(st, 3, limits->rate);
-    store_bind_int(st, 4, limits->rate_ms > 0 ? limits->rate_ms : 1000);
-    store_bind_int(st, 5, limits->burst > 0 ? limits->burst : 1);
-    return store_run(st, NULL);
+    store_bind_int(st, 4, or_else(limits->rate_ms, QUEUE_RATE_MS));
+    store_bind_int(st, 5, or_else(limits->burst, 1));
+    store_bind_int(st, 6, limits->key_max_running);
+    store_bind_int(st, 7, limits->key_rate);
+    store_bind_int(st, 8, or_else(limits->key_rate_ms, QUEUE_RATE_MS));
+    store_bind_int(st, 9, or_else(limits->key_burst, 1));
+    err = store_run(st, NULL);
+    return err ? err : queue_key_apply_limits(tx, name);
 }
 
 enum err queue_pause(struct store_tx *tx, struct str name, int64_t until_ms)

@@ -101,7 +101,8 @@ enum err queue_row_save(struct store_tx *tx, const struct queue_row *row, struct
     store_bind_int(st, 8, row->crash);
     store_bind_int(st, 9, row->options);
     store_bind_text(st, 10, shorten(why));
-    return FAILPOINT("queue.save", store_run(st, NULL));
+    err = FAILPOINT("queue.save", store_run(st, NULL));
+    return err || row->moved_key == 0 ? err : queue_key_admit(tx, row->moved_key);
 }
 
 /* ---- errors ---- */
@@ -283,6 +284,67 @@ static enum err drop_rest(struct store_tx *tx, const struct queue_row *row)
     return OK;
 }
 
+struct wish {
+    int64_t priority, key_id;
+    int slot;
+    bool waits_for_key;
+};
+
+static enum err read_wish(struct store_tx *tx, const struct queue_row *row, struct wish *out)
+{
+    struct store_stmt *st;
+    *out = (struct wish){0};
+    if (!(row->options & QUEUE_HAS_OPTION))
+        return OK;
+    enum err err = store_prepare(tx,
+                                 "SELECT priority, key_id, has_slot, waits_for_key FROM "
+                                 "job_option WHERE job_id = $1",
+                                 &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, row->id);
+    err = store_step(st);
+    if (!err)
+        *out = (struct wish){store_column_int(st, 0), store_column_int(st, 1),
+                             (int)store_column_int(st, 2), store_column_int(st, 3) != 0};
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+/* The next of its key is admitted when the row is written. */
+static enum err leave(struct store_tx *tx, struct queue_row *row, const struct wish *wish)
+{
+    if (wish->slot == 0 && !wish->waits_for_key)
+        return OK;
+    row->moved_key = wish->key_id;
+    return queue_key_leave(tx, wish->key_id, row->id, wish->slot);
+}
+
+static enum err leave_key(struct store_tx *tx, struct queue_row *row)
+{
+    struct wish wish;
+    if (!(row->options & QUEUE_HAS_TURN))
+        return OK;
+    enum err err = read_wish(tx, row, &wish);
+    return err ? err : leave(tx, row, &wish);
+}
+
+enum err queue_row_waits_for_key(struct store_tx *tx, const struct queue_row *row, bool *out)
+{
+    struct wish wish;
+    enum err err = read_wish(tx, row, &wish);
+    *out = wish.waits_for_key;
+    return err;
+}
+
+static enum err drop(struct store_tx *tx, const struct queue_row *row)
+{
+    enum err err = FAILPOINT("queue.drop_rest", drop_rest(tx, row));
+    if (!err)
+        err = FAILPOINT("queue.drop", queue_row_run(tx, "DELETE FROM job WHERE id = $1", row->id));
+    return err || row->moved_key == 0 ? err : queue_key_admit(tx, row->moved_key);
+}
+
 static enum err note_end(struct store_tx *tx, struct queue_row *row)
 {
     struct store_stmt *st;
@@ -313,14 +375,12 @@ enum err queue_row_close(struct store_tx *tx, struct queue_row *row, enum queue_
     enum err err = row->unique_key[0]
                        ? free_key(tx, str_of(row->unique_key), row->id, QUEUE_FREES_AT_END)
                        : OK;
+    if (!err)
+        err = leave_key(tx, row);
     if (err)
         return err;
-    if (keep_ms <= 0) {
-        err = FAILPOINT("queue.drop_rest", drop_rest(tx, row));
-        if (err)
-            return err;
-        return FAILPOINT("queue.drop", queue_row_run(tx, "DELETE FROM job WHERE id = $1", row->id));
-    }
+    if (keep_ms <= 0)
+        return drop(tx, row);
     err = note_end(tx, row);
     row->state = state;
     row->epoch++; // whoever still runs it is too late
@@ -328,26 +388,12 @@ enum err queue_row_close(struct store_tx *tx, struct queue_row *row, enum queue_
     return err ? err : queue_row_save(tx, row, why);
 }
 
-struct wish {
-    int64_t priority, key_id;
-};
-
-static enum err read_wish(struct store_tx *tx, const struct queue_row *row, struct wish *out)
+/* Its rank is as of a job without a key, which is its place among those that wait. */
+static enum err wait_for_key(struct store_tx *tx, struct queue_row *row, int64_t key_id)
 {
-    struct store_stmt *st;
-    *out = (struct wish){0};
-    if (!(row->options & QUEUE_HAS_OPTION))
-        return OK;
-    enum err err =
-        store_prepare(tx, "SELECT priority, key_id FROM job_option WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, row->id);
-    err = store_step(st);
-    if (!err)
-        *out = (struct wish){store_column_int(st, 0), store_column_int(st, 1)};
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    row->state = QUEUE_WAITING;
+    row->moved_key = key_id;
+    return queue_key_wait(tx, row->id, row->rank);
 }
 
 static enum err take_turn(struct store_tx *tx, struct queue_row *row, const struct wish *wish)
@@ -374,7 +420,25 @@ enum err queue_row_make_due(struct store_tx *tx, struct queue_row *row, int64_t 
     row->run_at_ms = run_at_ms;
     row->at_ms = is_due ? 0 : run_at_ms;
     row->rank = (run_at_ms - wish.priority * QUEUE_PRIORITY_STEP_MS) * QUEUE_RANKS_PER_MS;
-    return err || !is_due || wish.key_id == 0 ? err : take_turn(tx, row, &wish);
+    if (err || wish.key_id == 0)
+        return err;
+    if (!is_due)
+        return leave(tx, row, &wish);
+    bool is_limited = false;
+    if (wish.slot == 0)
+        err = queue_key_is_limited(tx, wish.key_id, &is_limited);
+    if (err)
+        return err;
+    return is_limited ? wait_for_key(tx, row, wish.key_id) : take_turn(tx, row, &wish);
+}
+
+enum err queue_row_begin_turn(struct store_tx *tx, struct queue_row *row, int64_t due_ms)
+{
+    struct wish wish;
+    row->state = due_ms > 0 ? QUEUE_SCHEDULED : QUEUE_READY;
+    row->at_ms = due_ms;
+    enum err err = read_wish(tx, row, &wish);
+    return err || due_ms > 0 ? err : take_turn(tx, row, &wish);
 }
 
 /* ERR_NOT_FOUND: no, another does its work or nobody wants it any more. */
@@ -415,6 +479,8 @@ enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t 
                             STR("cancelled by an operator"));
         return err ? err : ERR_NOT_FOUND;
     }
+    if (!err)
+        err = leave_key(tx, row);
     if (!err)
         err = may_go_back(tx, row);
     if (err == ERR_NOT_FOUND) {

@@ -36,17 +36,20 @@ static inline void test_civic_migrate(struct test_store *t)
     char *queue_whole = test_queue_read_file("migrations/0004_queue_whole.sql");
     char *queue_flow = test_queue_read_file("migrations/0005_queue_flow.sql");
     char *report = test_queue_read_file("migrations/0006_queue_report.sql");
+    char *key = test_queue_read_file("migrations/0007_queue_key.sql");
     const struct store_migration list[] = {
         {1, "queue", queue},           {2, "civic", civic},
         {3, "queue_name", queue_name}, {4, "queue_whole", queue_whole},
-        {5, "queue_flow", queue_flow}, {6, "queue_report", report}};
-    EXPECT_EQ(store_migrate(t->store, list, 6, NULL, why, sizeof(why)), OK);
+        {5, "queue_flow", queue_flow}, {6, "queue_report", report},
+        {7, "queue_key", key}};
+    EXPECT_EQ(store_migrate(t->store, list, 7, NULL, why, sizeof(why)), OK);
     free(queue);
     free(civic);
     free(queue_name);
     free(queue_whole);
     free(queue_flow);
     free(report);
+    free(key);
 }
 
 struct test_civic_person {

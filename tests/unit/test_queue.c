@@ -408,6 +408,10 @@ TEST(queue_finds_its_jobs_by_index)
         "EXPLAIN QUERY PLAN SELECT count(*) FROM job WHERE state > 0 AND state = 2",
         "EXPLAIN QUERY PLAN SELECT job_id FROM job_unique WHERE key = $1 AND space = $2",
         "EXPLAIN QUERY PLAN DELETE FROM job_error WHERE job_id = $1 AND n > 3",
+        "EXPLAIN QUERY PLAN SELECT job_id FROM job_option WHERE key_id = $1 AND waits_for_key = 1 "
+        "ORDER BY turn, job_id LIMIT 1",
+        "EXPLAIN QUERY PLAN SELECT id FROM job_key WHERE queue = $1 AND (running > 0 OR next_id > "
+        "0) LIMIT $2",
     };
     for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
         EXPECT(test_queue_plan_uses_indexes(t.store, plans[i]));
