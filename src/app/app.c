@@ -16,6 +16,7 @@
 #include "app/app_periodic.h"
 #include "app/app_recovery.h"
 #include "app/app_runner.h"
+#include "app/app_seal.h"
 #include "app/app_signals.h"
 #include "app/app_test_jobs.h"
 #include "app/app_texts.h"
@@ -53,6 +54,7 @@ struct app {
     struct io_pool *pool, *passwords;
     struct app_bridge *bridge;
     struct app_runner *runner;
+    struct queue_seal *seal;
     struct queue_handler *handlers;
     struct queue *queue;
     struct queue_census *census;
@@ -229,6 +231,7 @@ static void build_queue(struct app *a)
         .lease_ms = a->options->lease_ms,
         .is_alone = a->has_worker, // as long as no `viche worker` is there
         .backoff_cap_ms = BACKOFF_CAP_MS,
+        .seal = a->seal,
     };
     a->bridge = app_bridge_new(a->nodes[0].loop, a->relay, &a->apps.apps->at[0]);
     a->jobs = (struct civic_jobs){.store = a->store, .announcer = app_bridge_announcer(a->bridge)};
@@ -241,7 +244,7 @@ static void build_queue(struct app *a)
     }
     app_runner_bind(a->runner, QUEUE_DEFAULT, a->handlers + count);
     a->queue = queue_new(a->store, &options, a->handlers, count + more);
-    app_runner_build(a->runner, a->store, a->has_worker);
+    app_runner_build(a->runner, a->store, a->seal, a->has_worker);
     a->scheduler = queue_scheduler_new(a->store);
     a->census = queue_census_new(a->store);
     a->api.queue = a->queue;
@@ -340,6 +343,7 @@ static void tear_down(struct app *a)
     queue_census_free(a->census);
     queue_free(a->queue);
     app_runner_free(a->runner);
+    queue_seal_free(a->seal);
     app_webhook_free(a->webhook);
     for (int i = 0; a->nodes && i < a->loops; i++)
         hub_free(a->nodes[i].hub);
@@ -435,6 +439,8 @@ enum err app_serve(const struct app_options *options, char *why_out, size_t why_
         err = read_proxies(&a);
     if (!err) // it forks: before there are threads, listeners or a database
         err = app_runner_new(options->handlers, &tests, &a.runner, why_out, why_cap);
+    if (!err) // after the fork, whose child needs none
+        err = app_seal_read(options->seal_keys, &a.seal, why_out, why_cap);
     if (!err) // before anything else, so that a taken port is the first thing that is said
         err = app_listen_open(&a.listen, options, a.loops, why_out, why_cap);
     if (!err)

@@ -19,18 +19,19 @@
 #include "core/err.h"
 
 struct app_options {
-    const char *listen;   // "127.0.0.1:8080", or several: "127.0.0.1:8080,tls://0.0.0.0:8443"
-    const char *admin;    // the operator's address, or ""
-    const char *tls_cert; // PEM file of the certificate and its chain, or ""
-    const char *tls_key;  // PEM file of its private key, or ""
-    const char *data;     // directory
-    const char *roles;    // "web,hub,worker" or some of them
-    const char *apps;     // JSON file of apps, or ""
-    const char *handlers; // JSON file of handlers of jobs, or ""
-    const char *path;     // in front of every path of the hub: "/ws", or ""
-    bool is_compressed;   // long WebSocket messages, for clients that ask for it
-    const char *ws_echo;  // path of the echo endpoint, or ""
-    const char *origin;   // "https://viche.example" when behind a proxy, or ""
+    const char *listen;    // "127.0.0.1:8080", or several: "127.0.0.1:8080,tls://0.0.0.0:8443"
+    const char *admin;     // the operator's address, or ""
+    const char *tls_cert;  // PEM file of the certificate and its chain, or ""
+    const char *tls_key;   // PEM file of its private key, or ""
+    const char *data;      // directory
+    const char *roles;     // "web,hub,worker" or some of them
+    const char *apps;      // JSON file of apps, or ""
+    const char *handlers;  // JSON file of handlers of jobs, or ""
+    const char *seal_keys; // file of keys that open sealed payloads (app_seal.h), or ""
+    const char *path;      // in front of every path of the hub: "/ws", or ""
+    bool is_compressed;    // long WebSocket messages, for clients that ask for it
+    const char *ws_echo;   // path of the echo endpoint, or ""
+    const char *origin;    // "https://viche.example" when behind a proxy, or ""
     const char *trusted_proxies; // networks whose X-Forwarded-For and -Proto count, or ""
     int loops;                   // 0: one per core
     int workers;                 // threads that run jobs

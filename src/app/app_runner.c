@@ -112,7 +112,8 @@ void app_runner_bind(struct app_runner *r, const char *queue, struct queue_handl
         runner_bind(r->runner, queue, out);
 }
 
-void app_runner_build(struct app_runner *r, struct store *store, bool has_worker)
+void app_runner_build(struct app_runner *r, struct store *store, const struct queue_seal *seal,
+                      bool has_worker)
 {
     if (!r)
         return;
@@ -124,6 +125,7 @@ void app_runner_build(struct app_runner *r, struct store *store, bool has_worker
             .workers = has_worker ? 1 : 0, // it only hands jobs over
             .lease_ms = LEASE_MS,
             .is_alone = true, // the data directory's lock keeps other servers away
+            .seal = seal,
         };
         size_t count = runner_kind_count(r->runner, side->name);
         side->handlers = arena_alloc(&r->arena, count * sizeof(*side->handlers));

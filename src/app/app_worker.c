@@ -9,6 +9,7 @@
 #include "app/app_data.h"
 #include "app/app_periodic.h"
 #include "app/app_runner.h"
+#include "app/app_seal.h"
 #include "app/app_signals.h"
 #include "app/app_test_jobs.h"
 #include "core/clock.h"
@@ -33,6 +34,7 @@ struct worker {
     const struct app_worker_options *options;
     struct store *store;
     struct app_runner *runner;
+    struct queue_seal *seal;
     struct queue_scheduler *scheduler;
     struct served queues[APP_WORKER_MAX_QUEUES];
     size_t count;
@@ -102,6 +104,7 @@ static void build_queue(struct worker *w, struct served *s, bool has_test_jobs)
         .workers = w->options->concurrency,
         .lease_ms = w->options->lease_ms,
         .leaves_unknown = true,
+        .seal = w->seal,
         .left = w->options->max_jobs > 0 ? &w->left : NULL,
     };
     size_t tests = has_test_jobs ? app_test_jobs_count : 0;
@@ -216,6 +219,7 @@ static void tear_down(struct worker *w)
         mem_free(w->queues[i].handlers);
     }
     app_runner_free(w->runner);
+    queue_seal_free(w->seal);
 }
 
 enum err app_worker_run(const struct app_worker_options *options, enum app_worker_end *end_out,
@@ -229,6 +233,8 @@ enum err app_worker_run(const struct app_worker_options *options, enum app_worke
     enum err err = read_names(&w);
     if (!err)
         err = new_runner(&w);
+    if (!err)
+        err = app_seal_read(options->seal_keys, &w.seal, why_out, why_cap);
     if (!err)
         err = open_data(&w);
     if (!err) {

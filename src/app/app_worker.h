@@ -16,16 +16,17 @@
 enum { APP_WORKER_MAX_QUEUES = 32 };
 
 struct app_worker_options {
-    const char *data;     // directory
-    const char *queues;   // "mail,images"
-    const char *handlers; // JSON file of handlers of jobs, or ""
-    const char *periodic; // file of periodic jobs (app_periodic.h), or ""
-    int concurrency;      // jobs of each queue at once, of handlers in C
-    bool has_test_jobs;   // as app_options; else when the database has their table
-    int64_t lease_ms;     // how soon others take over what a process that hangs has in hand
-    int64_t drain_ms;     // how long jobs may take to finish at the end
-    int max_jobs;         // ends after so many; 0: no end
-    int max_memory_mib;   // ends when it takes more; 0: no end
+    const char *data;      // directory
+    const char *queues;    // "mail,images"
+    const char *handlers;  // JSON file of handlers of jobs, or ""
+    const char *seal_keys; // as app_options
+    const char *periodic;  // file of periodic jobs (app_periodic.h), or ""
+    int concurrency;       // jobs of each queue at once, of handlers in C
+    bool has_test_jobs;    // as app_options; else when the database has their table
+    int64_t lease_ms;      // how soon others take over what a process that hangs has in hand
+    int64_t drain_ms;      // how long jobs may take to finish at the end
+    int max_jobs;          // ends after so many; 0: no end
+    int max_memory_mib;    // ends when it takes more; 0: no end
 };
 
 enum app_worker_end { APP_WORKER_STOP, APP_WORKER_LIMIT, APP_WORKER_RESTART };

@@ -43,6 +43,13 @@ int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 
         .name = "data", .kind = CONF_TEXT, .value = "data", .meaning = "DIR",                      \
         .help = "where the database is", .at = (offset)                                            \
     }
+#define CLI_OPTION_SEAL_KEYS(offset)                                                               \
+    {                                                                                              \
+        .name = "seal-keys", .kind = CONF_TEXT, .value = "", .meaning = "FILE",                    \
+        .help =                                                                                    \
+            "keys of sealed payloads, lines id=hex: the first seals, all open (docs/queue.md)",    \
+        .at = (offset)                                                                             \
+    }
 
 extern const struct conf_table cli_serve_options;
 

@@ -11,9 +11,10 @@
 struct cli_queue_target {
     const char *config, *data, *queue;
     const char *zone, *overlap; // of periodic jobs
+    const char *seal_keys;
     int64_t catch_up_ms;
     int count, delay_ms;
-    bool is_json;
+    bool is_json, is_sealed;
 };
 
 #define CLI_QUEUE_AT(field) offsetof(struct cli_queue_target, field)

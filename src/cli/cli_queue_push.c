@@ -3,6 +3,8 @@
  */
 #include <stdio.h>
 
+#include "app/app_data.h"
+#include "app/app_seal.h"
 #include "cli/cli_queue.h"
 #include "core/json.h"
 
@@ -32,6 +34,12 @@ static const struct conf_option options[] = {
      .meaning = "MS",
      .help = "not before so many milliseconds from now",
      .at = CLI_QUEUE_AT(delay_ms)},
+    {.name = "seal",
+     .kind = CONF_SWITCH,
+     .value = "off",
+     .help = "seal the payload with the first of --seal-keys",
+     .at = CLI_QUEUE_AT(is_sealed)},
+    CLI_OPTION_SEAL_KEYS(CLI_QUEUE_AT(seal_keys)),
     CLI_QUEUE_JSON,
 };
 const struct conf_table cli_queue_push_options = {options, sizeof(options) / sizeof(options[0])};
@@ -83,6 +91,19 @@ static int push_all(struct store *store, struct push *push, int count, bool is_j
     return CLI_DONE;
 }
 
+static int push_sealed(struct cli_queue_call *call, struct push *push)
+{
+    const struct cli_queue_target *t = call->target;
+    char why[APP_DATA_WHY_BYTES] = "no --seal-keys FILE";
+    struct queue_seal *seal = NULL;
+    enum err err = app_seal_read(t->seal_keys, &seal, why, sizeof(why));
+    push->job.seal = seal;
+    int status = err || !seal ? cli_fail(CLI_USAGE, "%s", why)
+                              : push_all(call->store, push, t->count, t->is_json);
+    queue_seal_free(seal);
+    return status;
+}
+
 static int push(struct cli_queue_call *call)
 {
     const struct cli_queue_target *t = call->target;
@@ -99,7 +120,9 @@ static int push(struct cli_queue_call *call)
         return cli_fail(CLI_USAGE, "the payload has more than %d bytes", QUEUE_MAX_PAYLOAD_BYTES);
     if (json_scan_document(push->job.payload) != OK)
         return cli_fail(CLI_USAGE, "the payload is not JSON: %.100s", push->job.payload.at);
-    return push_all(call->store, push, t->count, t->is_json);
+    if (!t->is_sealed)
+        return push_all(call->store, push, t->count, t->is_json);
+    return push_sealed(call, push);
 }
 
 int cli_queue_push(const struct cli_command *command, int argc, char *const *argv)

@@ -87,6 +87,7 @@ static const struct conf_option options[] = {
      .meaning = "FILE",
      .help = "programs and URLs that do jobs, as JSON (docs/queue-handlers.md)",
      .at = AT(app.handlers)},
+    CLI_OPTION_SEAL_KEYS(AT(app.seal_keys)),
     {.name = "path",
      .kind = CONF_TEXT,
      .value = "",

@@ -34,6 +34,7 @@ static const struct conf_option options[] = {
      .meaning = "FILE",
      .help = "programs and URLs that do jobs of these queues, as JSON (docs/queue-handlers.md)",
      .at = AT(worker.handlers)},
+    CLI_OPTION_SEAL_KEYS(AT(worker.seal_keys)),
     {.name = "periodic",
      .kind = CONF_TEXT,
      .value = "",

@@ -2,6 +2,7 @@
 
 #include <stdalign.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/check.h"
 #include "core/mem.h"
@@ -28,6 +29,13 @@ void arena_done(struct arena *a)
         block = next;
     }
     arena_init(a);
+}
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *block = a->blocks; block; block = block->next)
+        explicit_bzero(block->bytes, block->used);
+    arena_done(a);
 }
 
 /* Its bytes are zeroed as they are handed out: most requests need little of a block. */

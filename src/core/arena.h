@@ -21,6 +21,8 @@ struct arena {
 void arena_init(struct arena *a);
 /* Frees everything; the arena is then empty and may be used again. */
 void arena_done(struct arena *a);
+/* The same; what was handed out is zeroed first, since it held secrets. */
+void arena_wipe(struct arena *a);
 
 /* Zeroed, aligned for any type. */
 void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull));

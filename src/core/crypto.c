@@ -152,6 +152,16 @@ void crypto_hex(const uint8_t *bytes, size_t len, char *out)
     sodium_bin2hex(out, 2 * len + 1, bytes, len);
 }
 
+enum err crypto_hex_decode(struct str text, uint8_t *out, size_t len)
+{
+    const char *end = NULL;
+    size_t got = 0;
+    if (text.len != 2 * len || sodium_hex2bin(out, len, text.at, text.len, NULL, &got, &end) != 0 ||
+        got != len)
+        return ERR_INVALID;
+    return end == text.at + text.len ? OK : ERR_INVALID;
+}
+
 void crypto_base64(const uint8_t *bytes, size_t len, char *out)
 {
     sodium_bin2base64(out, 4 * ((len + 2) / 3) + 1, bytes, len, sodium_base64_VARIANT_ORIGINAL);
@@ -174,6 +184,37 @@ enum err crypto_base64_decode(struct str text, uint8_t *out, size_t cap, size_t 
                           sodium_base64_VARIANT_ORIGINAL) != 0)
         return ERR_INVALID;
     return OK;
+}
+
+void crypto_seal(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct str text, struct str bound,
+                 uint8_t *out)
+{
+    enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+    _Static_assert(CRYPTO_SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
+    _Static_assert(CRYPTO_SEAL_MORE_BYTES == NONCE + crypto_aead_xchacha20poly1305_ietf_ABYTES,
+                   "nonce and tag");
+    randombytes_buf(out, NONCE); // of 192 bits: random ones do not meet
+    CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE, NULL, (const uint8_t *)text.at,
+                                                     text.len, (const uint8_t *)bound.at, bound.len,
+                                                     NULL, out, key) == 0);
+}
+
+enum err crypto_open(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct str sealed,
+                     struct str bound, uint8_t *out)
+{
+    enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+    const uint8_t *bytes = (const uint8_t *)sealed.at;
+    if (sealed.len < CRYPTO_SEAL_MORE_BYTES)
+        return ERR_DENIED;
+    int code = crypto_aead_xchacha20poly1305_ietf_decrypt(
+        out, NULL, NULL, bytes + NONCE, sealed.len - NONCE, (const uint8_t *)bound.at, bound.len,
+        bytes, key);
+    return code == 0 ? OK : ERR_DENIED;
+}
+
+void crypto_wipe(void *secret, size_t len)
+{
+    sodium_memzero(secret, len);
 }
 
 void crypto_token(char out[static CRYPTO_TOKEN_CHARS + 1])

@@ -14,6 +14,8 @@ enum {
     CRYPTO_SHA1_BYTES = 20,
     CRYPTO_PASSWORD_HASH_BYTES = 128, // with its NUL
     CRYPTO_TOKEN_CHARS = 43,          // base64url of 32 bytes, without padding
+    CRYPTO_SEAL_KEY_BYTES = 32,
+    CRYPTO_SEAL_MORE_BYTES = 24 + 16, // nonce and tag: what a sealed text has more
 };
 
 /* Once, before anything else and before threads. */
@@ -32,11 +34,24 @@ bool crypto_equal(struct str a, struct str b);
 
 /* Lower case, and a NUL: out has 2 * len + 1 bytes. */
 void crypto_hex(const uint8_t *bytes, size_t len, char *out);
+/* Exactly len bytes, in either case. ERR_INVALID. */
+MUST_USE enum err crypto_hex_decode(struct str text, uint8_t *out, size_t len);
 
 /* Standard base64 with padding and a NUL: out has 4 * ((len + 2) / 3) + 1 bytes. */
 void crypto_base64(const uint8_t *bytes, size_t len, char *out);
 /* Strict decoding (RFC 4648 §4). ERR_INVALID; ERR_TOO_LARGE: does not fit cap. */
 MUST_USE enum err crypto_base64_decode(struct str text, uint8_t *out, size_t cap, size_t *len_out);
+
+/* XChaCha20-Poly1305 (libsodium's IETF variant) with a random nonce in front. out has text.len +
+ * CRYPTO_SEAL_MORE_BYTES. bound: what crypto_open must name again; it is not in the result. */
+void crypto_seal(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct str text, struct str bound,
+                 uint8_t *out);
+/* out has sealed.len - CRYPTO_SEAL_MORE_BYTES. ERR_DENIED: too short, or not sealed with this key
+ * and bound, or changed since; out is then without meaning. */
+MUST_USE enum err crypto_open(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct str sealed,
+                              struct str bound, uint8_t *out);
+/* Zeroes a secret whose memory is not used again, which a compiler may leave out. */
+void crypto_wipe(void *secret, size_t len);
 
 /* A fresh secret of 256 bits as base64url text with a NUL. */
 void crypto_token(char out[static CRYPTO_TOKEN_CHARS + 1]);

@@ -157,7 +157,8 @@ static enum err read_option(struct store_tx *tx, struct queue_job *job)
         return OK;
     enum err err = store_prepare(tx,
                                  "SELECT priority, deadline_ms, timeout_ms, max_attempts, keep_ms, "
-                                 "trace, turn, key_id, has_slot FROM job_option WHERE job_id = $1",
+                                 "trace, turn, key_id, has_slot, seal FROM job_option "
+                                 "WHERE job_id = $1",
                                  &st);
     if (err)
         return err;
@@ -175,6 +176,8 @@ static enum err read_option(struct store_tx *tx, struct queue_job *job)
     job->turn = store_column_int(st, 6);
     job->key_id = store_column_int(st, 7);
     job->slot = (int)store_column_int(st, 8);
+    if (!store_column_is_null(st, 9))
+        job->seal = arena_str(&job->arena, store_column_text(st, 9));
     store_finish(st);
     return OK;
 }

@@ -55,6 +55,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "core/str.h"
+#include "queue/queue_seal.h"
 #include "store/store.h"
 
 struct queue;
@@ -119,6 +120,7 @@ struct queue_job {
     int64_t deadline_ms, timeout_ms;
     int64_t keep_ms; // how long it is kept when it is done; 0: not at all
     struct str trace, unique_key;
+    struct str seal; // id of the key that the payload in its row is sealed with; empty: none
     /* How it shall go on when its run does not return OK; QUEUE_DONE, as it is: tried again after
      * the back-off of its handler. */
     struct queue_end end;
@@ -185,7 +187,9 @@ struct queue_new {
      * after the other, whatever each has waiting. weight: turns in a round; 0: as before, or 1. */
     struct str key;
     int weight;
-    struct str trace;         // W3C traceparent
+    struct str trace; // W3C traceparent
+    /* Not NULL: the payload is sealed with its first key (queue_seal.h). Borrowed for the call. */
+    const struct queue_seal *seal;
     size_t max_payload_bytes; // 0: QUEUE_MAX_PAYLOAD_BYTES; up to QUEUE_MOST_PAYLOAD_BYTES
     /* Private: of queue_batch.c, queue_graph.c, queue_periodic.c, which fill them in. */
     int64_t batch_id;
@@ -222,6 +226,10 @@ struct queue_options {
     const char *kinds;   // ",a,b,": queue_find and queue_claim take only these; NULL: all
     bool leaves_unknown; // jobs of kinds without a handler here are other processes', also when
                          // none runs; else they are buried unless one does
+    /* What opens sealed payloads; NULL: nothing. A job whose key is not there is an error, tried
+     * again by the back-off, so that a process which has the key finds it; one whose payload does
+     * not open is DEAD. */
+    const struct queue_seal *seal;
     _Atomic int64_t *left; // jobs that may yet begin, in all queues that share it; NULL: no end
 };
 

@@ -98,8 +98,8 @@ static enum err write_plan(struct buf *out, const struct queue_new *job)
     enum err err = queue_check(job, NULL);
     if (!err && payload.len > QUEUE_BATCH_MAX_PAYLOAD_BYTES)
         err = ERR_TOO_LARGE;
-    if (!err && (!is_text(job->kind) || !is_text(job->queue)))
-        err = ERR_INVALID;
+    if (!err && (!is_text(job->kind) || !is_text(job->queue) || job->seal))
+        err = ERR_INVALID; // the plan of a sealed one would stand there in clear
     if (!err)
         err = json_scan_document(payload);
     if (!err)

@@ -33,8 +33,8 @@ struct queue_batch_new {
 enum { QUEUE_BATCH_MAX_PAYLOAD_BYTES = QUEUE_MAX_PAYLOAD_BYTES - 1024 };
 
 /* An open batch. Of what follows kind, payload, queue and priority count; their queue must be one
- * that somebody serves. ERR_INVALID, ERR_TOO_LARGE: as queue_check, or a payload that is no JSON.
- */
+ * that somebody serves. ERR_INVALID, ERR_TOO_LARGE: as queue_check, a payload that is no JSON,
+ * or one to be sealed. */
 MUST_USE enum err queue_batch_open(struct store_tx *tx, const struct queue_batch_new *batch,
                                    int64_t *id_out);
 /* Adds jobs. One whose unique or idempotency key is taken is no member: its id is the earlier

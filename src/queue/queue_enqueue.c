@@ -106,7 +106,7 @@ static int options_of(const struct queue_new *job)
 {
     bool has_option = job->priority != 0 || job->deadline_ms > 0 || job->timeout_ms > 0 ||
                       job->max_attempts > 0 || job->keep_ms > 0 || job->trace.len > 0 ||
-                      job->batch_id > 0 || job->key.len > 0;
+                      job->batch_id > 0 || job->key.len > 0 || job->seal;
     bool is_in_flow = job->batch_id > 0 || job->is_tick;
     bool is_by_row = job->deadline_ms > 0 || job->is_tick || job->key.len > 0;
     bool holds_key = job->unique_key.len > 0 && job->unique_until == QUEUE_UNTIL_END;
@@ -164,7 +164,8 @@ static enum err insert_job(struct store_tx *tx, const struct queue_new *job, int
     if (err)
         return err;
     store_bind_text(st, 1, job->kind);
-    store_bind_text(st, 2, job->payload.at ? job->payload : STR(""));
+    // One that is sealed needs the id; in clear it never gets near the disk.
+    store_bind_text(st, 2, job->payload.at && !job->seal ? job->payload : STR(""));
     if (job->unique_key.len > 0)
         store_bind_text(st, 3, job->unique_key);
     store_bind_int(st, 4, is_waiting ? QUEUE_WAITING : is_due ? QUEUE_READY : QUEUE_SCHEDULED);
@@ -192,8 +193,8 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job,
     enum err err = store_prepare(tx,
                                  "INSERT INTO job_option (job_id, priority, deadline_ms, "
                                  "timeout_ms, max_attempts, keep_ms, trace, batch_id, needs, "
-                                 "key_id, turn, waits_for_key) VALUES ($1, $2, $3, $4, $5, $6, $7, "
-                                 "$8, $9, $10, $11, $12)",
+                                 "key_id, turn, waits_for_key, seal) VALUES ($1, $2, $3, $4, $5, "
+                                 "$6, $7, $8, $9, $10, $11, $12, $13)",
                                  &st);
     if (err)
         return err;
@@ -209,7 +210,23 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job,
     bind_positive(st, 10, place->key_id);
     store_bind_int(st, 11, place->turn);
     store_bind_int(st, 12, place->waits_for_key);
+    store_bind_text(st, 13, job->seal ? queue_seal_id(job->seal) : (struct str){0});
     return store_run(st, NULL);
+}
+
+static enum err seal(struct store_tx *tx, const struct queue_new *job, int64_t id)
+{
+    struct store_stmt *st;
+    struct arena a;
+    enum err err = store_prepare(tx, "UPDATE job SET payload = $2 WHERE id = $1", &st);
+    if (err)
+        return err;
+    arena_init(&a);
+    store_bind_int(st, 1, id);
+    store_bind_text(st, 2, queue_seal_write(job->seal, id, job->kind, job->payload, &a));
+    err = store_run(st, NULL);
+    arena_done(&a);
+    return err;
 }
 
 static enum err insert_tags(struct store_tx *tx, const struct queue_new *job, int64_t id)
@@ -286,6 +303,8 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
         err = take_keys(tx, job, out->id, out->is_old);
     if (out->is_old)
         return err;
+    if (!err && job->seal)
+        err = seal(tx, job, out->id);
     if (!err && (options & QUEUE_HAS_OPTION))
         err = insert_option(tx, job, &place, out->id);
     if (!err && (options & QUEUE_HAS_TAGS))

@@ -82,7 +82,10 @@ void queue_worker_end_run(struct queue *q, struct queue_run *run)
 {
     list_remove(&run->in_hand);
     q->hand_count--;
-    arena_done(&run->job.arena);
+    if (run->job.seal.len > 0)
+        arena_wipe(&run->job.arena);
+    else
+        arena_done(&run->job.arena);
     if (q->is_looking)
         list_append(&q->gone, &run->in_hand);
     else
@@ -273,6 +276,32 @@ static void fail_as_told(struct queue_run *run, struct str why)
     queue_worker_finish(&run->job, end);
 }
 
+/* A missing key is not the handler's error: its own number of tries does not count here. */
+static void fail_sealed(struct queue_run *run, enum err err)
+{
+    struct queue_job *job = &run->job;
+    bool is_missing = err == ERR_NOT_FOUND;
+    run->why = is_missing ? arena_printf(&job->arena,
+                                         "sealed with key %.*s, which this process does not have",
+                                         STR_ARG(job->seal))
+                          : arena_printf(&job->arena, "the payload does not open with key %.*s",
+                                         STR_ARG(job->seal));
+    run->is_dead = !is_missing || job->attempt + 1 >= QUEUE_DEFAULT_MAX_ATTEMPTS;
+    run->delay_ms = run->is_dead ? 0 : backoff_ms(run->queue, run);
+    submit(run, fail_fn, on_failed);
+}
+
+/* False: it does not open. */
+static bool open_payload(struct queue_run *run)
+{
+    struct queue_job *job = &run->job;
+    enum err err = queue_seal_open(run->queue->options.seal, job->seal, job->id, job->kind,
+                                   job->payload, &job->arena, &job->payload);
+    if (err)
+        fail_sealed(run, err);
+    return !err;
+}
+
 static void run_job(struct queue_run *run)
 {
     const struct queue_handler *handler = run->handler;
@@ -281,6 +310,8 @@ static void run_job(struct queue_run *run)
                                    STR_ARG(run->job.kind)));
         return;
     }
+    if (run->job.seal.len > 0 && !open_payload(run))
+        return;
     struct str why = {NULL, 0};
     enum err err =
         handler->run ? FAILPOINT("queue.run", handler->run(&run->job, handler->ctx, &why)) : OK;

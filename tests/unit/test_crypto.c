@@ -141,3 +141,66 @@ TEST(crypto_password_hash_matches_its_password_only)
     EXPECT(!crypto_password_matches("", STR("верба над ставом")));
     EXPECT(!crypto_password_matches("not a hash", STR("x")));
 }
+
+TEST(crypto_open_takes_a_published_vector_and_nothing_near_it)
+{
+    // draft-irtf-cfrg-xchacha-03, A.3.1
+    static const char text[] = "Ladies and Gentlemen of the class of '99: If I could offer you "
+                               "only one tip for the future, sunscreen would be it.";
+    uint8_t key[32], sealed[24 + 114 + 16], bound[12], out[114];
+    crypto_init();
+    EXPECT_EQ(crypto_hex_decode(
+                  STR("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"), key, 32),
+              OK);
+    EXPECT_EQ(crypto_hex_decode(STR("50515253c0c1c2c3c4c5c6c7"), bound, 12), OK);
+    EXPECT_EQ(
+        crypto_hex_decode(STR("404142434445464748494a4b4c4d4e4f5051525354555657"
+                              "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
+                              "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
+                              "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
+                              "21f9664c97637da9768812f615c68b13b52e"
+                              "c0875924c1c7987947deafd8780acf49"),
+                          sealed, sizeof(sealed)),
+        OK);
+    struct str all = {(const char *)sealed, sizeof(sealed)}, aad = {(const char *)bound, 12};
+    EXPECT_EQ(crypto_open(key, all, aad, out), OK);
+    EXPECT_STR(((struct str){(const char *)out, 114}), text);
+    EXPECT_EQ(crypto_open(key, all, (struct str){aad.at, 11}, out), ERR_DENIED);
+    EXPECT_EQ(crypto_open(key, (struct str){all.at, all.len - 1}, aad, out), ERR_DENIED);
+    EXPECT_EQ(crypto_open(key, (struct str){all.at, CRYPTO_SEAL_MORE_BYTES - 1}, aad, out),
+              ERR_DENIED);
+    key[0] ^= 1;
+    EXPECT_EQ(crypto_open(key, all, aad, out), ERR_DENIED);
+}
+
+TEST(crypto_seal_is_opened_by_its_key_and_differs_each_time)
+{
+    uint8_t key[32], sealed[2][CRYPTO_SEAL_MORE_BYTES + 3], out[3];
+    crypto_init();
+    crypto_random(key, sizeof(key));
+    for (int i = 0; i < 2; i++) {
+        crypto_seal(key, STR("abc"), STR("b"), sealed[i]);
+        EXPECT_EQ(crypto_open(key, (struct str){(const char *)sealed[i], sizeof(sealed[i])},
+                              STR("b"), out),
+                  OK);
+        EXPECT(memcmp(out, "abc", 3) == 0);
+    }
+    EXPECT(memcmp(sealed[0], sealed[1], sizeof(sealed[0])) != 0);
+    crypto_seal(key, (struct str){0}, (struct str){0}, sealed[0]);
+    EXPECT_EQ(crypto_open(key, (struct str){(const char *)sealed[0], CRYPTO_SEAL_MORE_BYTES},
+                          (struct str){0}, out),
+              OK);
+}
+
+TEST(crypto_hex_decode_takes_exactly_so_many_digits)
+{
+    uint8_t out[2];
+    crypto_init();
+    EXPECT_EQ(crypto_hex_decode(STR("00fF"), out, 2), OK);
+    EXPECT(out[0] == 0 && out[1] == 0xff);
+    EXPECT_EQ(crypto_hex_decode(STR("00f"), out, 2), ERR_INVALID);
+    EXPECT_EQ(crypto_hex_decode(STR("00ff0"), out, 2), ERR_INVALID);
+    EXPECT_EQ(crypto_hex_decode(STR("00fg"), out, 2), ERR_INVALID);
+    EXPECT_EQ(crypto_hex_decode(STR(" 0ff"), out, 2), ERR_INVALID);
+    EXPECT_EQ(crypto_hex_decode((struct str){0}, out, 2), ERR_INVALID);
+}

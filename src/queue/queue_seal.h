@@ -1,0 +1,47 @@
+/* queue_seal.h -- payloads that only those can read who have the key.
+ *
+ * A payload is sealed by AEAD (crypto_seal) in the transaction that enqueues its job, bound to the
+ * job's id and kind: copied to another job it does not open. In its row stands the result as a JSON
+ * string in base64, in job_option.seal the id of the key. It is opened when the job is run and
+ * wiped when the run is over. Results, steps, progress, log lines, errors, keys and tags are not
+ * sealed (docs/decisions/0017).
+ *
+ * The keys come from a text of lines
+ *
+ *     # the first seals, all open
+ *     2026-11=64 hex digits
+ *     2026-05=64 hex digits
+ */
+#ifndef QUEUE_SEAL_H
+#define QUEUE_SEAL_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/str.h"
+
+enum {
+    QUEUE_SEAL_MAX_KEYS = 32,
+    QUEUE_SEAL_MAX_ID_BYTES = 32,
+    QUEUE_SEAL_MAX_TEXT_BYTES = 64 * 1024, // of the file
+};
+
+/* Keys; read-only, for any thread. */
+struct queue_seal;
+
+/* ERR_INVALID: *why_out (static; without any part of the text) says what is wrong. */
+MUST_USE enum err queue_seal_read(struct str text, struct queue_seal **out, const char **why_out);
+/* Wipes them. */
+void queue_seal_free(struct queue_seal *s);
+
+/* The id of the key that seals. */
+struct str queue_seal_id(const struct queue_seal *s);
+/* The payload of the job as its row has it; in the arena. */
+struct str queue_seal_write(const struct queue_seal *s, int64_t job_id, struct str kind,
+                            struct str payload, struct arena *a);
+/* And back. s may be NULL: no keys. ERR_NOT_FOUND: not this key; ERR_DENIED: the payload is not
+ * this job's, or was changed. */
+MUST_USE enum err queue_seal_open(const struct queue_seal *s, struct str key_id, int64_t job_id,
+                                  struct str kind, struct str sealed, struct arena *a,
+                                  struct str *payload_out);
+
+#endif

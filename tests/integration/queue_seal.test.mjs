@@ -1,0 +1,89 @@
+// Payloads that are sealed in the file: who has the key runs their jobs, nobody else reads them.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { root, runViche, startServer, until, viche } from './lib.mjs';
+import { push, sql } from './queue_client.mjs';
+
+const SECRET = 'number-4111-1111';
+const folder = mkdtempSync(join(tmpdir(), 'viche-seal-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+let files = 0;
+function keyFile(text, mode = 0o600) {
+    const file = join(folder, `keys-${files++}`);
+    writeFileSync(file, text);
+    chmodSync(file, mode);
+    return file;
+}
+const newKey = () => randomBytes(32).toString('hex');
+const handlers = join(folder, 'handlers.json');
+const program = ['/usr/bin/python3', '-I', '-S', resolve(root, 'tests/integration/handlers/all.py')];
+writeFileSync(handlers, JSON.stringify([{ kind: 'pay', program }]));
+
+/** Every byte of the data directory. */
+const bytesOf = (dir) =>
+    readdirSync(dir, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => readFileSync(join(entry.parentPath ?? entry.path, entry.name), 'latin1'))
+        .join('');
+const marks = (file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[0])) : []);
+
+test('a sealed payload reaches its handler, and stands nowhere in clear', async () => {
+    const key = newKey(), keys = keyFile(`k1=${key}\n`), mark = join(folder, 'mark');
+    const server = await startServer({ args: ['--handlers', handlers, '--seal-keys', keys] });
+    const dir = server.dataDir;
+    const [later] = push(dir, 'pay', { card: SECRET }, '--seal', '--seal-keys', keys, '--delay-ms', '3600000');
+    const done = push(dir, 'pay', { card: SECRET, mark }, '--seal', '--seal-keys', keys, '--count', '5');
+    await until(() => marks(mark).length === 5, 'the program to have them');
+    assert.deepEqual(marks(mark).sort((a, b) => a - b), done);
+    assert.deepEqual(sql(dir, `SELECT seal FROM job_option WHERE job_id = ${later}`), [{ seal: 'k1' }]);
+    await server.stop({ keep: true });
+    assert.ok(!bytesOf(dir).includes(SECRET), 'the data directory');
+    assert.ok(!server.log().includes(SECRET) && !server.log().includes(key), 'the log');
+    rmSync(dir, { recursive: true });
+});
+
+test('a process without the key leaves the job to one that has it, also under a new first key', async (t) => {
+    const k1 = newKey(), mark = join(folder, 'mark-2');
+    const server = await startServer({ args: ['--handlers', handlers] });
+    const dir = server.dataDir;
+    const [id] = push(dir, 'pay', { card: SECRET, mark }, '--seal', '--seal-keys', keyFile(`k1=${k1}`));
+    await until(() => server.log().includes('sealed with key k1'), 'the server to see that it has no key');
+    await server.stop({ keep: true });
+    assert.deepEqual(marks(mark), []);
+    const rotated = keyFile(`# new\nk2=${newKey()}\nk1=${k1}\n`);
+    const worker = spawn(viche, ['worker', '--data', dir, '--handlers', handlers, '--seal-keys', rotated], { stdio: 'ignore' });
+    t.after(() => worker.kill('SIGKILL'));
+    const ended = new Promise((done) => worker.on('exit', done));
+    await until(() => marks(mark).includes(id), 'the worker to do it');
+    worker.kill('SIGTERM');
+    assert.equal(await ended, 0);
+    rmSync(dir, { recursive: true });
+});
+
+test('keys that others may read, broken keys and no keys are refused, and never shown', () => {
+    const key = newKey(), dir = join(folder, 'data');
+    const sealed = ['queue', 'push', 'pay', '{}', '--seal', '--data', dir];
+    for (const [file, why] of [
+        [keyFile(`k1=${key}`, 0o640), /chmod 600/],
+        [keyFile(`k1=${key}`, 0o604), /chmod 600/],
+        [keyFile(`k1=${key}0`), /64 hex digits/],
+        [keyFile(`k1=${key}\nk1=${key}`), /two keys have one id/],
+        [keyFile(''), /there is no key/],
+        [folder, /others may read it|no file/],
+        [join(folder, 'nowhere'), /No such file/],
+    ])
+        for (const args of [['worker', '--data', dir], sealed]) {
+            const r = runViche([...args, '--seal-keys', file]);
+            assert.ok(r.status > 0, file);
+            assert.match(r.stderr, why);
+            assert.ok(!r.stderr.includes(key.slice(0, 8)), r.stderr);
+        }
+    assert.match(runViche(sealed).stderr, /no --seal-keys FILE/);
+    assert.deepEqual(sql(dir, 'SELECT count(*) AS n FROM job'), [{ n: 0 }]);
+});
