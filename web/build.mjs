@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds the web client into build/web: app.js, app.css and its fonts, hub.js and hub.css. usage: node web/build.mjs
+// Builds the web client into build/web: app.js, app.css and its fonts, hub.js, hub.css, admin.js and admin.css. usage: node web/build.mjs
 //
 // tools/embed later puts a hash of the content into every name (app.js -> app.3f9a1c2b.js), so an address
 // inside the style sheet must hold that hash already: hashedName() computes it in the same way.
@@ -78,6 +78,8 @@ await build({
 // The operator's pages have their own; readers do not carry them.
 await build({ ...common, entryPoints: ['web/styles/hub.css'], outfile: join(out, 'hub.css') });
 await build({ ...common, entryPoints: ['web/src/hub.ts'], outfile: join(out, 'hub.js'), format: 'iife' });
+await build({ ...common, entryPoints: ['web/styles/admin.css'], outfile: join(out, 'admin.css') });
+await build({ ...common, entryPoints: ['web/src/admin.ts'], outfile: join(out, 'admin.js'), format: 'iife' });
 await build({
     ...common,
     entryPoints: ['web/src/main.ts'],

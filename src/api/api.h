@@ -34,6 +34,8 @@
 
 struct page;
 struct queue;
+struct queue_census;
+struct queue_history;
 
 /* What a write changes of what everyone can see. */
 enum api_subject { API_EVERYTHING, API_NOTHING, API_PROPOSAL, API_VOTING };
@@ -42,10 +44,21 @@ struct api_change {
     int64_t id;
 };
 
+/* Of the operators' pages. Their channel gets "queues.changed" at most once a second, as long as
+ * somebody looks. */
+#define API_QUEUES_CHANNEL "private-admin.queues"
+struct api_queues {
+    struct queue_census *census;
+    struct queue_history *history;
+    const char *hidden;         // rules of queue_redact
+    _Atomic int64_t seen_at_ms; // when such a page was last drawn; monotonic
+};
+
 /* One per process; read-only after start. */
 struct api {
     struct store *store;
     struct queue *queue;
+    struct api_queues *queues;
     struct civic *civic;
     struct io_pool *pool;
     struct io_pool *passwords; // for the work stages; at most some 50 wait, then 503

@@ -3,6 +3,7 @@
  *     private-proposal.7    members      the events of a members-only proposal
  *     private-voting.3      members      those of its voting
  *     private-user.5        that user    the bell
+ *     private-admin.queues  moderators   that something happened to jobs
  *
  * Everything else is refused with 403, as Laravel does, without telling what exists. The body is a
  * form (pusher-js) or JSON (axios).
@@ -73,6 +74,8 @@ static enum err check(struct store_tx *tx, const struct civic_actor *actor, stru
                  {"private-voting.", may_hear_voting},
                  {"private-user.", may_hear_user}};
     int64_t id = 0;
+    if (str_eq(channel, STR(API_QUEUES_CHANNEL)))
+        return civic_policy_may(actor->role, CIVIC_SEE_QUEUES) ? OK : ERR_DENIED;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct str prefix = str_of(kinds[i].prefix);
         if (!str_starts(channel, prefix))

@@ -20,6 +20,7 @@
 #include "app/app_signals.h"
 #include "app/app_test_jobs.h"
 #include "app/app_texts.h"
+#include "app/app_watch.h"
 #include "app/app_webhook.h"
 #include "civic/civic.h"
 #include "civic/civic_jobs.h"
@@ -30,6 +31,8 @@
 #include "page/page.h"
 #include "queue/queue.h"
 #include "queue/queue_census.h"
+#include "queue/queue_history.h"
+#include "queue/queue_redact.h"
 #include "queue/queue_scheduler.h"
 
 enum { BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
@@ -57,7 +60,8 @@ struct app {
     struct queue_seal *seal;
     struct queue_handler *handlers;
     struct queue *queue;
-    struct queue_census *census;
+    struct api_queues queues;
+    struct app_watch *watch;
     struct queue_scheduler *scheduler;
     struct app_webhook *webhook;
     struct hub_hook_sink webhook_sink;
@@ -222,6 +226,7 @@ static void on_commit(void *ctx)
     struct app *a = ctx;
     queue_wake(a->queue);
     app_runner_wake(a->runner);
+    app_watch_note(a->watch);
 }
 
 static void build_queue(struct app *a)
@@ -246,7 +251,11 @@ static void build_queue(struct app *a)
     a->queue = queue_new(a->store, &options, a->handlers, count + more);
     app_runner_build(a->runner, a->store, a->seal, a->has_worker);
     a->scheduler = queue_scheduler_new(a->store);
-    a->census = queue_census_new(a->store);
+    a->queues.census = queue_census_new(a->store);
+    a->queues.history = queue_history_new();
+    a->queues.hidden = QUEUE_REDACT_DEFAULT;
+    a->api.queues = &a->queues;
+    a->watch = app_watch_new(&a->queues, a->relay, &a->apps.apps->at[0]);
     a->api.queue = a->queue;
     store_on_commit(a->store, on_commit, a);
 }
@@ -255,7 +264,7 @@ static void start_admin(struct app *a)
 {
     const struct api_admin ctx = {.hub = a->nodes[0].hub,
                                   .pool = a->pool,
-                                  .census = a->census,
+                                  .census = a->queues.census,
                                   .loops = a->loops,
                                   .read_webhooks = app_webhook_read,
                                   .webhooks = a->webhook};
@@ -278,6 +287,8 @@ static enum err start(struct app *a)
         err = queue_scheduler_start(a->scheduler);
     if (!err)
         err = app_webhook_start(a->webhook);
+    if (!err && a->has_web)
+        err = app_watch_start(a->watch);
     for (int i = 0; i < a->loops && !err; i++)
         err = app_node_start(&a->nodes[i]);
     if (err && !a->why[0])
@@ -324,6 +335,7 @@ static void tear_down(struct app *a)
             "at=app.stop why=\"a job did not finish in time; it runs again at the next start\"");
         _exit(1); // it still uses what we would free
     }
+    app_watch_stop(a->watch);
     io_pool_free(a->passwords);
     io_pool_free(a->pool); // its answers need running loops
     if (a->store)
@@ -340,7 +352,9 @@ static void tear_down(struct app *a)
     app_admin_free(a->admin);
     app_bridge_free(a->bridge);
     queue_scheduler_free(a->scheduler);
-    queue_census_free(a->census);
+    queue_census_free(a->queues.census);
+    queue_history_free(a->queues.history);
+    app_watch_free(a->watch);
     queue_free(a->queue);
     app_runner_free(a->runner);
     queue_seal_free(a->seal);

@@ -24,6 +24,16 @@ bool civic_policy_allows(enum civic_role role, enum civic_action action, bool is
     return role >= (is_members_only ? least[action].among_members : least[action].in_public);
 }
 
+bool civic_policy_may(enum civic_role role, enum civic_operation operation)
+{
+    static const enum civic_role least_of[CIVIC_OPERATION_COUNT] = {
+        [CIVIC_SEE_QUEUES] = CIVIC_MODERATOR,
+        [CIVIC_CHANGE_QUEUES] = CIVIC_ADMIN,
+    };
+    CHECK(role < CIVIC_ROLE_COUNT && operation < CIVIC_OPERATION_COUNT);
+    return role >= least_of[operation];
+}
+
 enum civic_role civic_policy_role(struct str name)
 {
     for (int role = CIVIC_USER; role < CIVIC_ROLE_COUNT; role++)

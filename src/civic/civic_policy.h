@@ -31,6 +31,15 @@ enum civic_action {
 
 bool civic_policy_allows(enum civic_role role, enum civic_action action, bool is_members_only);
 
+/* What concerns no proposal, but the server. */
+enum civic_operation {
+    CIVIC_SEE_QUEUES,    // jobs with their payloads, but for what is hidden
+    CIVIC_CHANGE_QUEUES, // retry, discard, cancel, pause
+    CIVIC_OPERATION_COUNT
+};
+
+bool civic_policy_may(enum civic_role role, enum civic_operation operation);
+
 /* "member" to CIVIC_MEMBER; CIVIC_VISITOR for anything that is not a role of an account. */
 enum civic_role civic_policy_role(struct str name);
 const char *civic_policy_role_name(enum civic_role role);

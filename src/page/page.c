@@ -48,6 +48,8 @@ static enum err find_assets(struct page *page, char *why_out, size_t why_cap)
         {"static/app.js", &page->js},
         {"static/hub.css", &page->hub_css},
         {"static/hub.js", &page->hub_js},
+        {"static/admin.css", &page->admin_css},
+        {"static/admin.js", &page->admin_js},
         {"static/fonts/literata-latin-600.woff2", &page->font_latin},
         {"static/fonts/literata-cyrillic-600.woff2", &page->font_cyrillic},
     };

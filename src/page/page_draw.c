@@ -106,6 +106,11 @@ static void add_head(struct api_call *call, cJSON *view)
     page_json_add(assets, "font_latin", arena_printf(call->arena, "/%s", page->font_latin));
     page_json_add(assets, "font_cyrillic", arena_printf(call->arena, "/%s", page->font_cyrillic));
 
+    if (ask->kind->is_admin) {
+        page_json_add(assets, "admin_css", arena_printf(call->arena, "/%s", page->admin_css));
+        page_json_add(assets, "admin_js", arena_printf(call->arena, "/%s", page->admin_js));
+    }
+
     cJSON *nav = cJSON_AddObjectToObject(view, "nav");
     if (ask->kind->nav)
         cJSON_AddBoolToObject(nav, ask->kind->nav, true);
@@ -123,6 +128,8 @@ static void add_user(struct api_call *call, cJSON *view)
     cJSON *user = cJSON_AddObjectToObject(view, "user");
     cJSON_AddNumberToObject(user, "id", (double)call->viewer.id);
     page_json_add(user, "name", call->viewer.name);
+    if (civic_policy_may(api_actor(call).role, CIVIC_SEE_QUEUES))
+        cJSON_AddBoolToObject(user, "is_operator", true);
 }
 
 void page_draw_title(struct api_call *call, struct str title, struct str description)

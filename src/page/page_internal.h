@@ -24,7 +24,7 @@ struct page {
     struct page_version version;
     struct page_cache *caches[PAGE_MAX_LOOPS];
     int cache_count;
-    const char *css, *js, *hub_css, *hub_js, *font_latin,
+    const char *css, *js, *hub_css, *hub_js, *admin_css, *admin_js, *font_latin,
         *font_cyrillic; // names, addresses without the first slash
 };
 
@@ -35,6 +35,7 @@ struct page_kind {
     enum err (*load)(struct store_tx *tx, struct api_call *call);
     /* Dresses what load added and says title and description. Runs for refused forms too. */
     void (*dress)(struct api_call *call);
+    bool is_admin;   // has the script and the style sheet of the operators' pages
     const char *nav; // which entry of the menu is current: a key of the view's "nav"; NULL: none
 };
 

@@ -9,12 +9,14 @@
 #include "page/page_problem.h"
 #include "page/page_proposal.h"
 #include "page/page_proposals.h"
+#include "page/page_queue.h"
 #include "page/page_voting.h"
 
 /* Of a form's body; percent-encoding makes three bytes of one. */
 enum {
     MAX_BUTTON_BYTES = 4 * 1024,
     MAX_ACCOUNT_BYTES = 16 * 1024,
+    MAX_JOBS_BYTES = 64 * 1024,
     MAX_COMMENT_BYTES = 512 * 1024, // more than may be written: too long a text comes back
     MAX_PROPOSAL_BYTES = 1024 * 1024,
 };
@@ -112,6 +114,15 @@ const struct http_route page_routes_table[] = {
     {HTTP_GET,  "/logout",                    api_handle, &form_address,               0},
     {HTTP_POST, "/logout",                    api_handle, &page_account_post_logout,   MAX_BUTTON_BYTES},
     {HTTP_GET,  "/language",                  api_handle, &page_account_language,      0},
+    {HTTP_GET,  "/admin/queues",              api_handle, &page_queue_get,             0},
+    {HTTP_GET,  "/admin/queues/pause",        api_handle, &form_address,               0},
+    {HTTP_POST, "/admin/queues/pause",        api_handle, &page_queue_post_pause,      MAX_BUTTON_BYTES},
+    {HTTP_GET,  "/admin/queues/jobs",         api_handle, &page_queue_jobs_get,        0},
+    {HTTP_POST, "/admin/queues/jobs",         api_handle, &page_queue_jobs_confirm,    MAX_JOBS_BYTES},
+    {HTTP_GET,  "/admin/queues/jobs/apply",   api_handle, &form_address,               0},
+    {HTTP_POST, "/admin/queues/jobs/apply",   api_handle, &page_queue_jobs_apply,      MAX_JOBS_BYTES},
+    {HTTP_GET,  "/admin/queues/jobs/{id}",    api_handle, &page_queue_job_get,         0},
+    {HTTP_GET,  "/admin/queues/batches/{id}", api_handle, &page_queue_job_get_batch,       0},
     {HTTP_GET,  "/robots.txt",                get_asset,  "robots.txt",                0},
     {HTTP_GET,  "/favicon.ico",               get_asset,  "bell.svg",                  0},
 };

@@ -201,3 +201,19 @@ enum err queue_admin_count(struct store_tx *tx, const struct queue_held *held, s
         err = find_oldest(tx, held, &out->at[i]);
     return err;
 }
+
+enum err queue_admin_find_pauses(struct store_tx *tx, struct queue_admin_counts *counts)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(
+        tx, "SELECT name, paused_until_ms FROM job_queue WHERE paused_until_ms > $1", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, store_now_ms(tx));
+    while (!(err = store_step(st))) {
+        struct queue_admin_count *count = find_count(counts, store_column_text(st, 0));
+        if (count)
+            count->paused_until_ms = store_column_int(st, 1);
+    }
+    return err == ERR_NOT_FOUND ? OK : err;
+}

@@ -21,6 +21,7 @@ struct queue_admin_count {
     int64_t done, cancelled;                 // those that are kept
     /* Since the oldest of the ready jobs that are next was due; 0: there is none. */
     int64_t oldest_ready_ms;
+    int64_t paused_until_ms; // unix time; 0: it is not; only by queue_admin_find_pauses
 };
 struct queue_admin_counts {
     struct queue_admin_count *at; // by name
@@ -32,5 +33,8 @@ struct queue_admin_counts {
  * that). What it gives lives in the arena. */
 MUST_USE enum err queue_admin_count(struct store_tx *tx, const struct queue_held *held,
                                     struct arena *a, struct queue_admin_counts *out);
+
+/* Fills in which of the queues are paused. A read. */
+MUST_USE enum err queue_admin_find_pauses(struct store_tx *tx, struct queue_admin_counts *counts);
 
 #endif

@@ -38,41 +38,31 @@ void queue_census_free(struct queue_census *c)
     mem_free(c);
 }
 
-struct counting {
-    struct queue_held held;
-    struct arena arena;
-    struct queue_admin_counts counts;
-};
-
-static enum err count_fn(struct store_tx *tx, void *arg)
-{
-    struct counting *c = arg;
-    return queue_admin_count(tx, &c->held, &c->arena, &c->counts);
-}
-
 /* Called with the mutex held, which it lets go of meanwhile. */
-static enum err count(struct queue_census *c)
+static enum err count(struct queue_census *c, struct store_tx *tx)
 {
-    struct counting counting = {0};
-    int64_t *held;
+    struct arena arena;
+    struct queue_held held = {0};
+    struct queue_admin_counts counts;
+    int64_t *ids;
     c->is_counting = true;
     pthread_mutex_unlock(&c->mutex);
-    arena_init(&counting.arena);
+    arena_init(&arena);
     int64_t begun_ns = clock_cpu_ns();
-    queue_meter_list_held(&counting.arena, &held, &counting.held.count); // first: what ends
-    counting.held.ids = held;                                            // meanwhile has no row
-    enum err err = store_read(c->store, count_fn, &counting);
+    queue_meter_list_held(&arena, &ids, &held.count);
+    held.ids = ids;
+    enum err err = queue_admin_count(tx, &held, &arena, &counts);
     int64_t taken_ns = clock_cpu_ns() - begun_ns;
     pthread_mutex_lock(&c->mutex);
     c->is_counting = false;
     pthread_cond_broadcast(&c->counted);
     if (err) {
-        arena_done(&counting.arena);
+        arena_done(&arena);
         return err;
     }
     arena_done(&c->arena);
-    c->arena = counting.arena;
-    c->counts = counting.counts;
+    c->arena = arena;
+    c->counts = counts;
     c->has_counts = true;
     c->counted_at_ns = clock_mono_ns();
     c->until_ns = c->counted_at_ns + REST * taken_ns;
@@ -93,15 +83,15 @@ static void copy(const struct queue_census *c, int64_t age_ms, struct arena *a,
     }
 }
 
-enum err queue_census_read(struct queue_census *c, struct arena *a, struct queue_admin_counts *out,
-                           int64_t *age_ms_out)
+enum err queue_census_read_in(struct queue_census *c, struct store_tx *tx, struct arena *a,
+                              struct queue_admin_counts *out, int64_t *age_ms_out)
 {
     enum err err = OK;
     pthread_mutex_lock(&c->mutex);
     while (c->is_counting && !c->has_counts)
         pthread_cond_wait(&c->counted, &c->mutex);
     if (!c->is_counting && (!c->has_counts || clock_mono_ns() >= c->until_ns))
-        err = count(c);
+        err = count(c, tx);
     if (!err) {
         int64_t age_ms = (clock_mono_ns() - c->counted_at_ns) / 1000000;
         copy(c, age_ms, a, out);
@@ -110,4 +100,24 @@ enum err queue_census_read(struct queue_census *c, struct arena *a, struct queue
     }
     pthread_mutex_unlock(&c->mutex);
     return err;
+}
+
+struct reading {
+    struct queue_census *census;
+    struct arena *arena;
+    struct queue_admin_counts *out;
+    int64_t *age_ms_out;
+};
+
+static enum err read_fn(struct store_tx *tx, void *arg)
+{
+    struct reading *r = arg;
+    return queue_census_read_in(r->census, tx, r->arena, r->out, r->age_ms_out);
+}
+
+enum err queue_census_read(struct queue_census *c, struct arena *a, struct queue_admin_counts *out,
+                           int64_t *age_ms_out)
+{
+    struct reading reading = {c, a, out, age_ms_out};
+    return store_read(c->store, read_fn, &reading);
 }

@@ -21,5 +21,8 @@ void queue_census_free(struct queue_census *c);
  * is, and only the first ever must wait. Any thread; blocks. */
 MUST_USE enum err queue_census_read(struct queue_census *c, struct arena *a,
                                     struct queue_admin_counts *out, int64_t *age_ms_out);
+/* The same in a read of the caller's. */
+MUST_USE enum err queue_census_read_in(struct queue_census *c, struct store_tx *tx, struct arena *a,
+                                       struct queue_admin_counts *out, int64_t *age_ms_out);
 
 #endif

@@ -27,3 +27,13 @@ TEST(civic_policy_names_each_role_and_trusts_no_other_word)
     EXPECT_EQ(civic_policy_role(STR("Admin")), CIVIC_VISITOR);
     EXPECT_EQ(civic_policy_role(STR("")), CIVIC_VISITOR);
 }
+
+TEST(civic_policy_lets_moderators_see_the_queues_and_admins_change_them)
+{
+    for (int role = CIVIC_VISITOR; role < CIVIC_ROLE_COUNT; role++) {
+        EXPECT_EQ(civic_policy_may((enum civic_role)role, CIVIC_SEE_QUEUES),
+                  role >= CIVIC_MODERATOR);
+        EXPECT_EQ(civic_policy_may((enum civic_role)role, CIVIC_CHANGE_QUEUES),
+                  role == CIVIC_ADMIN);
+    }
+}

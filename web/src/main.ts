@@ -18,6 +18,7 @@ import { startPause } from './pause';
 import { Discussion } from './discussion';
 import { settleUnanswered } from './problem';
 import { startProposalDraft } from './proposal_draft';
+import { followPage } from './refresh';
 import { useReader } from './render';
 import { Rows } from './rows';
 import { setStatus, showStatus, signalArrival } from './status';
@@ -85,6 +86,8 @@ function follow(data: PageData, page: HTMLElement | null, lists: (Rows | VotingR
     if (page?.dataset.page === 'proposal') startProposal(page, data, live, listeners);
     if (page?.dataset.page === 'voting') startVoting(page, data, live);
     for (const list of lists) list.follow(live);
+    const followed = document.querySelector<HTMLElement>('main[data-follow]');
+    if (followed) followPage(followed, live);
     if (data.user) startBell(data.user.id, live);
 }
 

@@ -1,0 +1,178 @@
+// /admin/queues over HTTP, as a browser without JavaScript sees it: who may look, who may act, and what the forms do.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { api, runViche, startServer, until } from './lib.mjs';
+import { push, sql, stats } from './queue_client.mjs';
+
+let server, dir;
+const people = {};
+before(async () => {
+    server = await startServer({ args: ['--test-jobs'] });
+    dir = server.dataDir;
+    for (const role of ['member', 'moderator', 'admin']) {
+        const email = `${role}@example.org`, password = 'correct horse battery';
+        const made = runViche(['user', 'add', '--data', dir, '--email', email, '--name', role, '--password-stdin', '--role', role], { input: password });
+        assert.equal(made.status, 0, made.stderr);
+        people[role] = (await api(server.url, 'POST', '/api/v1/session', { body: { email, password } })).json.token;
+    }
+});
+after(() => server?.stop());
+
+async function send(role, method, path, fields, headers = {}) {
+    const response = await fetch(server.url + path, {
+        method,
+        redirect: 'manual',
+        body: fields && new URLSearchParams(fields).toString(),
+        headers: {
+            'Accept-Language': 'en',
+            ...(role ? { Cookie: `viche_session=${people[role]}` } : {}),
+            ...(fields ? { 'Content-Type': 'application/x-www-form-urlencoded', Origin: server.url, 'Sec-Fetch-Site': 'same-origin' } : {}),
+            ...headers,
+        },
+    });
+    return { status: response.status, location: response.headers.get('location'), html: (await response.text()).replaceAll('&#x2F;', '/').replaceAll('&#x3D;', '=') };
+}
+const get = (path, role = 'admin') => send(role, 'GET', path);
+const post = (path, fields, role = 'admin', headers) => send(role, 'POST', path, fields, headers);
+/** What the shell cannot say of a job: its tag and its key. */
+function mark(id, { tag, key }) {
+    const statement = `BEGIN IMMEDIATE; ${tag ? `INSERT INTO job_tag (job_id, tag) VALUES (${id}, '${tag}'); UPDATE job SET options = options | 2 WHERE id = ${id};` : ''}
+        ${key ? `INSERT INTO job_key (queue, name) SELECT queue, '${key}' FROM job WHERE id = ${id}; INSERT INTO job_option (job_id, key_id) SELECT ${id}, max(id) FROM job_key; UPDATE job SET options = options | 1 WHERE id = ${id};` : ''} COMMIT;`;
+    const r = spawnSync('sqlite3', ['-cmd', '.timeout 5000', join(dir, 'viche.db'), statement], { encoding: 'utf8' });
+    assert.equal(r.status, 0, r.stderr);
+}
+/** The value of id= that a page offers for a job: its id and the epoch that was seen. */
+const seen = (html, id) => html.match(new RegExp(`name="id" value="(${id}\\.\\d+)"`))?.[1];
+async function deadJob(payload = {}, marks = {}) {
+    const [id] = push(dir, 'no.handler', payload);
+    await until(() => sql(dir, `SELECT 1 FROM job WHERE id = ${id} AND state = 2`).length === 1, 'it to be dead');
+    mark(id, marks);
+    return id;
+}
+
+test('visitors are asked to log in, members are refused, moderators look, admins act', async () => {
+    const id = await deadJob();
+    for (const path of ['/admin/queues', '/admin/queues/jobs', `/admin/queues/jobs/${id}`]) {
+        const visitor = await get(path, null);
+        assert.deepEqual([visitor.status, visitor.location], [303, `/login?next=${path}`]);
+        assert.equal((await get(path, 'member')).status, 403, path);
+        const [moderator, admin] = [await get(path, 'moderator'), await get(path)];
+        assert.deepEqual([moderator.status, admin.status], [200, 200], path);
+        assert.doesNotMatch(moderator.html, /value="(retry|pause|resume|discard)"/);
+        assert.match(admin.html, /value="(retry|pause)"/);
+        assert.match(admin.html, /href="\/admin\/queues" aria-current="page"/);
+    }
+    assert.doesNotMatch((await get('/', 'member')).html, /\/admin\/queues/);
+    const id_ = seen((await get(`/admin/queues/jobs/${id}`)).html, id);
+    for (const role of ['member', 'moderator']) {
+        assert.equal((await post('/admin/queues/jobs', { action: 'discard', id: id_ }, role)).status, 403, role);
+        assert.equal((await post('/admin/queues/jobs/apply', { action: 'discard', id: id_ }, role)).status, 403, role);
+        assert.equal((await post('/admin/queues/pause', { action: 'pause', queue: 'default' }, role)).status, 403, role);
+    }
+    const foreign = await post('/admin/queues/jobs/apply', { action: 'discard', id: id_ }, 'admin', { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' });
+    assert.equal(foreign.status, 403);
+    assert.deepEqual(sql(dir, `SELECT state FROM job WHERE id = ${id}`), [{ state: 2 }]);
+    assert.deepEqual(sql(dir, 'SELECT * FROM job_queue WHERE paused_until_ms > 0'), []);
+});
+
+test('the channel of these pages is for those who may look', async () => {
+    const auth = async (role) =>
+        (await api(server.url, 'POST', '/broadcasting/auth', { token: people[role], body: { socket_id: '1.2', channel_name: 'private-admin.queues' } })).status;
+    assert.deepEqual([await auth('member'), await auth('moderator'), await auth('admin')], [403, 200, 200]);
+});
+
+test('the overview counts each queue and names the kinds that fail', async () => {
+    push(dir, 'x', {}, '--queue', 'mail', '--count', '1234');
+    await deadJob();
+    const { html } = await until(async () => {
+        const page = await get('/admin/queues'); // counts may be a moment old
+        return page.html.includes('<a href="/admin/queues/jobs?queue=mail&amp;state=ready">1,234</a>') && page;
+    }, '1,234 to be ready');
+    assert.match(html, /kinds without a handler/);
+});
+
+test('a job tells its story; what is secret in its payload is hidden', async () => {
+    const id = await deadJob({ who: 'x<y', password: 'hunter2' }, { tag: 'import', key: 'tenant & co' });
+    const { html } = await get(`/admin/queues/jobs/${id}`);
+    for (const part of ['Job ' + id, 'Dead', 'x&lt;y', 'no handler for jobs of kind no.handler', '?tag=import', 'tenant &amp; co'])
+        assert.ok(html.includes(part), part);
+    assert.doesNotMatch(html, /hunter2|x<y/);
+    assert.equal((await get('/admin/queues/jobs/999999')).status, 404);
+    assert.equal((await get('/admin/queues/jobs/0x1')).status, 404);
+});
+
+test('jobs are found by queue, state, kind, tag, key and a field of the payload', async () => {
+    const [a] = push(dir, 'find.a', { user: { id: 7 } }, '--queue', 'find');
+    mark(a, { tag: 'red', key: 'k1' });
+    const [b] = push(dir, 'find.b', { user: { id: 8 } }, '--queue', 'find', '--delay-ms', '3600000');
+    const found = async (query) => [...(await get(`/admin/queues/jobs?${query}`)).html.matchAll(/<a href="\/admin\/queues\/jobs\/(\d+)">/g)].map((m) => Number(m[1])).sort();
+    for (const [query, ids] of [
+        ['queue=find', [a, b]],
+        ['queue=find&state=scheduled', [b]],
+        ['kind=find.a', [a]],
+        ['tag=red', [a]],
+        ['queue=find&key=k1', [a]],
+        ['queue=find&field=user.id&value=8', [b]],
+        ['queue=find&kind=nothing', []],
+    ])
+        assert.deepEqual(await found(query), ids, query);
+    assert.equal((await get('/admin/queues/jobs?state=odd')).status, 400);
+    assert.equal((await get('/admin/queues/jobs?cursor=odd')).status, 400);
+});
+
+test('a long list goes on page by page', async () => {
+    push(dir, 'long', {}, '--queue', 'long', '--count', '120');
+    const ids = new Set();
+    let path = '/admin/queues/jobs?queue=long&state=ready', pages = 0;
+    while (path) {
+        const { html } = await get(path);
+        for (const [, id] of html.matchAll(/<a href="\/admin\/queues\/jobs\/(\d+)">/g)) ids.add(id);
+        path = html.match(/href="([^"]+)" rel="next"/)?.[1].replaceAll('&amp;', '&');
+        pages++;
+    }
+    assert.deepEqual([ids.size, pages], [120, 3]);
+});
+
+test('a retry of what was seen happens once; of what has changed since, not at all', async () => {
+    const id = await deadJob();
+    const id_ = seen((await get(`/admin/queues/jobs/${id}`)).html, id);
+    const fields = { action: 'retry', id: id_, back: `/admin/queues/jobs/${id}` };
+    const first = await post('/admin/queues/jobs/apply', fields);
+    assert.deepEqual([first.status, first.location], [303, `/admin/queues/jobs/${id}?done=1&refused=0`]);
+    assert.match((await get(first.location)).html, /Done to 1 job\./);
+    const second = await post('/admin/queues/jobs/apply', fields);
+    assert.equal(second.location, `/admin/queues/jobs/${id}?done=0&refused=1`);
+    assert.match((await get(second.location)).html, /1 job had changed/);
+});
+
+test('many are asked about once more, then done; a search stands for all that it finds', async () => {
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push(await deadJob({}, { tag: 'bulk' }));
+    const list = (await get('/admin/queues/jobs?tag=bulk')).html;
+    const body = `action=discard&tag=bulk&scope=picked&id=${seen(list, ids[0])}&id=${seen(list, ids[1])}`;
+    const asked = await post('/admin/queues/jobs', body);
+    assert.equal(asked.status, 200);
+    assert.match(asked.html, /Discard: 2 jobs/);
+    assert.equal(sql(dir, `SELECT count(*) AS n FROM job WHERE id IN (${ids})`)[0].n, 3, 'a question does nothing');
+    const done = await post('/admin/queues/jobs/apply', body);
+    assert.equal(done.location, '/admin/queues/jobs?tag=bulk&done=2&refused=0');
+    assert.deepEqual(sql(dir, `SELECT id FROM job WHERE id IN (${ids})`), [{ id: ids[2] }]);
+    await post('/admin/queues/jobs/apply', { action: 'discard', tag: 'bulk', scope: 'all' });
+    assert.deepEqual(sql(dir, `SELECT id FROM job WHERE id IN (${ids})`), []);
+    assert.match((await post('/admin/queues/jobs', { action: 'retry' })).html, /No job is chosen/);
+    for (const bad of ['action=explode&id=1.0', 'action=retry&id=x', 'action=retry&id=1', 'action=retry&id=1.-1'])
+        assert.equal((await post('/admin/queues/jobs/apply', bad)).status, 400, bad);
+});
+
+test('a queue is paused and goes on', async () => {
+    assert.equal((await post('/admin/queues/pause', { queue: 'default', action: 'pause' })).location, '/admin/queues');
+    assert.match((await get('/admin/queues')).html, /paused[^]*value="resume"/);
+    push(dir, 'test.effect', { id: 'paused' });
+    assert.equal(stats(dir).ready >= 1, true);
+    assert.equal((await post('/admin/queues/pause', { queue: 'default', action: 'resume' })).status, 303);
+    await until(() => sql(dir, "SELECT 1 FROM test_effect WHERE id = 'paused'").length === 1, 'it to run');
+    for (const bad of [{ queue: 'default' }, { action: 'pause' }, { queue: 'x'.repeat(101), action: 'pause' }])
+        assert.equal((await post('/admin/queues/pause', bad)).status, 400);
+});
