@@ -9,7 +9,7 @@
 #include "store/store.h"
 
 struct cli_queue_target {
-    const char *config, *data, *queue;
+    const char *config, *data, *queue, *durability;
     const char *zone, *overlap; // of periodic jobs
     const char *seal_keys;
     int64_t catch_up_ms;

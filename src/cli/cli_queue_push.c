@@ -1,7 +1,8 @@
 /* cli_queue_push.c -- enqueues from the shell, also while a server runs. What is printed is
- * durable.
+ * durable, as far as was asked for.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "app/app_data.h"
 #include "app/app_seal.h"
@@ -40,6 +41,13 @@ static const struct conf_option options[] = {
      .help = "seal the payload with the first of --seal-keys",
      .at = CLI_QUEUE_AT(is_sealed)},
     CLI_OPTION_SEAL_KEYS(CLI_QUEUE_AT(seal_keys)),
+    {.name = "durability",
+     .kind = CONF_TEXT,
+     .value = "full",
+     .meaning = "full|normal",
+     .help = "full: an id is printed when its job is on the disk; normal: sooner, and a loss of "
+             "power may take it",
+     .at = CLI_QUEUE_AT(durability)},
     CLI_QUEUE_JSON,
 };
 const struct conf_table cli_queue_push_options = {options, sizeof(options) / sizeof(options[0])};
@@ -80,7 +88,9 @@ static int push_all(struct store *store, struct push *push, int count, bool is_j
         printf("{\"jobs\":[");
     for (int done = 0; done < count; done += push->count) {
         push->count = count - done < BATCH ? count - done : BATCH;
-        enum err err = store_write_wait(store, push_batch, push);
+        enum err err = queue_may_be_soft(&push->job, 1)
+                           ? store_write_soft_wait(store, push_batch, push)
+                           : store_write_wait(store, push_batch, push);
         if (err)
             return cli_fail(CLI_FAILED, "%d of %d jobs are enqueued, then: %s", done, count,
                             err_text(err));
@@ -104,6 +114,12 @@ static int push_sealed(struct cli_queue_call *call, struct push *push)
     return status;
 }
 
+static bool read_durability(const char *text, enum queue_durability *out)
+{
+    *out = strcmp(text, "normal") == 0 ? QUEUE_NORMAL : QUEUE_FULL;
+    return *out == QUEUE_NORMAL || strcmp(text, "full") == 0;
+}
+
 static int push(struct cli_queue_call *call)
 {
     const struct cli_queue_target *t = call->target;
@@ -114,6 +130,8 @@ static int push(struct cli_queue_call *call)
         .payload = str_of(call->words.at[1]),
         .queue = str_of(t->queue),
     };
+    if (!read_durability(t->durability, &push->job.durability))
+        return cli_fail(CLI_USAGE, "--durability is full or normal");
     if (push->job.kind.len == 0)
         return cli_fail(CLI_USAGE, "the kind is empty");
     if (push->job.payload.len > QUEUE_MAX_PAYLOAD_BYTES)

@@ -1,6 +1,6 @@
 /* queue.c -- jobs in the database: claim, acknowledge, fail. queue_enqueue.c makes them,
- * queue_row.c has what most changes share, queue_worker.c runs them, with queue_look.c and
- * queue_keeper.c.
+ * queue_row.c has what most changes share, queue_prune.c forgets them, queue_worker.c runs them,
+ * with queue_look.c and queue_keeper.c.
  *
  * Every change of a running job names its epoch and the state RUNNING; a row that is not hit says
  * that the job is somebody else's by now, and the caller's transaction goes back.
@@ -13,11 +13,7 @@
 #include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
-enum {
-    SLICE = 256, // rows that one step of a recovery or a timer takes
-    KEEP_DEAD_DAYS = 90,
-};
-static const int64_t KEEP_DEAD_MS = (int64_t)KEEP_DEAD_DAYS * 24 * 3600 * 1000;
+enum { SLICE = 256 }; // rows that one step of a recovery or a timer takes
 
 /* ---- the clock: leases that are over, jobs that are due ---- */
 
@@ -66,7 +62,7 @@ static enum err recover(struct store_tx *tx, int64_t id)
     if (err)
         return err;
     if (row.crash >= QUEUE_MAX_CRASHES)
-        return queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+        return queue_row_bury(tx, &row, why);
     err = queue_row_put_back(tx, &row, run_at_ms);
     if (err)
         return err == ERR_NOT_FOUND ? OK : err;
@@ -228,7 +224,7 @@ static enum err bury_late(struct store_tx *tx, const struct queue_job *job)
     enum err err = queue_row_claimed(tx, job, &row);
     if (!err)
         err = queue_row_note(tx, &row, "deadline", why);
-    return err ? err : queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+    return err ? err : queue_row_bury(tx, &row, why);
 }
 
 /* *is_for_now_out: false: it shall not run. */
@@ -468,7 +464,7 @@ static enum err fail(struct store_tx *tx, const struct queue_job *job, struct st
     if (err)
         return err;
     if (is_dead)
-        return queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS, why);
+        return queue_row_bury(tx, &row, why);
     err = queue_row_put_back(tx, &row, store_now_ms(tx) + delay_ms);
     if (err)
         return err == ERR_NOT_FOUND ? OK : err;
@@ -495,8 +491,7 @@ static enum err crash(struct store_tx *tx, const struct queue_job *job, struct s
         return err;
     if (row.crash >= QUEUE_MAX_SEEN_CRASHES) {
         arena_init(&a);
-        err = queue_row_end(tx, &row, QUEUE_DEAD, KEEP_DEAD_MS,
-                            arena_printf(&a, "poison: %.*s", STR_ARG(why)));
+        err = queue_row_bury(tx, &row, arena_printf(&a, "poison: %.*s", STR_ARG(why)));
         arena_done(&a);
         return err;
     }
@@ -520,48 +515,6 @@ enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct 
     row.attempt++;
     err = queue_row_note(tx, &row, "discard", why);
     return err ? err : queue_row_end(tx, &row, QUEUE_CANCELLED, QUEUE_KEEP_CANCELLED_MS, why);
-}
-
-static enum err prune_rows(struct store_tx *tx, const char *sql, struct str name, int limit,
-                           int64_t *count_out)
-{
-    int64_t ids[SLICE];
-    size_t count = 0;
-    enum err err = find_by_time(tx, sql, name, store_now_ms(tx), ids, &count);
-    for (size_t i = 0; !err && i < count && *count_out < limit; i++, ++*count_out) {
-        struct queue_row row;
-        err = queue_row_get(tx, ids[i], &row);
-        if (!err)
-            err = queue_row_end(tx, &row, QUEUE_CANCELLED, 0, (struct str){0});
-    }
-    return err;
-}
-
-enum err queue_prune(struct store_tx *tx, struct str name, int limit, int64_t *count_out)
-{
-    // By the index: each state of the queue in the order of its times.
-    static const char *const sql[] = {
-        "SELECT id FROM job WHERE state > 0 AND state = 2 AND queue = $1 AND at_ms <= $2 "
-        "ORDER BY at_ms LIMIT $3",
-        "SELECT id FROM job WHERE state > 0 AND state = 5 AND queue = $1 AND at_ms <= $2 "
-        "ORDER BY at_ms LIMIT $3",
-        "SELECT id FROM job WHERE state > 0 AND state = 6 AND queue = $1 AND at_ms <= $2 "
-        "ORDER BY at_ms LIMIT $3",
-    };
-    const int64_t values[] = {store_now_ms(tx), limit};
-    int64_t keys = 0;
-    *count_out = 0;
-    for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++) {
-        enum err err = prune_rows(tx, sql[i], name, limit, count_out);
-        if (err)
-            return err;
-    }
-    enum err err = change(tx,
-                          "DELETE FROM job_unique WHERE (key, space) IN (SELECT key, space FROM "
-                          "job_unique WHERE frees = 2 AND until_ms <= $1 LIMIT $2)",
-                          values, 2, &keys);
-    *count_out = *count_out > keys ? *count_out : keys;
-    return err;
 }
 
 static enum err release(struct store_tx *tx, const struct queue_job *job, int64_t run_at_ms)

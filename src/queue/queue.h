@@ -158,6 +158,12 @@ enum queue_until {
     QUEUE_UNTIL_END,   // it is done, dead, cancelled or gone
 };
 
+/* When an enqueue counts. */
+enum queue_durability {
+    QUEUE_FULL,   // when it is on the disk: no loss of power takes it back
+    QUEUE_NORMAL, // when it is the kernel's: kill -9 loses nothing, a loss of power the last ones
+};
+
 /* All but kind may be left out. */
 struct queue_new {
     struct str kind, payload; // payload <= max_payload_bytes
@@ -190,6 +196,8 @@ struct queue_new {
     struct str trace; // W3C traceparent
     /* Not NULL: the payload is sealed with its first key (queue_seal.h). Borrowed for the call. */
     const struct queue_seal *seal;
+    /* Of the write that enqueues it, if that does nothing else: queue_may_be_soft. */
+    enum queue_durability durability;
     size_t max_payload_bytes; // 0: QUEUE_MAX_PAYLOAD_BYTES; up to QUEUE_MOST_PAYLOAD_BYTES
     /* Private: of queue_batch.c, queue_graph.c, queue_periodic.c, which fill them in. */
     int64_t batch_id;
@@ -269,6 +277,12 @@ struct queue_receipt {
 MUST_USE enum err queue_enqueue_many(struct store_tx *tx, const struct queue_new *jobs,
                                      size_t count, struct queue_receipt *out);
 
+/* Whether a write that does nothing but enqueue these may be soft (store_write.is_soft): all are
+ * QUEUE_NORMAL. Such a write is durable before any that comes after it, and is never lost alone:
+ * the runs of its jobs are lost with it. In a transaction with anything else a job is as durable as
+ * that. */
+bool queue_may_be_soft(const struct queue_new *jobs, size_t count);
+
 /* Once for every job whose async run returned OK. The job is gone afterwards. Any thread. */
 void queue_finish(struct queue_job *job, const struct queue_end *end);
 
@@ -344,8 +358,9 @@ MUST_USE enum err queue_crash(struct store_tx *tx, const struct queue_job *job, 
 /* The end of a job that shall not be tried again and that nobody needs to see: CANCELLED, and kept
  * for a day. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why);
-/* Removes up to limit jobs of the queue that are over and were kept long enough, and as many keys
- * that are free by now. */
+/* Forgets what was kept long enough, up to limit (256) of each: the queue's jobs that are over, and
+ * of all queues keys that are free or nothing is left of, and finished batches. *count_out: of the
+ * kind that had most; the limit: there may be more. */
 MUST_USE enum err queue_prune(struct store_tx *tx, struct str name, int limit, int64_t *count_out);
 /* The settings of a queue, for all processes. */
 struct queue_limits {
@@ -358,11 +373,19 @@ struct queue_limits {
     int key_max_running, key_rate;
     int64_t key_rate_ms;
     int key_burst;
+    /* So many DONE and DEAD jobs are kept at most, up to QUEUE_MAX_KEEP; 0: no limit but their
+     * time. What goes first is what would go first by its time. */
+    int keep_done, keep_dead;
+    int64_t keep_dead_ms; // of those that die from now on; 0: QUEUE_KEEP_DEAD_MS
 };
+enum { QUEUE_MAX_KEEP = 100000 };
+#define QUEUE_KEEP_DEAD_MS (INT64_C(90) * 24 * 3600 * 1000)
 /* They hold for jobs that begin from now on; those that run are not counted by limits of keys that
- * are new. ERR_INVALID: a number below 0, or a time above QUEUE_MAX_MS. */
+ * are new. ERR_INVALID: a number below 0 or above what is said, or a time above QUEUE_MAX_MS. */
 MUST_USE enum err queue_set_limits(struct store_tx *tx, struct str name,
                                    const struct queue_limits *limits);
+/* As they are; times as they hold. */
+MUST_USE enum err queue_get_limits(struct store_tx *tx, struct str name, struct queue_limits *out);
 /* A key's own limits, instead of its queue's. */
 struct queue_key_limits {
     int max_running, rate; // 0: no limit; -1: as its queue says

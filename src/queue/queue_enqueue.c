@@ -314,6 +314,14 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
     return err;
 }
 
+bool queue_may_be_soft(const struct queue_new *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].durability != QUEUE_NORMAL)
+            return false;
+    return true;
+}
+
 enum err queue_enqueue(struct store_tx *tx, const struct queue_new *job, int64_t *id_out)
 {
     struct queue_receipt receipt;

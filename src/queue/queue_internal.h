@@ -42,6 +42,8 @@ MUST_USE enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row,
  * frees what it held. why as for queue_row_save. */
 MUST_USE enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_state state,
                                 int64_t keep_ms, struct str why);
+/* Makes it DEAD, for as long as its queue keeps those. */
+MUST_USE enum err queue_row_bury(struct store_tx *tx, struct queue_row *row, struct str why);
 /* The same, and moves no other job: for those that are moved. */
 MUST_USE enum err queue_row_close(struct store_tx *tx, struct queue_row *row,
                                   enum queue_state state, int64_t keep_ms, struct str why);

@@ -11,9 +11,10 @@
 
 enum {
     RENEW_PART = 3,
-    PRUNE_MAX = 1000, // each time that leases are renewed
-    SHARE_MS = 1000,  // how often it looks for other processes
-    JOIN_MS = 10,     // while it waits for one
+    PRUNE_MAX = 256,    // at once
+    PRUNE_MORE_MS = 10, // as long as there is more
+    SHARE_MS = 1000,    // how often it looks for other processes
+    JOIN_MS = 10,       // while it waits for one
 };
 
 /* ---- leases ---- */
@@ -59,21 +60,28 @@ static void renew_hand(struct queue *q)
     pthread_mutex_lock(&q->mutex);
 }
 
+struct pruning {
+    struct str name;
+    int64_t count;
+};
+
 static enum err prune_fn(struct store_tx *tx, void *arg)
 {
-    struct queue *q = arg;
-    int64_t count;
-    return queue_prune(tx, str_of(q->options.name), PRUNE_MAX, &count);
+    struct pruning *p = arg;
+    return queue_prune(tx, p->name, PRUNE_MAX, &p->count);
 }
 
 /* A slice of what was kept long enough. Called with the mutex held, which it lets go of meanwhile.
  */
 static void prune(struct queue *q)
 {
+    struct pruning p = {.name = str_of(q->options.name)};
     pthread_mutex_unlock(&q->mutex);
-    if (store_write_wait(q->store, prune_fn, q))
-        log_warn("at=queue_keeper.prune why=\"the store failed\"");
+    enum err err = store_write_wait(q->store, prune_fn, &p);
     pthread_mutex_lock(&q->mutex);
+    if (err)
+        log_warn("at=queue_keeper.prune why=\"the store failed\"");
+    q->is_pruning = !err && p.count >= PRUNE_MAX;
 }
 
 /* ---- other processes ---- */
@@ -234,10 +242,10 @@ static void share(struct queue *q)
     queue_look_maybe(q);
 }
 
-static int64_t share_pause_ms(const struct queue *q)
+static int64_t pause_of(const struct queue *q)
 {
     bool is_waiting = q->share.mode == QUEUE_SHARE_JOINING || q->is_switching;
-    return is_waiting ? JOIN_MS : SHARE_MS;
+    return is_waiting ? JOIN_MS : q->is_pruning ? PRUNE_MORE_MS : SHARE_MS;
 }
 
 void *queue_keeper_run(void *arg)
@@ -246,7 +254,7 @@ void *queue_keeper_run(void *arg)
     int64_t period_ms = q->options.lease_ms / RENEW_PART, renewed_at_ms = clock_mono_ms();
     pthread_mutex_lock(&q->mutex);
     while (!q->is_over) {
-        int64_t pause_ms = share_pause_ms(q);
+        int64_t pause_ms = pause_of(q);
         struct timespec end = thread_deadline(pause_ms < period_ms ? pause_ms : period_ms);
         int code = 0;
         while (!q->is_over && code != ETIMEDOUT)
@@ -254,9 +262,10 @@ void *queue_keeper_run(void *arg)
         if (!q->is_over && clock_mono_ms() - renewed_at_ms >= period_ms) {
             renewed_at_ms = clock_mono_ms();
             renew_hand(q);
-            if (!q->is_over)
-                prune(q);
+            q->is_pruning = true;
         }
+        if (!q->is_over && q->is_pruning)
+            prune(q);
         if (!q->is_over)
             queue_watch_hand(q);
         if (!q->is_over)

@@ -145,6 +145,13 @@ static bool is_rate(int64_t jobs, int64_t in_ms, int64_t burst)
     return jobs >= 0 && burst >= 0 && in_ms >= 0 && in_ms <= QUEUE_MAX_MS;
 }
 
+static bool is_kept(const struct queue_limits *limits)
+{
+    return limits->keep_done >= 0 && limits->keep_done <= QUEUE_MAX_KEEP &&
+           limits->keep_dead >= 0 && limits->keep_dead <= QUEUE_MAX_KEEP &&
+           limits->keep_dead_ms >= 0 && limits->keep_dead_ms <= QUEUE_MAX_MS;
+}
+
 static int64_t or_else(int64_t value, int64_t otherwise)
 {
     return value > 0 ? value : otherwise;
@@ -153,18 +160,21 @@ static int64_t or_else(int64_t value, int64_t otherwise)
 enum err queue_set_limits(struct store_tx *tx, struct str name, const struct queue_limits *limits)
 {
     struct store_stmt *st;
-    if (limits->max_running < 0 || limits->key_max_running < 0 ||
+    if (limits->max_running < 0 || limits->key_max_running < 0 || !is_kept(limits) ||
         !is_rate(limits->rate, limits->rate_ms, limits->burst) ||
         !is_rate(limits->key_rate, limits->key_rate_ms, limits->key_burst))
         return ERR_INVALID;
     enum err err = store_prepare(
         tx,
         "INSERT INTO job_queue (name, max_running, rate, rate_ms, burst, key_max_running, "
-        "key_rate, key_rate_ms, key_burst) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON "
+        "key_rate, key_rate_ms, key_burst, keep_done_count, keep_dead_count, keep_dead_ms) VALUES "
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON "
         "CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate = excluded.rate, "
         "rate_ms = excluded.rate_ms, burst = excluded.burst, key_max_running = "
         "excluded.key_max_running, key_rate = excluded.key_rate, key_rate_ms = "
-        "excluded.key_rate_ms, key_burst = excluded.key_burst",
+        "excluded.key_rate_ms, key_burst = excluded.key_burst, keep_done_count = "
+        "excluded.keep_done_count, keep_dead_count = excluded.keep_dead_count, keep_dead_ms = "
+        "excluded.keep_dead_ms",
         &st);
     if (err)
         return err;
@@ -177,8 +187,46 @@ enum err queue_set_limits(struct store_tx *tx, struct str name, const struct que
     store_bind_int(st, 7, limits->key_rate);
     store_bind_int(st, 8, or_else(limits->key_rate_ms, QUEUE_RATE_MS));
     store_bind_int(st, 9, or_else(limits->key_burst, 1));
+    store_bind_int(st, 10, limits->keep_done);
+    store_bind_int(st, 11, limits->keep_dead);
+    store_bind_int(st, 12, limits->keep_dead_ms);
     err = store_run(st, NULL);
     return err ? err : queue_key_apply_limits(tx, name);
+}
+
+enum err queue_get_limits(struct store_tx *tx, struct str name, struct queue_limits *out)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(
+        tx,
+        "SELECT max_running, rate, rate_ms, burst, key_max_running, key_rate, key_rate_ms, "
+        "key_burst, keep_done_count, keep_dead_count, keep_dead_ms FROM job_queue WHERE name = $1",
+        &st);
+    *out = (struct queue_limits){.rate_ms = QUEUE_RATE_MS,
+                                 .burst = 1,
+                                 .key_rate_ms = QUEUE_RATE_MS,
+                                 .key_burst = 1,
+                                 .keep_dead_ms = QUEUE_KEEP_DEAD_MS};
+    if (err)
+        return err;
+    store_bind_text(st, 1, name);
+    err = store_step(st);
+    if (!err)
+        *out = (struct queue_limits){
+            .max_running = (int)store_column_int(st, 0),
+            .rate = (int)store_column_int(st, 1),
+            .rate_ms = store_column_int(st, 2),
+            .burst = (int)store_column_int(st, 3),
+            .key_max_running = (int)store_column_int(st, 4),
+            .key_rate = (int)store_column_int(st, 5),
+            .key_rate_ms = store_column_int(st, 6),
+            .key_burst = (int)store_column_int(st, 7),
+            .keep_done = (int)store_column_int(st, 8),
+            .keep_dead = (int)store_column_int(st, 9),
+            .keep_dead_ms = or_else(store_column_int(st, 10), QUEUE_KEEP_DEAD_MS),
+        };
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 enum err queue_pause(struct store_tx *tx, struct str name, int64_t until_ms)

@@ -369,6 +369,13 @@ enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_st
     return err ? err : queue_row_close(tx, row, state, keep_ms, why);
 }
 
+enum err queue_row_bury(struct store_tx *tx, struct queue_row *row, struct str why)
+{
+    struct queue_limits limits;
+    enum err err = queue_get_limits(tx, str_of(row->queue), &limits);
+    return err ? err : queue_row_end(tx, row, QUEUE_DEAD, limits.keep_dead_ms, why);
+}
+
 enum err queue_row_close(struct store_tx *tx, struct queue_row *row, enum queue_state state,
                          int64_t keep_ms, struct str why)
 {

@@ -73,8 +73,9 @@ struct queue {
     int64_t watched_at_ms; // monotonic
     struct list gone;      // ended while a look was under way, which may have seen their rows
     bool is_looking;
-    bool is_full; // the queue runs as many as it may: the end of one lets the next go
-    bool is_fair; // its keys take turns: none is claimed before a worker is free for it
+    bool is_pruning; // more may have been kept long enough
+    bool is_full;    // the queue runs as many as it may: the end of one lets the next go
+    bool is_fair;    // its keys take turns: none is claimed before a worker is free for it
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
     struct queue_cursor cursor; // what was found so far

@@ -162,9 +162,10 @@ static void on_waited(struct store_write *write, enum err err)
     pthread_mutex_unlock(&waiter->mutex);
 }
 
-enum err store_write_wait(struct store *s, store_fn *fn, void *arg)
+static enum err write_wait(struct store *s, store_fn *fn, void *arg, bool is_soft)
 {
-    struct waiter waiter = {.write = {.fn = fn, .arg = arg, .on_done = on_waited}};
+    struct waiter waiter = {
+        .write = {.fn = fn, .arg = arg, .on_done = on_waited, .is_soft = is_soft}};
     pthread_mutex_init(&waiter.mutex, NULL);
     pthread_cond_init(&waiter.done, NULL);
     enum err err = store_write(s, &waiter.write);
@@ -178,6 +179,16 @@ enum err store_write_wait(struct store *s, store_fn *fn, void *arg)
     pthread_cond_destroy(&waiter.done);
     pthread_mutex_destroy(&waiter.mutex);
     return err;
+}
+
+enum err store_write_wait(struct store *s, store_fn *fn, void *arg)
+{
+    return write_wait(s, fn, arg, false);
+}
+
+enum err store_write_soft_wait(struct store *s, store_fn *fn, void *arg)
+{
+    return write_wait(s, fn, arg, true);
 }
 
 void store_on_commit(struct store *s, void (*fn)(void *ctx), void *ctx)

@@ -98,6 +98,9 @@ MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 /* Blocks until done. Never on a loop thread nor inside a store_fn or on_done. */
 MUST_USE enum err store_write_wait(struct store *s, store_fn *fn, void *arg);
 
+/* The same for a write that is_soft. */
+MUST_USE enum err store_write_soft_wait(struct store *s, store_fn *fn, void *arg);
+
 /* Called on the writer thread after each group that changed something, before its on_dones:
  * invalidate caches here. At most one; set it before the first write. Where the store is watching
  * it is called also, on a thread of the store's own, as soon as another process that opened it so

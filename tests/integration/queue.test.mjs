@@ -25,7 +25,7 @@ test('push makes rows and prints their ids, stats counts them', () => {
     assert.match(queue(dir, 'push', 'a.kind', '{"n":1}'), /^\d+\n$/);
     const ids = push(dir, 'a.kind', { n: 2 }, '--count', '1203', '--queue', 'mail');
     assert.equal(new Set(ids).size, 1203);
-    push(dir, 'a.kind', [], '--queue', 'mail', '--delay-ms', '60000');
+    push(dir, 'a.kind', [], '--queue', 'mail', '--delay-ms', '60000', '--durability', 'normal');
     const rows = sql(dir, "SELECT id, kind, payload FROM job WHERE queue = 'mail' ORDER BY id");
     assert.deepEqual(rows.slice(0, 1203).map((r) => r.id), ids);
     assert.deepEqual([rows[0].kind, rows[0].payload], ['a.kind', '{"n":2}']);
@@ -42,6 +42,7 @@ test('what push cannot take is wrong usage, and nothing is enqueued', () => {
     runViche(['migrate', '--data', dir]);
     refused(['queue', 'push', 'kind', '{"a":', '--data', dir], 2, /not JSON/);
     refused(['queue', 'push', '', '{}', '--data', dir], 2, /kind/);
+    refused(['queue', 'push', 'kind', '{}', '--durability', 'fast', '--data', dir], 2, /full or normal/);
     refused(['queue', 'push', 'kind', JSON.stringify('x'.repeat(64 * 1024)), '--data', dir], 2, /65536 bytes/);
     refused(['queue', 'push', 'kind', '--data', dir], 2, /usage: viche queue push KIND JSON/);
     refused(['queue', 'push', 'kind', '{}', 'more', '--data', dir], 2, /usage/);

@@ -25,6 +25,7 @@ static inline void test_queue_migrate(struct test_store *t)
     char *flow_sql = test_queue_read_file("migrations/0005_queue_flow.sql");
     char *report_sql = test_queue_read_file("migrations/0006_queue_report.sql");
     char *key_sql = test_queue_read_file("migrations/0007_queue_key.sql");
+    char *prune_sql = test_queue_read_file("migrations/0008_queue_prune.sql");
     const struct store_migration list[] = {
         {1, "queue", sql},
         {2, "queue_name", name_sql},
@@ -33,15 +34,17 @@ static inline void test_queue_migrate(struct test_store *t)
         {4, "queue_flow", flow_sql},
         {5, "queue_report", report_sql},
         {6, "queue_key", key_sql},
-        {7, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
+        {7, "queue_prune", prune_sql},
+        {8, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
     };
-    EXPECT_EQ(store_migrate(t->store, list, 7, NULL, why, sizeof(why)), OK);
+    EXPECT_EQ(store_migrate(t->store, list, 8, NULL, why, sizeof(why)), OK);
     free(sql);
     free(name_sql);
     free(whole_sql);
     free(flow_sql);
     free(report_sql);
     free(key_sql);
+    free(prune_sql);
 }
 
 static inline void test_queue_begin(struct test_store *t)

@@ -381,3 +381,13 @@ TEST(queue_migrates_jobs_that_wait_with_their_keys)
     free(name);
     free(whole);
 }
+
+TEST(queue_lets_only_normal_jobs_be_enqueued_softly)
+{
+    struct queue_new jobs[] = {{.kind = STR("a"), .durability = QUEUE_NORMAL},
+                               {.kind = STR("b"), .durability = QUEUE_NORMAL},
+                               {.kind = STR("c")}};
+    EXPECT(queue_may_be_soft(jobs, 2));
+    EXPECT(!queue_may_be_soft(jobs, 3));
+    EXPECT(!queue_may_be_soft(&jobs[2], 1));
+}
