@@ -393,6 +393,7 @@ static void put_runs(struct out *o, const struct queue_meter_copies *queues)
          "Failed runs of jobs that their handlers cancelled."},
         {"viche_queue_crashed_total", QUEUE_METER_CRASHED, "Runs whose own process died."},
         {"viche_queue_snoozed_total", QUEUE_METER_SNOOZED, "Runs that put their job off."},
+        {"viche_queue_put_off_total", QUEUE_METER_PUT_OFF, "Retries without a budget."},
         {"viche_queue_refused_total", QUEUE_METER_REFUSED,
          "Ends of runs that were refused: the job was somebody else's by then."},
         {"viche_queue_lost_total", QUEUE_METER_LOST, "Ends of runs that the store did not take."},

@@ -395,6 +395,7 @@ enum err queue_find(struct store_tx *tx, const struct queue_options *options,
     enum err err = queue_limit_ask(tx, name_of(options), cap, &room);
     if (err)
         return err;
+    out->retry_percent = room.retry_percent;
     if (room.is_limited || room.cap == 0) { // claimed by rows, which count
         out->needs_claim = true;
         return OK;

@@ -332,6 +332,7 @@ struct queue_look {
     size_t count;
     bool needs_claim;       // others are due, or a lease is over: queue_claim
     int64_t next_run_at_ms; // when nothing is due: when something will be; 0: never
+    int retry_percent;      // of the queue's limits
 };
 /* Claims in memory: finds up to cap ready jobs of the options' queue, in order, that have no
  * unique key (a key is free for the next job while one runs, which the row must say), no other
@@ -377,6 +378,9 @@ struct queue_limits {
      * time. What goes first is what would go first by its time. */
     int keep_done, keep_dead;
     int64_t keep_dead_ms; // of those that die from now on; 0: QUEUE_KEEP_DEAD_MS
+    /* Up to 100: so many retries may begin for 100 first runs, and always some; those over it are
+     * put off, as not tried (queue_budget.h). 0: all may. */
+    int retry_percent;
 };
 enum { QUEUE_MAX_KEEP = 100000 };
 #define QUEUE_KEEP_DEAD_MS (INT64_C(90) * 24 * 3600 * 1000)

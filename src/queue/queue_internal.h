@@ -108,6 +108,7 @@ struct queue_room {
     size_t cap;      // at most so many may be claimed
     int64_t next_ms; // when more; QUEUE_WHEN_ONE_ENDS; 0: the cap that was asked for is no limit
     bool is_limited; // claims count: by rows only
+    int retry_percent;
     struct queue_rate rate;
 };
 MUST_USE enum err queue_limit_ask(struct store_tx *tx, struct str queue, size_t cap,

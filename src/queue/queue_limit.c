@@ -38,7 +38,7 @@ void queue_limit_note(struct queue_rate *rate, int64_t now_ms, int64_t count)
 /* ---- what may be claimed ---- */
 
 struct settings {
-    int64_t paused_until_ms, max_running;
+    int64_t paused_until_ms, max_running, retry_percent;
     struct queue_rate rate;
 };
 
@@ -47,7 +47,7 @@ static enum err read_settings(struct store_tx *tx, struct str queue, struct sett
     struct store_stmt *st;
     enum err err = store_prepare(tx,
                                  "SELECT paused_until_ms, max_running, rate, rate_ms, burst, "
-                                 "tat_us FROM job_queue WHERE name = $1",
+                                 "tat_us, retry_percent FROM job_queue WHERE name = $1",
                                  &st);
     *out = (struct settings){0};
     if (err)
@@ -62,6 +62,7 @@ static enum err read_settings(struct store_tx *tx, struct str queue, struct sett
                      .in_ms = store_column_int(st, 3),
                      .burst = store_column_int(st, 4),
                      .tat_us = store_column_int(st, 5)},
+            .retry_percent = store_column_int(st, 6),
         };
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
@@ -111,6 +112,7 @@ enum err queue_limit_ask(struct store_tx *tx, struct str queue, size_t cap, stru
         return err;
     out->is_limited = s.max_running > 0 || s.rate.jobs > 0;
     out->rate = s.rate;
+    out->retry_percent = (int)s.retry_percent;
     if (s.rate.jobs > 0)
         ask_rate(store_now_ms(tx), out);
     if (s.max_running > 0)
@@ -162,19 +164,21 @@ enum err queue_set_limits(struct store_tx *tx, struct str name, const struct que
     struct store_stmt *st;
     if (limits->max_running < 0 || limits->key_max_running < 0 || !is_kept(limits) ||
         !is_rate(limits->rate, limits->rate_ms, limits->burst) ||
-        !is_rate(limits->key_rate, limits->key_rate_ms, limits->key_burst))
+        !is_rate(limits->key_rate, limits->key_rate_ms, limits->key_burst) ||
+        limits->retry_percent < 0 || limits->retry_percent > 100)
         return ERR_INVALID;
     enum err err = store_prepare(
         tx,
         "INSERT INTO job_queue (name, max_running, rate, rate_ms, burst, key_max_running, "
-        "key_rate, key_rate_ms, key_burst, keep_done_count, keep_dead_count, keep_dead_ms) VALUES "
-        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON "
+        "key_rate, key_rate_ms, key_burst, keep_done_count, keep_dead_count, keep_dead_ms, "
+        "retry_percent) VALUES "
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON "
         "CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate = excluded.rate, "
         "rate_ms = excluded.rate_ms, burst = excluded.burst, key_max_running = "
         "excluded.key_max_running, key_rate = excluded.key_rate, key_rate_ms = "
         "excluded.key_rate_ms, key_burst = excluded.key_burst, keep_done_count = "
         "excluded.keep_done_count, keep_dead_count = excluded.keep_dead_count, keep_dead_ms = "
-        "excluded.keep_dead_ms",
+        "excluded.keep_dead_ms, retry_percent = excluded.retry_percent",
         &st);
     if (err)
         return err;
@@ -190,6 +194,7 @@ enum err queue_set_limits(struct store_tx *tx, struct str name, const struct que
     store_bind_int(st, 10, limits->keep_done);
     store_bind_int(st, 11, limits->keep_dead);
     store_bind_int(st, 12, limits->keep_dead_ms);
+    store_bind_int(st, 13, limits->retry_percent);
     err = store_run(st, NULL);
     return err ? err : queue_key_apply_limits(tx, name);
 }
@@ -200,7 +205,8 @@ enum err queue_get_limits(struct store_tx *tx, struct str name, struct queue_lim
     enum err err = store_prepare(
         tx,
         "SELECT max_running, rate, rate_ms, burst, key_max_running, key_rate, key_rate_ms, "
-        "key_burst, keep_done_count, keep_dead_count, keep_dead_ms FROM job_queue WHERE name = $1",
+        "key_burst, keep_done_count, keep_dead_count, keep_dead_ms, retry_percent FROM job_queue "
+        "WHERE name = $1",
         &st);
     *out = (struct queue_limits){.rate_ms = QUEUE_RATE_MS,
                                  .burst = 1,
@@ -224,6 +230,7 @@ enum err queue_get_limits(struct store_tx *tx, struct str name, struct queue_lim
             .keep_done = (int)store_column_int(st, 8),
             .keep_dead = (int)store_column_int(st, 9),
             .keep_dead_ms = or_else(store_column_int(st, 10), QUEUE_KEEP_DEAD_MS),
+            .retry_percent = (int)store_column_int(st, 11),
         };
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;

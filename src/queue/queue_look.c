@@ -197,6 +197,7 @@ static void take_found(struct queue *q, const struct look *look, bool is_all)
         q->may_be_ready = true;
     else
         q->due_at_ms = found->next_run_at_ms;
+    q->budget.percent = found->retry_percent;
     int64_t all_at_ms = clock_unix_ms() + LOOK_ALL_MS;
     if (!is_all && (q->due_at_ms == 0 || q->due_at_ms > all_at_ms))
         q->due_at_ms = all_at_ms;

@@ -22,6 +22,7 @@ enum queue_meter_counter {
     QUEUE_METER_DISCARDED, // of those: cancelled by their handlers
     QUEUE_METER_CRASHED,   // runs whose own process died under them
     QUEUE_METER_SNOOZED,   // runs that put their job off
+    QUEUE_METER_PUT_OFF,   // of those: retries that there was no budget for
     QUEUE_METER_REFUSED,   // acknowledgements of jobs that were somebody else's by then
     QUEUE_METER_LOST,      // runs whose end the store did not take
     QUEUE_METER_COUNTERS,

@@ -482,6 +482,15 @@ static void tell_finished(struct queue *q)
     queue_look_maybe(q);
 }
 
+/* A retry that there is no budget for goes back, not tried. */
+static void run_or_put_off(struct queue_run *run, bool may_run)
+{
+    if (may_run)
+        run_job(run);
+    else
+        submit(run, snooze_fn, on_snoozed);
+}
+
 static void take_ready(struct queue *q)
 {
     struct queue_run *run = LIST_ENTRY(list_shift(&q->ready), struct queue_run, place);
@@ -490,11 +499,13 @@ static void take_ready(struct queue *q)
     run->is_begun = true;
     run->is_watched = run->handler && !run->handler->is_async;
     run->begun_ns = clock_mono_ns();
+    bool may_run = queue_budget_take(&q->budget, run->job.attempt > 0, &run->delay_ms);
+    q->meter.counts[QUEUE_METER_PUT_OFF] += !may_run;
     queue_meter_observe(&q->meter.wait, (clock_unix_ms() - run->job.run_at_ms) * 1000);
     queue_look_maybe(q);              // the next batch comes while this one is run
     int64_t begun_ns = run->begun_ns; // the run may be gone when it is asynchronous
     pthread_mutex_unlock(&q->mutex);
-    run_job(run);
+    run_or_put_off(run, may_run);
     int64_t run_ns = clock_mono_ns() - begun_ns;
     pthread_mutex_lock(&q->mutex);
     q->run_ns += (run_ns - q->run_ns) / 4 + 1;

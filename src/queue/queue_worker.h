@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "core/list.h"
+#include "queue/queue_budget.h"
 #include "queue/queue_internal.h"
 #include "queue/queue_meter.h"
 #include "queue/queue_share.h"
@@ -66,12 +67,13 @@ struct queue {
     struct list ready, finished, hand;
     struct list unwritten; // ended, but the store failed to write it: once more after the pause
     struct queue_share share;
-    bool is_switching;     // from alone to shared or back: claims nothing meanwhile
-    bool is_crowded;       // shared with others, who could run what it claims ahead
-    int busy;              // workers that run a job
-    int64_t run_ns;        // of a job's run, lately
-    int64_t watched_at_ms; // monotonic
-    struct list gone;      // ended while a look was under way, which may have seen their rows
+    bool is_switching;          // from alone to shared or back: claims nothing meanwhile
+    bool is_crowded;            // shared with others, who could run what it claims ahead
+    int busy;                   // workers that run a job
+    int64_t run_ns;             // of a job's run, lately
+    int64_t watched_at_ms;      // monotonic
+    struct list gone;           // ended while a look was under way, which may have seen their rows
+    struct queue_budget budget; // of retries
     bool is_looking;
     bool is_pruning; // more may have been kept long enough
     bool is_full;    // the queue runs as many as it may: the end of one lets the next go

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "queue/queue_meter.h"
 #include "queue/queue_report.h"
 #include "test_queue.h"
 
@@ -750,6 +751,51 @@ TEST(queue_waits_for_the_verdict_on_work_that_another_thread_does)
     store_on_commit(t.store, NULL, NULL);
     queue_free(q);
     test_store_end(&t);
+}
+
+/* ---- the retry budget ---- */
+
+static enum err allow_few_retries(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    const struct queue_limits limits = {.retry_percent = 1};
+    return queue_set_limits(tx, STR("default"), &limits);
+}
+
+static uint64_t count_put_off(void)
+{
+    struct arena a;
+    struct queue_meter_copies copies;
+    arena_init(&a);
+    queue_meter_read(&a, &copies);
+    uint64_t count = copies.at[0].meter.counts[QUEUE_METER_PUT_OFF];
+    arena_done(&a);
+    return count;
+}
+
+TEST_BOTH(queue_puts_retries_off_that_there_is_no_budget_for)
+{
+    enum { JOBS = 400 };
+    handlers[0].max_attempts = QUEUE_MAX_TRIES;
+    struct world *w = begin(2);
+    EXPECT_EQ(store_write_wait(w->t.store, allow_few_retries, NULL), OK);
+    atomic_store(&w->failures, 1000000);
+    for (int i = 0; i < JOBS; i++)
+        enqueue(w, "a");
+    for (int64_t limit = clock_mono_ms() + 60000; count_put_off() < 100;) {
+        EXPECT(clock_mono_ms() < limit);
+        sched_yield();
+    }
+    atomic_store(&w->failures, 0);
+    enqueue(w, "a"); // new ones go on
+    for (int64_t limit = clock_mono_ms() + 60000;
+         test_store_int(w->t.store, "SELECT count(*) FROM job WHERE id = 401") > 0;) {
+        EXPECT(clock_mono_ms() < limit);
+        sched_yield();
+    }
+    EXPECT(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE state = 3 AND attempt > 0") >
+           0);
+    end(w);
 }
 
 /* ---- runs that nobody wants ---- */
