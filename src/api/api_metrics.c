@@ -190,15 +190,13 @@ static void put_codes(struct out *o, const char *name, const char *what,
     for (size_t i = 0; i < HUB_METER_CODES; i++) {
         if (counts[i] == 0)
             continue;
+        char code[12] = "other";
+        if (hub_meter_codes[i] != 0)
+            snprintf(code, sizeof(code), "%d", hub_meter_codes[i]);
         put_app(o, name, a);
         if (what)
             PUT(o, ",what=\"%s\"", what);
-        PUT(o, ",code=\"");
-        if (hub_meter_codes[i] != 0)
-            PUT(o, "%d", hub_meter_codes[i]);
-        else
-            PUT(o, "other");
-        PUT(o, "\"} %llu\n", (unsigned long long)counts[i]);
+        PUT(o, ",code=\"%s\"} %llu\n", code, (unsigned long long)counts[i]);
     }
 }
 

@@ -38,7 +38,7 @@ enum err app_data_prepare(const char *dir, char *why_out, size_t why_cap)
 }
 
 /* options without their path. */
-static enum err open_store(const char *dir, struct store_options *options, struct store **out,
+static enum err open_store(const char *dir, struct store_options options, struct store **out,
                            char *why_out, size_t why_cap)
 {
     enum err err = app_data_prepare(dir, why_out, why_cap);
@@ -49,23 +49,23 @@ static enum err open_store(const char *dir, struct store_options *options, struc
         snprintf(why_out, why_cap, "the path of the data directory is too long");
         return ERR_TOO_LARGE;
     }
-    options->path = path;
-    options->busy_ms = 5000;
-    return store_open(options, out, why_out, why_cap);
+    options.path = path;
+    options.busy_ms = 5000;
+    return store_open(&options, out, why_out, why_cap);
 }
 
 enum err app_data_open(const char *dir, bool is_server, int readers, struct store **out,
                        char *why_out, size_t why_cap)
 {
     struct store_options options = {.readers = readers, .is_server = is_server};
-    return open_store(dir, &options, out, why_out, why_cap);
+    return open_store(dir, options, out, why_out, why_cap);
 }
 
 enum err app_data_open_watching(const char *dir, int readers, struct store **out, char *why_out,
                                 size_t why_cap)
 {
     struct store_options options = {.readers = readers, .is_watching = true};
-    return open_store(dir, &options, out, why_out, why_cap);
+    return open_store(dir, options, out, why_out, why_cap);
 }
 
 enum err app_data_look(const char *dir, char *why_out, size_t why_cap)

@@ -165,7 +165,7 @@ static bool is_at_limit(struct worker *w)
 
 static enum app_worker_end wait_for_end(struct worker *w, const sigset_t *signals)
 {
-    const struct timespec tick = {0, TICK_MS * 1000000};
+    const struct timespec tick = {0, TICK_MS * 1000000L};
     bool has_limits = w->options->max_jobs > 0 || w->options->max_memory_mib > 0;
     for (;;) {
         int number = has_limits ? sigtimedwait(signals, NULL, &tick) : sigwaitinfo(signals, NULL);

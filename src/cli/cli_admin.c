@@ -19,7 +19,8 @@ static CURLcode perform(CURL *curl, const char *socket, const char *path,
                         struct cli_admin_answer *out)
 {
     struct buf url;
-    buf_init(&url, 32 * 1024);
+    enum { MAX_URL_BYTES = 32 * 1024 };
+    buf_init(&url, MAX_URL_BYTES);
     CHECK(buf_printf(&url, "http://localhost%s", path) == OK && buf_append(&url, "", 1) == OK);
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
     curl_easy_setopt(curl, CURLOPT_URL, (const char *)buf_head(&url));

@@ -11,7 +11,7 @@
 #include "core/check.h"
 #include "core/json.h"
 
-enum { MAX_ANSWER_BYTES = 64 * 1024 * 1024 };
+enum { MAX_ANSWER_BYTES = 64 * 1024 * 1024, MAX_PATH_BYTES = 16 * 1024 };
 
 struct hub_target {
     const char *config, *data, *app, *channel, *socket;
@@ -78,7 +78,7 @@ static int get(const struct hub_target *t, const char *what, struct cli_admin_an
 {
     char why[CLI_ADMIN_WHY_BYTES];
     struct buf path;
-    buf_init(&path, 16 * 1024);
+    buf_init(&path, MAX_PATH_BYTES);
     CHECK(buf_printf(&path, "/hub/%s?limit=%d", what, t->limit) == OK);
     add_param(&path, "app", t->app);
     add_param(&path, "channel", t->channel);

@@ -8,7 +8,7 @@
 #include "queue/queue_periodic.h"
 
 enum { MAX_NEXT = 1000 };
-static const char SOURCE[] = "command"; // of what was added here
+static const char source[] = "command"; // of what was added here
 
 #define ZONE                                                                                       \
     {                                                                                              \
@@ -174,7 +174,7 @@ static int add(struct cli_queue_call *call)
                                     .zone = str_of(t->zone),
                                     .queue = str_of(t->queue),
                                     .catch_up_ms = t->catch_up_ms,
-                                    .source = str_of(SOURCE)}};
+                                    .source = str_of(source)}};
     if (queue_periodic_overlap(str_of(t->overlap), &c.periodic.overlap))
         return cli_fail(CLI_USAGE, "--overlap: '%s' is not allow, skip, buffer-one or cancel-other",
                         t->overlap);

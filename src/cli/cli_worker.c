@@ -100,7 +100,7 @@ static int start_anew(const char *path, const struct cli_command *command, int a
     words[1] = command->name;
     for (int i = 0; i < argc; i++)
         words[2 + i] = argv[i];
-    execv(path, (char *const *)(uintptr_t)words);
+    execv(path, (char *const *)(void *)words);
     mem_free(words);
     return cli_fail(CLI_FAILED, "cannot start %s anew: %s", path, strerror(errno));
 }

@@ -114,7 +114,7 @@ static const char *state_of(const struct hub_socket *s)
 }
 
 /* Without the closing brace. */
-static void write_socket(struct buf *out, const struct hub_socket *s)
+static void write_socket(struct buf *out, struct hub_socket *s)
 {
     char address[HUB_ADMISSION_ADDRESS_BYTES];
     CHECK(buf_append(out, "{", 1) == OK);
@@ -129,8 +129,7 @@ static void write_socket(struct buf *out, const struct hub_socket *s)
               "\"subscriptions\":%u,\"waiting_bytes\":%zu,\"max_waiting_bytes\":%zu",
               state_of(s), s->transport->name, (long long)s->opened_at_ms,
               (long long)(io_loop_now_ms(s->hub->loop) - s->active_at_ms), s->subscription_count,
-              s->transport->waiting((struct hub_socket *)(uintptr_t)s),
-              s->tenant->app->max_out_bytes) == OK);
+              s->transport->waiting(s), s->tenant->app->max_out_bytes) == OK);
     if (s->user) {
         CHECK(buf_append(out, ",", 1) == OK);
         put(out, "user", hub_watch_shorten(s->user->id));
@@ -146,7 +145,7 @@ static bool is_asked_for(const struct hub_socket *s, const struct hub_inspect_qu
 static void visit_connections(struct hub *h, struct part *p, const struct hub_inspect_query *q)
 {
     for (struct list *node = h->sockets.prev; node != &h->sockets; node = node->prev) {
-        const struct hub_socket *s = LIST_ENTRY(node, struct hub_socket, node);
+        struct hub_socket *s = LIST_ENTRY(node, struct hub_socket, node);
         if (!is_asked_for(s, q) || p->total++ >= q->limit)
             continue;
         size_t start = buf_len(&p->text);
@@ -171,7 +170,7 @@ static void write_subscription(struct buf *out, const struct hub_subscription *s
 
 static void visit_connection(struct hub *h, struct part *p, const struct hub_inspect_query *q)
 {
-    const struct hub_socket *s = hub_socket_find(h, q->socket_id);
+    struct hub_socket *s = hub_socket_find(h, q->socket_id);
     if (!s)
         return;
     write_socket(&p->text, s);

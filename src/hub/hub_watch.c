@@ -15,9 +15,9 @@ enum { MAX_LOGGED_A_SECOND = 10 };
 /* What is done with each kind. */
 static const struct {
     const char *name; // in the log, the JSON
-    bool is_coded;    // counted as coded
     enum hub_meter_coded coded;
-    bool is_kept; // among the last refusals
+    bool is_coded; // counted as coded
+    bool is_kept;  // among the last refusals
 } kinds[HUB_WATCH_KINDS] = {
     [HUB_WATCH_OPENED] = {.name = "opened"},
     [HUB_WATCH_ENDED] = {.name = "ended", .is_coded = true, .coded = HUB_METER_ENDED},
