@@ -253,7 +253,8 @@ static enum err claim_ready(struct store_tx *tx, const struct queue_options *opt
     size_t count = 0, kept = 0;
     enum err err = queue_limit_ask(tx, name_of(options), cap, &room);
     *count_out = 0;
-    *more_ms_out = err ? 0 : room.next_ms;
+    // With room for some, only what there is decides: a claim that finds nothing has no next time.
+    *more_ms_out = !err && room.cap == 0 ? room.next_ms : 0;
     if (err || room.cap == 0)
         return err;
     // A job that waits in a worker's hand has had its turn: no more than can run.
@@ -282,11 +283,14 @@ static enum err claim_ready(struct store_tx *tx, const struct queue_options *opt
         if (!is_for_now || kept <= i)
             jobs[i].arena = (struct arena){0};
     }
-    if (err)
+    if (err) {
         free_jobs(jobs, count);
-    else
-        *count_out = kept;
-    return err;
+        return err;
+    }
+    *count_out = kept;
+    if (count > 0 && kept == 0) // those that shall not run took the places of others
+        *more_ms_out = store_now_ms(tx);
+    return OK;
 }
 
 /* When something of the queue is to be done by the clock: a job is due, a lease ends; 0: never. */

@@ -314,8 +314,8 @@ enum { QUEUE_MAX_SEEN_CRASHES = 3 };
 /* Makes the scheduled jobs of the options' queue ready that are due, and those whose lease is over;
  * then leases up to cap ready ones for the options' time, in order, each with an arena that the
  * caller frees; but none that is queue_find's. ERR_NOT_FOUND: there is none; *next_run_at_out: when
- * one will be (by its time or the end of another's lease), or 0; now, also with OK: queue_find has
- * some that became ready.
+ * one will be (by its time or the end of another's lease), or 0; now: those that it took shall not
+ * run, and others may be behind them; now, also with OK: queue_find has some that became ready.
  * Commit the transaction also then. */
 enum { QUEUE_WHEN_ONE_ENDS = -1 }; // *next_run_at_out: the queue runs as many as it may
 MUST_USE enum err queue_claim(struct store_tx *tx, const struct queue_options *options,

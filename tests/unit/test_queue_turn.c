@@ -196,6 +196,17 @@ TEST(queue_begins_jobs_at_its_rate_with_a_burst)
     test_store_end(&t);
 }
 
+TEST(queue_with_limits_and_nothing_to_do_waits_for_no_time)
+{
+    struct test_store t;
+    struct act act, set = {.limits = {.max_running = 2, .rate = 10, .rate_ms = 1000, .burst = 3}};
+    test_queue_begin(&t);
+    EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
+    EXPECT_EQ(claim(&t, &act, 8), 0);
+    EXPECT_EQ(act.next_ms, 0);
+    test_store_end(&t);
+}
+
 TEST(queue_claims_nothing_while_it_is_paused)
 {
     struct test_store t;
