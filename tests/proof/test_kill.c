@@ -2,7 +2,8 @@
  * failpoint, for the first time, the second, ... ; then a new process drains the queue, and the
  * promises are checked. In pairs: the one that drains is killed too.
  *
- * PROOF=all: every pass, and pairs; else one side of the first pass of each point and a few pairs.
+ * PROOF=all: up to MOST_KILLS passes of a scenario, spread evenly, the first of each point among
+ * them, and MOST_PAIRS pairs; else one side of the first pass of each point and a few pairs.
  * The points that were passed must be those of docs/failpoints.md: PROOF_TABLE=FILE writes it. */
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #include "world.h"
 
 enum { MAX_PASSES = 100000, MAX_POINTS = 300, QUICK_PAIRS = 12 };
+enum { MOST_KILLS = 700, MOST_PAIRS = 800 };
 
 /* What the processes of a scenario passed, in order; shared with the children. */
 struct passes {
@@ -142,6 +144,12 @@ static bool is_quick(const char *name, bool is_alone)
     return strcmp(strrchr(name, '.'), is_alone ? ".after" : ".before") == 0;
 }
 
+/* Every nth thing, so that about as many as most are chosen of count. */
+static bool is_sample(int64_t at, int64_t count, int64_t most)
+{
+    return count <= most || at * most / count != (at + 1) * most / count;
+}
+
 /* prefix: of the points to kill at; at the 1st, 2nd, 4th, 8th, ... pass of each. "": at all. */
 static void check_kills(void (*play)(void *world), const char *prefix, bool is_alone)
 {
@@ -156,8 +164,12 @@ static void check_kills(void (*play)(void *world), const char *prefix, bool is_a
         if (strncmp(passes->names[i], prefix, strlen(prefix)) != 0)
             continue;
         int nth = nth_of(passes, i);
-        bool is_chosen = is_all() && (prefix[0] == '\0' || (nth & (nth - 1)) == 0);
-        if ((nth > 1 || !is_quick(passes->names[i], is_alone)) && !is_chosen)
+        bool is_chosen = nth == 1 && (is_all() || is_quick(passes->names[i], is_alone));
+        if (is_all() && prefix[0] == '\0')
+            is_chosen |= is_sample(i, passes->count, MOST_KILLS);
+        else if (is_all())
+            is_chosen |= (nth & (nth - 1)) == 0;
+        if (!is_chosen)
             continue;
         tries++;
         kills += kill_once(play, passes->names[i], nth, is_alone);
@@ -177,6 +189,16 @@ TEST(proof_kill_at_every_step_with_claims_in_memory)
     check_kills(world_play, "", true);
 }
 
+TEST(proof_kill_at_every_step_of_what_belongs_together_with_claims_as_rows)
+{
+    check_kills(world_play_flow, "", false);
+}
+
+TEST(proof_kill_at_every_step_of_what_belongs_together_with_claims_in_memory)
+{
+    check_kills(world_play_flow, "", true);
+}
+
 TEST(proof_kill_while_the_log_is_copied_into_the_database)
 {
     check_kills(world_play_long, "store.checkpoint", false);
@@ -185,48 +207,74 @@ TEST(proof_kill_while_the_log_is_copied_into_the_database)
         check_kills(world_play_long, "disk.db.", true);
 }
 
-static bool kill_twice(const char *name, const char *second, bool is_alone)
+static bool kill_twice(void (*play)(void *world), const char *name, const char *second,
+                       bool is_alone)
 {
     struct world w;
     world_make(&w, is_alone);
-    bool is_killed = kill_at(&w, world_play, name, 1) && kill_at(&w, world_drain, second, 1);
+    bool is_killed = kill_at(&w, play, name, 1) && kill_at(&w, world_drain, second, 1);
     drain_and_check(&w, name, 1, second);
     world_remove(&w);
     return is_killed;
 }
 
 /* The points that the one that drains passes after a kill in the midst. */
-static void list_drain(struct passes *passes)
+static void list_drain(void (*play)(void *world), struct passes *passes)
 {
     struct world w;
     world_make(&w, false);
-    EXPECT(kill_at(&w, world_play, "queue.run.after", 2));
+    EXPECT(kill_at(&w, play, "queue.run.after", 2));
     list(&w, world_drain, passes);
+    drain_and_check(&w, "queue.run.after", 2, "none");
     world_remove(&w);
+}
+
+/* The places of the first pass of each name. */
+static int firsts_of(const struct passes *passes, int *places)
+{
+    int count = 0;
+    for (int i = 0; i < passes->count; i++) {
+        if (nth_of(passes, i) > 1)
+            continue;
+        EXPECT(count < 2 * MAX_POINTS);
+        places[count++] = i;
+    }
+    return count;
+}
+
+static void check_pairs(void (*play)(void *world))
+{
+    static int firsts[2 * MAX_POINTS], seconds[2 * MAX_POINTS];
+    struct passes *first = new_passes(), *second = new_passes();
+    struct world w;
+    int64_t kills = 0, pairs = 0, most = is_all() ? MOST_PAIRS / 2 : QUICK_PAIRS / 2;
+    world_make(&w, false);
+    list(&w, play, first);
+    world_remove(&w);
+    list_drain(play, second);
+    int64_t columns = firsts_of(second, seconds), all = columns * firsts_of(first, firsts);
+    for (int64_t i = 0; i < all; i++) {
+        if (!is_sample(i, all, most))
+            continue;
+        pairs++;
+        kills += kill_twice(play, first->names[firsts[i / columns]],
+                            second->names[seconds[i % columns]], pairs % 2 == 0);
+    }
+    printf("%lld pairs of %lld, %lld killed twice\n", (long long)pairs, (long long)all,
+           (long long)kills);
+    EXPECT(kills > 0);
+    munmap(first, sizeof(*first));
+    munmap(second, sizeof(*second));
 }
 
 TEST(proof_kill_again_while_it_recovers)
 {
-    struct passes *first = new_passes(), *second = new_passes();
-    struct world w;
-    int kills = 0, pairs = 0;
-    world_make(&w, false);
-    list(&w, world_play, first);
-    world_remove(&w);
-    list_drain(second);
-    for (int i = 0; i < first->count; i++)
-        for (int j = 0; j < second->count; j++) {
-            if (nth_of(first, i) > 1 || nth_of(second, j) > 1)
-                continue;
-            if (!is_all() && (i * 7919 + j) % 997 >= QUICK_PAIRS / 4)
-                continue;
-            pairs++;
-            kills += kill_twice(first->names[i], second->names[j], (i + j) % 2 == 0);
-        }
-    printf("%d pairs, %d killed twice\n", pairs, kills);
-    EXPECT(kills > 0);
-    munmap(first, sizeof(*first));
-    munmap(second, sizeof(*second));
+    check_pairs(world_play);
+}
+
+TEST(proof_kill_again_while_it_recovers_what_belongs_together)
+{
+    check_pairs(world_play_flow);
 }
 
 /* ---- the table ---- */
@@ -275,10 +323,11 @@ TEST(proof_passes_the_points_that_the_documents_name)
     char line[100];
     int at = 0;
     struct passes *passes = new_passes();
-    void (*const plays[])(void *world) = {world_play, world_play, world_play_long};
-    for (int i = 0; i < 3; i++) {
+    void (*const plays[])(void *world) = {world_play, world_play, world_play_flow, world_play_flow,
+                                          world_play_long};
+    for (int i = 0; i < 5; i++) {
         struct world w;
-        world_make(&w, i == 1);
+        world_make(&w, i % 2 == 1);
         list(&w, plays[i], passes);
         world_remove(&w);
     }

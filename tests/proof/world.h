@@ -3,12 +3,18 @@
  *
  * The history is a file of lines, each written by one call before or after what it tells:
  *
- *     S <ms>                     a process began; the clock
+ *     S <ms>                     a process began, or has moved its clock; the clock
  *     N <tag> <kind>             is about to enqueue         E <tag> <id>   enqueued, committed
  *     D <tag>                    skipped: its key is taken   P <tag>        rolled back
  *     R <tag> <id> <epoch> <attempt> <ms>  a handler runs
  *     F <tag>                    is about to fail            A <tag> <id>   done: effects are
  * durable
+ *
+ * and about several:
+ *
+ *     G <first> <last>           one transaction's: all or none
+ *     O <tag> <tag>              the second has its effect after the first
+ *     T <first> <last>           the last has its turn after two of the others at most
  *
  * What must hold afterwards, when nothing waits any more (world_check): G1 to G8 of docs/queue.md,
  * as far as one machine can break them.
@@ -27,6 +33,7 @@ struct world {
     bool is_marked; // each line goes into the disk's journal too
     bool is_faulty; // the disk fails: errors of the store count as attempts, and change the order
     void (*fail)(void);
+    bool has_snoozed;
     int payload_bytes;
     int history_fd;
     struct store *store;
@@ -42,7 +49,9 @@ struct store *world_open_store(struct world *w);
 
 /* In a process of its own: opens, migrates, plays the whole scenario, closes. */
 void world_play(void *world);
-/* The same with much data: checkpoints pass while it plays. */
+/* With batches, graphs, steps, limits, ticks and pruning. */
+void world_play_flow(void *world);
+/* As world_play, with much data: checkpoints pass while it plays. */
 void world_play_long(void *world);
 /* Enqueues and runs while the disk is as fail() makes it, then heals it and goes on. Ends with
  * WORLD_HAS_FAILED when the disk did fail. */
