@@ -1,191 +1,31 @@
-/* test_store_fault.c -- the disk fails under the store: SQLite's file layer is wrapped and the nth
- * write or sync returns an error. The wrapper becomes the default before the store opens its first
- * file. */
+/* test_store_fault.c -- the disk fails under the store alone: the nth write or sync of SQLite's
+ * returns an error. */
 #include <errno.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/wait.h>
 
-#include "core/check.h"
+#include "core/failpoint.h"
 #include "core/log.h"
+#include "disk.h"
 #include "test_store.h"
 
-/* What fails: the calls number `at`, counted from arming, and all later ones while is_lasting. */
-static struct {
-    _Atomic int writes_left, syncs_left; // < 0: never
-    _Atomic int code;
-    _Atomic bool is_lasting, has_failed;
-} fault = {.writes_left = -1, .syncs_left = -1};
+static _Atomic int syncs;
 
-static bool must_fail(_Atomic int *left)
+static void count_sync(const char *name, void *ctx)
 {
-    int now = atomic_load(left);
-    if (now < 0)
-        return false;
-    if (now > 0) {
-        atomic_store(left, now - 1);
-        return false;
-    }
-    if (!atomic_load(&fault.is_lasting))
-        atomic_store(left, -1);
-    atomic_store(&fault.has_failed, true);
-    return true;
+    (void)ctx;
+    if (strstr(name, ".sync.before"))
+        atomic_fetch_add(&syncs, 1);
 }
-
-static void disarm(void)
-{
-    atomic_store(&fault.writes_left, -1);
-    atomic_store(&fault.syncs_left, -1);
-    atomic_store(&fault.has_failed, false);
-}
-
-/* ---- the wrapper ---- */
-
-struct faulty_file {
-    sqlite3_file base;
-    sqlite3_file *real; // behind this struct
-};
-
-static sqlite3_file *real_of(sqlite3_file *f)
-{
-    return ((struct faulty_file *)(void *)f)->real;
-}
-
-static int on_close(sqlite3_file *f)
-{
-    return real_of(f)->pMethods->xClose(real_of(f));
-}
-
-static int on_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at)
-{
-    return real_of(f)->pMethods->xRead(real_of(f), out, n, at);
-}
-
-static int on_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
-{
-    if (must_fail(&fault.writes_left))
-        return atomic_load(&fault.code);
-    return real_of(f)->pMethods->xWrite(real_of(f), bytes, n, at);
-}
-
-static int on_truncate(sqlite3_file *f, sqlite3_int64 size)
-{
-    return real_of(f)->pMethods->xTruncate(real_of(f), size);
-}
-
-static int on_sync(sqlite3_file *f, int flags)
-{
-    if (must_fail(&fault.syncs_left))
-        return atomic_load(&fault.code);
-    return real_of(f)->pMethods->xSync(real_of(f), flags);
-}
-
-static int on_size(sqlite3_file *f, sqlite3_int64 *out)
-{
-    return real_of(f)->pMethods->xFileSize(real_of(f), out);
-}
-
-static int on_lock(sqlite3_file *f, int lock)
-{
-    return real_of(f)->pMethods->xLock(real_of(f), lock);
-}
-
-static int on_unlock(sqlite3_file *f, int lock)
-{
-    return real_of(f)->pMethods->xUnlock(real_of(f), lock);
-}
-
-static int on_check_lock(sqlite3_file *f, int *out)
-{
-    return real_of(f)->pMethods->xCheckReservedLock(real_of(f), out);
-}
-
-static int on_control(sqlite3_file *f, int op, void *arg)
-{
-    return real_of(f)->pMethods->xFileControl(real_of(f), op, arg);
-}
-
-static int on_sector_size(sqlite3_file *f)
-{
-    return real_of(f)->pMethods->xSectorSize(real_of(f));
-}
-
-static int on_device(sqlite3_file *f)
-{
-    return real_of(f)->pMethods->xDeviceCharacteristics(real_of(f));
-}
-
-static int on_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
-{
-    return real_of(f)->pMethods->xShmMap(real_of(f), page, size, extend, out);
-}
-
-static int on_shm_lock(sqlite3_file *f, int offset, int n, int flags)
-{
-    return real_of(f)->pMethods->xShmLock(real_of(f), offset, n, flags);
-}
-
-static void on_shm_barrier(sqlite3_file *f)
-{
-    real_of(f)->pMethods->xShmBarrier(real_of(f));
-}
-
-static int on_shm_unmap(sqlite3_file *f, int is_delete)
-{
-    return real_of(f)->pMethods->xShmUnmap(real_of(f), is_delete);
-}
-
-static const sqlite3_io_methods methods = {
-    .iVersion = 2,
-    .xClose = on_close,
-    .xRead = on_read,
-    .xWrite = on_write,
-    .xTruncate = on_truncate,
-    .xSync = on_sync,
-    .xFileSize = on_size,
-    .xLock = on_lock,
-    .xUnlock = on_unlock,
-    .xCheckReservedLock = on_check_lock,
-    .xFileControl = on_control,
-    .xSectorSize = on_sector_size,
-    .xDeviceCharacteristics = on_device,
-    .xShmMap = on_shm_map,
-    .xShmLock = on_shm_lock,
-    .xShmBarrier = on_shm_barrier,
-    .xShmUnmap = on_shm_unmap,
-};
-
-static sqlite3_vfs faulty;
-
-static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *flags_out)
-{
-    sqlite3_vfs *real = vfs->pAppData;
-    struct faulty_file *file = (struct faulty_file *)(void *)f;
-    file->real = (sqlite3_file *)(void *)(file + 1);
-    int code = real->xOpen(real, name, file->real, flags, flags_out);
-    file->base.pMethods = file->real->pMethods ? &methods : NULL;
-    return code;
-}
-
-static void wrap_disk(void)
-{
-    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
-    faulty = *real;
-    faulty.zName = "faulty";
-    faulty.pAppData = real;
-    faulty.szOsFile = (int)sizeof(struct faulty_file) + real->szOsFile;
-    faulty.xOpen = on_open;
-    EXPECT_EQ(sqlite3_vfs_register(&faulty, 1), SQLITE_OK);
-}
-
-/* ---- the tests ---- */
 
 static void begin(struct test_store *t)
 {
     log_set_level(LOG_ERROR);
-    wrap_disk();
+    disk_install();
+    failpoint_listen(count_sync, NULL);
     test_store_begin(t);
     EXPECT_EQ(test_store_run(t->store, "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)"),
               OK);
@@ -229,18 +69,16 @@ TEST(store_refuses_writes_on_a_full_disk_and_goes_on_when_there_is_space)
     struct test_store t;
     int64_t id = 0, kept = 0;
     begin(&t);
-    atomic_store(&fault.code, SQLITE_FULL);
-    atomic_store(&fault.is_lasting, true);
     for (int round = 0; round < ROUNDS; round++) {
-        atomic_store(&fault.writes_left, round);
+        disk_fail(DISK_WRITE, round, ENOSPC, true);
         for (int i = 0; i < TRIES; i++, id++) {
             enum err err = store_write_wait(t.store, insert_pair, &id);
             EXPECT(err == OK || err == ERR_AGAIN);
             kept += err == OK;
             EXPECT_EQ(count_pairs(t.store), kept); // reads go on
         }
-        EXPECT(atomic_load(&fault.has_failed));
-        disarm();
+        EXPECT(disk_has_failed());
+        disk_heal();
         EXPECT_EQ(store_write_wait(t.store, insert_pair, &id), OK);
         kept++;
         id++;
@@ -266,12 +104,10 @@ TEST(store_refuses_a_write_whose_transaction_was_lost_midway)
     struct test_store t;
     enum err seen = OK;
     begin(&t);
-    atomic_store(&fault.code, SQLITE_FULL);
-    atomic_store(&fault.is_lasting, true);
-    atomic_store(&fault.writes_left, 100);
+    disk_fail(DISK_WRITE, 100, ENOSPC, true);
     EXPECT_EQ(store_write_wait(t.store, insert_much, &seen), ERR_AGAIN);
     EXPECT_EQ(seen, ERR_AGAIN);
-    disarm();
+    disk_heal();
     EXPECT_EQ(count_pairs(t.store), 0); // not what was written after the loss either
     EXPECT_EQ(store_write_wait(t.store, insert_much, &seen), OK);
     EXPECT_EQ(count_pairs(t.store), 8000);
@@ -284,14 +120,13 @@ TEST(store_keeps_all_or_nothing_when_any_one_write_fails)
     int64_t id = 0, kept = 0;
     bool has_failed = true;
     begin(&t);
-    atomic_store(&fault.code, SQLITE_IOERR_WRITE);
     for (int n = 0; has_failed; n++, id++) {
-        atomic_store(&fault.writes_left, n);
+        disk_fail(DISK_WRITE, n, EIO, false);
         enum err err = store_write_wait(t.store, insert_pair, &id);
         kept += err == OK;
         has_failed = err != OK;
-        EXPECT(err == OK || (err == ERR_IO && atomic_load(&fault.has_failed)));
-        disarm();
+        EXPECT(err == OK || (err == ERR_IO && disk_has_failed()));
+        disk_heal();
         EXPECT_EQ(count_pairs(t.store), kept);
     }
     EXPECT(id > 1); // it did fail
@@ -302,12 +137,12 @@ TEST(store_keeps_all_or_nothing_when_any_one_write_fails)
 }
 
 /* Three writes, each submitted when the last is done, so that the writer never rests between. */
-enum { CHAIN = 3, MANY_SYNCS = 1000 };
+enum { CHAIN = 3 };
 struct chain {
     struct store_write write; // first: on_done casts back
     struct store *store;
     int64_t id;
-    int syncs[CHAIN]; // still to come, when the write was done
+    int syncs[CHAIN]; // when the write was done
     sem_t ended;
 };
 
@@ -315,7 +150,7 @@ static void on_link(struct store_write *write, enum err err)
 {
     struct chain *chain = (struct chain *)(void *)write;
     EXPECT_EQ(err, OK);
-    chain->syncs[chain->id] = atomic_load(&fault.syncs_left);
+    chain->syncs[chain->id] = atomic_load(&syncs);
     chain->id++;
     write->is_soft = chain->id == 1;
     if (chain->id == CHAIN)
@@ -328,17 +163,17 @@ TEST(store_syncs_no_group_of_soft_writes)
 {
     struct test_store t;
     begin(&t);
-    atomic_store(&fault.syncs_left, MANY_SYNCS);
+    int before = atomic_load(&syncs);
     struct chain chain = {.store = t.store};
     chain.write = (struct store_write){.fn = insert_pair, .arg = &chain.id, .on_done = on_link};
     sem_init(&chain.ended, 0, 0);
     EXPECT_EQ(store_write(t.store, &chain.write), OK);
     while (sem_wait(&chain.ended))
         continue;
-    EXPECT(chain.syncs[0] < MANY_SYNCS);
+    EXPECT(chain.syncs[0] > before);
     EXPECT_EQ(chain.syncs[1], chain.syncs[0]); // the soft one
-    EXPECT_EQ(chain.syncs[2], chain.syncs[1] - 1);
-    disarm();
+    EXPECT_EQ(chain.syncs[2], chain.syncs[1] + 1);
+    disk_heal();
     EXPECT_EQ(count_pairs(t.store), CHAIN);
     sem_destroy(&chain.ended);
     end_whole(&t);
@@ -351,15 +186,14 @@ static _Noreturn void write_until_sync_fails(struct test_store *t, int n, int pi
     int64_t old = 0;
     EXPECT_EQ(test_store_open(t, true), OK);
     old = count_pairs(t->store);
-    atomic_store(&fault.code, SQLITE_IOERR_FSYNC);
-    atomic_store(&fault.syncs_left, n);
+    disk_fail(DISK_SYNC, n, EIO, false);
     for (int64_t id = old; id < old + PAIRS; id++) {
         enum err err = store_write_wait(t->store, insert_pair, &id);
         if (err || write(pipe_fd, "+", 1) != 1)
             pause(); // the writer ends the process
     }
     store_close(t->store); // checkpoints: more syncs
-    _exit(atomic_load(&fault.has_failed) ? 7 : 0);
+    _exit(disk_has_failed() ? 7 : 0);
 }
 
 /* True: sync n failed. */
