@@ -32,7 +32,6 @@
 #include "queue/queue.h"
 #include "queue/queue_census.h"
 #include "queue/queue_history.h"
-#include "queue/queue_redact.h"
 #include "queue/queue_scheduler.h"
 
 enum { BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
@@ -253,7 +252,7 @@ static void build_queue(struct app *a)
     a->scheduler = queue_scheduler_new(a->store);
     a->queues.census = queue_census_new(a->store);
     a->queues.history = queue_history_new();
-    a->queues.hidden = QUEUE_REDACT_DEFAULT;
+    a->queues.hidden = a->options->redact;
     a->api.queues = &a->queues;
     a->watch = app_watch_new(&a->queues, a->relay, &a->apps.apps->at[0]);
     a->api.queue = a->queue;

@@ -28,6 +28,7 @@ struct app_options {
     const char *apps;      // JSON file of apps, or ""
     const char *handlers;  // JSON file of handlers of jobs, or ""
     const char *seal_keys; // file of keys that open sealed payloads (app_seal.h), or ""
+    const char *redact;    // fields of payloads that pages hide (queue_redact.h)
     const char *path;      // in front of every path of the hub: "/ws", or ""
     bool is_compressed;    // long WebSocket messages, for clients that ask for it
     const char *ws_echo;   // path of the echo endpoint, or ""

@@ -50,6 +50,12 @@ int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 
             "keys of sealed payloads, lines id=hex: the first seals, all open (docs/queue.md)",    \
         .at = (offset)                                                                             \
     }
+#define CLI_OPTION_REDACT(offset)                                                                  \
+    {                                                                                              \
+        .name = "redact", .kind = CONF_TEXT, .value = QUEUE_REDACT_DEFAULT, .meaning = "FIELDS",   \
+        .help = "fields of payloads that nobody is shown: names or paths, with commas",            \
+        .at = (offset)                                                                             \
+    }
 
 extern const struct conf_table cli_serve_options;
 

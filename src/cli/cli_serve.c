@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "cli/cli.h"
 #include "core/log.h"
+#include "queue/queue_redact.h"
 
 /* What app_serve takes, and what only concerns the command line. */
 struct serve_target {
@@ -88,6 +89,7 @@ static const struct conf_option options[] = {
      .help = "programs and URLs that do jobs, as JSON (docs/queue-handlers.md)",
      .at = AT(app.handlers)},
     CLI_OPTION_SEAL_KEYS(AT(app.seal_keys)),
+    CLI_OPTION_REDACT(AT(app.redact)),
     {.name = "path",
      .kind = CONF_TEXT,
      .value = "",
@@ -215,6 +217,16 @@ static const char *path_prefix(const char *path, struct arena *texts)
     return bare.len > 0 ? arena_printf(texts, "/%.*s", STR_ARG(bare)).at : "";
 }
 
+/* False, with the status, when these are no rules. */
+static bool has_rules(const struct serve_target *target, int *status)
+{
+    const char *why = NULL;
+    if (queue_redact_check(str_of(target->app.redact), &why) == OK)
+        return true;
+    *status = cli_fail(CLI_USAGE, "--redact: %s", why);
+    return false;
+}
+
 /* False, with the status, when it is no path. */
 static bool set_path(struct serve_target *target, struct arena *texts, int *status)
 {
@@ -275,7 +287,7 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
             cli_fail(CLI_USAGE, "--ws-echo: '%s' is not a path like /echo", target.app.ws_echo);
         goto out;
     }
-    if (!set_path(&target, &texts, &status))
+    if (!set_path(&target, &texts, &status) || !has_rules(&target, &status))
         goto out;
     if (target.app.origin[0] && !is_origin(str_of(target.app.origin))) {
         status = cli_fail(CLI_USAGE, "--origin: '%s' is not an address like https://viche.example",

@@ -4,6 +4,7 @@
 
 #include "core/json.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_redact.h"
 
 enum {
     TIME_COLUMN = 13,
@@ -119,6 +120,7 @@ void queue_admin_list_keep(struct queue_admin_job *job, size_t cap, struct arena
     job->queue = arena_str(a, job->queue);
     job->kind = arena_str(a, job->kind);
     job->unique_key = arena_str(a, job->unique_key);
+    job->is_cut = job->payload.len > cap;
     job->payload = arena_str(a, shorten(job->payload, cap));
     if (job->error.at)
         job->error = arena_str(a, shorten(job->error, QUEUE_ADMIN_LIST_EXCERPT_BYTES));
@@ -244,6 +246,26 @@ static enum err has_ended(struct walk *w, const struct queue_admin_job *job, boo
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* A sealed payload is never shown, whatever the rules. */
+static enum err hide(struct walk *w, struct queue_admin_job *job)
+{
+    struct store_stmt *st;
+    enum err err = ERR_NOT_FOUND;
+    if (w->filter->hidden.at)
+        job->payload = queue_redact(w->filter->hidden, job->payload, w->arena);
+    if (job->options & QUEUE_HAS_OPTION)
+        err = store_prepare(
+            w->tx, "SELECT seal FROM job_option WHERE job_id = $1 AND seal IS NOT NULL", &st);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    store_bind_int(st, 1, job->id);
+    err = store_step(st);
+    if (!err)
+        job->payload = queue_redact_sealed(store_column_text(st, 0), w->arena);
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 static bool is_full(const struct walk *w)
 {
     return w->out->count == w->limit || w->out->looked >= QUEUE_ADMIN_LIST_MAX_LOOKED ||
@@ -265,6 +287,8 @@ static enum err take(struct walk *w, struct store_stmt *st, struct queue_admin_l
     w->payload_bytes += job.payload.len;
     w->out->looked++;
     at->id = job.id;
+    if (!err && is)
+        err = hide(w, &job);
     if (err || !is)
         return err;
     queue_admin_list_keep(&job, QUEUE_ADMIN_LIST_EXCERPT_BYTES, w->arena);

@@ -36,6 +36,8 @@ struct queue_admin_list_filter {
     /* A field of the payload, "user.id" or "items.0", and its value: a text, a number, true, false
      * or null. Empty: any. */
     struct str path, value;
+    /* Rules of queue_redact for the payloads that are given; at NULL: as they are. */
+    struct str hidden;
 };
 
 /* Where a page ends and the next begins. */
@@ -51,8 +53,9 @@ struct queue_admin_job {
     enum queue_state state; // as an operator sees it
     bool is_held;           // it runs, and its row says READY
     struct str queue, kind, unique_key;
-    struct str payload;   // in a list: its beginning
-    size_t payload_bytes; // of the whole
+    struct str payload;   // as people may see it (queue_redact.h); in a list: its beginning
+    size_t payload_bytes; // of the whole, as it is kept
+    bool is_cut;          // the payload is not whole
     struct str error;     // the last; its beginning. at NULL: none
     int attempt, crash, options;
     int64_t created_at_ms, run_at_ms;

@@ -1,6 +1,7 @@
 #include "queue/queue_admin_show.h"
 
 #include "queue/queue_internal.h"
+#include "queue/queue_redact.h"
 
 enum { MAX_ERRORS = 16, MAX = QUEUE_ADMIN_SHOW_MAX };
 
@@ -54,6 +55,8 @@ static enum err read_options(struct store_tx *tx, struct arena *a, struct queue_
     out->key = keep(a, st, 3);
     out->trace = keep(a, st, 4);
     out->seal = keep(a, st, 5);
+    if (out->seal.len > 0)
+        out->job.payload = queue_redact_sealed(out->seal, a);
     out->deadline_ms = store_column_int(st, 6);
     out->timeout_ms = store_column_int(st, 7);
     out->keep_ms = store_column_int(st, 8);

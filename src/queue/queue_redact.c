@@ -168,6 +168,11 @@ static void pass_value(struct pass *p)
         skip_word(p);
 }
 
+struct str queue_redact_sealed(struct str key_id, struct arena *a)
+{
+    return arena_printf(a, "\"sealed with key %.*s\"", STR_ARG(key_id));
+}
+
 struct str queue_redact(struct str rules, struct str text, struct arena *a)
 {
     struct json_slice whole;

@@ -31,5 +31,7 @@ MUST_USE enum err queue_redact_check(struct str rules, const char **why_out);
  * string with its length stands for it; an empty one stays empty. For payloads, results and
  * whatever else is JSON. */
 struct str queue_redact(struct str rules, struct str text, struct arena *a);
+/* What stands for a sealed payload (queue_seal.h): a JSON string that names the key. */
+struct str queue_redact_sealed(struct str key_id, struct arena *a);
 
 #endif

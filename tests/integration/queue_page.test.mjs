@@ -1,6 +1,7 @@
 // /admin/queues over HTTP, as a browser without JavaScript sees it: who may look, who may act, and what the forms do.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { api, runViche, startServer, until } from './lib.mjs';
@@ -9,7 +10,7 @@ import { push, sql, stats } from './queue_client.mjs';
 let server, dir;
 const people = {};
 before(async () => {
-    server = await startServer({ args: ['--test-jobs'] });
+    server = await startServer({ args: ['--test-jobs', '--redact', 'password,card.pin'] });
     dir = server.dataDir;
     for (const role of ['member', 'moderator', 'admin']) {
         const email = `${role}@example.org`, password = 'correct horse battery';
@@ -94,13 +95,22 @@ test('the overview counts each queue and names the kinds that fail', async () =>
 });
 
 test('a job tells its story; what is secret in its payload is hidden', async () => {
-    const id = await deadJob({ who: 'x<y', password: 'hunter2' }, { tag: 'import', key: 'tenant & co' });
+    const id = await deadJob({ who: 'x<y', password: 'hunter2', card: { pin: 'pin-4711' }, token: 'shown' }, { tag: 'import', key: 'tenant & co' });
     const { html } = await get(`/admin/queues/jobs/${id}`);
-    for (const part of ['Job ' + id, 'Dead', 'x&lt;y', 'no handler for jobs of kind no.handler', '?tag=import', 'tenant &amp; co'])
+    for (const part of ['Job ' + id, 'Dead', 'x&lt;y', 'no handler for jobs of kind no.handler', '?tag=import', 'tenant &amp; co', 'shown'])
         assert.ok(html.includes(part), part);
-    assert.doesNotMatch(html, /hunter2|x<y/);
+    assert.doesNotMatch(html, /hunter2|x<y|pin-4711/);
     assert.equal((await get('/admin/queues/jobs/999999')).status, 404);
     assert.equal((await get('/admin/queues/jobs/0x1')).status, 404);
+});
+
+test('a sealed payload is shown by the id of its key', async () => {
+    const keys = join(dir, 'keys');
+    writeFileSync(keys, `k7=${'ab'.repeat(32)}\n`, { mode: 0o600 });
+    const [id] = push(dir, 'pay', { name: 'Ada' }, '--seal', '--seal-keys', keys, '--delay-ms', '3600000');
+    const { html } = await get(`/admin/queues/jobs/${id}`);
+    assert.match(html, /sealed with key k7/);
+    assert.doesNotMatch(html, /Ada/);
 });
 
 test('jobs are found by queue, state, kind, tag, key and a field of the payload', async () => {

@@ -78,6 +78,14 @@ TEST(queue_redact_takes_objects_of_many_fields_and_all_depths)
     buf_done(&shown);
 }
 
+TEST(queue_redact_names_the_key_of_what_is_sealed)
+{
+    struct arena a;
+    arena_init(&a);
+    EXPECT_STR(queue_redact_sealed(STR("k1"), &a), "\"sealed with key k1\"");
+    arena_done(&a);
+}
+
 TEST(queue_redact_checks_rules)
 {
     static const struct {
