@@ -37,12 +37,16 @@ async function send(role, method, path, fields, headers = {}) {
 }
 const get = (path, role = 'admin') => send(role, 'GET', path);
 const post = (path, fields, role = 'admin', headers) => send(role, 'POST', path, fields, headers);
+function write(statements) {
+    const r = spawnSync('sqlite3', ['-cmd', '.timeout 5000', join(dir, 'viche.db'), `BEGIN IMMEDIATE; ${statements}; COMMIT;`], { encoding: 'utf8' });
+    assert.equal(r.status, 0, r.stderr);
+}
 /** What the shell cannot say of a job: its tag and its key. */
 function mark(id, { tag, key }) {
-    const statement = `BEGIN IMMEDIATE; ${tag ? `INSERT INTO job_tag (job_id, tag) VALUES (${id}, '${tag}'); UPDATE job SET options = options | 2 WHERE id = ${id};` : ''}
-        ${key ? `INSERT INTO job_key (queue, name) SELECT queue, '${key}' FROM job WHERE id = ${id}; INSERT INTO job_option (job_id, key_id) SELECT ${id}, max(id) FROM job_key; UPDATE job SET options = options | 1 WHERE id = ${id};` : ''} COMMIT;`;
-    const r = spawnSync('sqlite3', ['-cmd', '.timeout 5000', join(dir, 'viche.db'), statement], { encoding: 'utf8' });
-    assert.equal(r.status, 0, r.stderr);
+    if (tag) write(`INSERT INTO job_tag (job_id, tag) VALUES (${id}, '${tag}'); UPDATE job SET options = options | 2 WHERE id = ${id}`);
+    if (key)
+        write(`INSERT INTO job_key (queue, name) SELECT queue, '${key}' FROM job WHERE id = ${id};
+            INSERT INTO job_option (job_id, key_id) SELECT ${id}, max(id) FROM job_key; UPDATE job SET options = options | 1 WHERE id = ${id}`);
 }
 /** The value of id= that a page offers for a job: its id and the epoch that was seen. */
 const seen = (html, id) => html.match(new RegExp(`name="id" value="(${id}\\.\\d+)"`))?.[1];
@@ -174,6 +178,23 @@ test('many are asked about once more, then done; a search stands for all that it
     assert.match((await post('/admin/queues/jobs', { action: 'retry' })).html, /No job is chosen/);
     for (const bad of ['action=explode&id=1.0', 'action=retry&id=x', 'action=retry&id=1', 'action=retry&id=1.-1'])
         assert.equal((await post('/admin/queues/jobs/apply', bad)).status, 400, bad);
+});
+
+test('a batch tells how far it is, and which of its jobs need which', async () => {
+    const [a, b] = push(dir, 'member', {}, '--queue', 'batch', '--count', '2');
+    write(`INSERT INTO job_batch (id, name, total, pending, failed, created_at_ms) VALUES (71, 'import <1>', 4, 2, 1, 1000);
+        INSERT INTO job_option (job_id, batch_id, needs) VALUES (${a}, 71, 0), (${b}, 71, 1);
+        INSERT INTO job_need (job_id, needs_id) VALUES (${b}, ${a});
+        UPDATE job SET options = options | 65 WHERE id IN (${a}, ${b})`);
+    const { html } = await get('/admin/queues/batches/71');
+    assert.match(html, /import &lt;1&gt;/);
+    assert.match(html, /<progress max="100" value="50"/);
+    assert.match(html, new RegExp(`<tr id="job-${b}">[^]*?<td><a href="/admin/queues/jobs/${a}">${a}</a> </td>`));
+    const { html: job } = await get(`/admin/queues/jobs/${b}`);
+    assert.match(job, /<a href="\/admin\/queues\/batches\/71">71<\/a>/);
+    assert.match(job, /when it is done/);
+    assert.equal((await get('/admin/queues/batches/72')).status, 404);
+    assert.equal((await get('/admin/queues/batches/71', 'member')).status, 403);
 });
 
 test('a queue is paused and goes on', async () => {

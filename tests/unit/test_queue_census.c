@@ -2,6 +2,7 @@
 #include "queue/queue_census.h"
 
 #include "core/clock.h"
+#include "queue/queue_history.h"
 #include "queue/queue_internal.h"
 #include "queue/queue_meter.h"
 #include "test_queue.h"
@@ -199,4 +200,41 @@ TEST(queue_meter_tells_the_quantile_of_what_came_between)
     EXPECT_EQ((int)queue_meter_quantile_us(&from, &to, 1), 25000);
     queue_meter_observe(&to, INT64_C(9000000000)); // above all bounds: the last of them
     EXPECT(queue_meter_quantile_us(&from, &to, 1) == INT64_C(7200000000));
+}
+
+/* ---- lately ---- */
+
+TEST(queue_history_keeps_an_hour_by_ten_seconds_and_a_day_by_minutes)
+{
+    enum { STEPS = 1000, START_MS = 1000000 };
+    static struct queue_sample samples[QUEUE_HISTORY_MAX];
+    struct queue_admin_count count = {
+        .name = STR("a"), .ready = 3, .dead = 1, .oldest_ready_ms = 7};
+    const struct queue_admin_counts counts = {&count, 1};
+    struct queue_meter_copy copy = {.queue = STR("a")};
+    const struct queue_meter_copies copies = {&copy, 1};
+    struct queue_history *h = queue_history_new();
+    queue_history_add(h, START_MS, &counts, &copies); // what was before is not known
+    EXPECT_EQ((int)queue_history_read(h, QUEUE_HISTORY_HOUR, samples), 0);
+    for (int i = 1; i <= STEPS; i++) {
+        copy.meter.counts[QUEUE_METER_DONE] += 5;
+        copy.meter.counts[QUEUE_METER_CRASHED]++;
+        queue_meter_observe(&copy.meter.run, 1000);
+        queue_history_add(h, START_MS + (int64_t)i * QUEUE_HISTORY_STEP_MS, &counts, &copies);
+    }
+    EXPECT_EQ((int)queue_history_read(h, QUEUE_HISTORY_DAY, samples), STEPS / 6);
+    EXPECT_EQ((int)samples[0].done, 30);
+    EXPECT_EQ((int)samples[0].span_ms, 60000);
+    EXPECT_EQ((int)queue_history_read(h, QUEUE_HISTORY_HOUR, samples), 360);
+    EXPECT_EQ((int)samples[0].at_ms, START_MS + (STEPS - 359) * QUEUE_HISTORY_STEP_MS);
+    const struct queue_sample *last = &samples[359];
+    EXPECT_EQ((int)last->at_ms, START_MS + STEPS * QUEUE_HISTORY_STEP_MS);
+    EXPECT_EQ((int)last->done, 5);
+    EXPECT_EQ((int)last->failed, 1);
+    EXPECT_EQ((int)last->ready, 3);
+    EXPECT_EQ((int)last->dead, 1);
+    EXPECT_EQ((int)last->oldest_ms, 7);
+    EXPECT_EQ((int)last->slow_run_us, 950);
+    EXPECT_EQ((int)last->slow_wait_us, 0);
+    queue_history_free(h);
 }
