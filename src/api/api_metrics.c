@@ -458,19 +458,21 @@ static void put_webhooks(struct out *o, const struct api_metrics_webhooks *w)
     static const struct {
         const char *name;
         size_t at; // in api_metrics_webhook
-        const char *help;
+        const char *type, *help;
     } rows[] = {
-        {"viche_webhook_sent_total", offsetof(struct api_metrics_webhook, sent),
+        {"viche_webhook_sent_total", offsetof(struct api_metrics_webhook, sent), "counter",
          "POSTs of webhooks that were answered with 2xx."},
-        {"viche_webhook_failed_total", offsetof(struct api_metrics_webhook, failed),
+        {"viche_webhook_failed_total", offsetof(struct api_metrics_webhook, failed), "counter",
          "POSTs of webhooks that failed."},
-        {"viche_webhook_retried_total", offsetof(struct api_metrics_webhook, retried),
+        {"viche_webhook_retried_total", offsetof(struct api_metrics_webhook, retried), "counter",
          "Of those: that are made again later."},
-        {"viche_webhook_dropped_total", offsetof(struct api_metrics_webhook, dropped),
+        {"viche_webhook_dropped_total", offsetof(struct api_metrics_webhook, dropped), "counter",
          "Batches of webhooks that nobody will get."},
+        {"viche_webhook_queue_depth", offsetof(struct api_metrics_webhook, waiting), "gauge",
+         "Batches of webhooks in the queue."},
     };
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
-        put_head(o, rows[row].name, "counter", rows[row].help);
+        put_head(o, rows[row].name, rows[row].type, rows[row].help);
         for (size_t i = 0; i < w->count; i++) {
             uint64_t value;
             memcpy(&value, (const char *)&w->at[i] + rows[row].at, sizeof(value));

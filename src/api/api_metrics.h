@@ -7,10 +7,11 @@
 #include "queue/queue_admin.h"
 #include "queue/queue_meter.h"
 
-/* What became of an app's webhooks since the start; waiting: of all apps, below 0: unknown. */
+/* What became of an app's webhooks since the start, and how many wait; waiting: of all apps, below
+ * 0: unknown. */
 struct api_metrics_webhook {
     struct str app_id;
-    uint64_t sent, failed, retried, dropped;
+    uint64_t waiting, sent, failed, retried, dropped;
 };
 struct api_metrics_webhooks {
     struct api_metrics_webhook *at;

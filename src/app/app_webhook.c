@@ -118,19 +118,20 @@ void app_webhook_read(void *ctx, struct api_metrics_webhooks *out)
 {
     struct app_webhook *w = ctx;
     struct webhook_counts *all;
+    if (webhook_count_waiting(w->store, w->meter, &out->waiting) != OK)
+        out->waiting = -1;
     out->count = webhook_meter_read(w->meter, &all);
     out->at = mem_zalloc((out->count + 1) * sizeof(*out->at));
     for (size_t i = 0; i < out->count; i++)
         out->at[i] = (struct api_metrics_webhook){
             .app_id = all[i].app_id,
+            .waiting = all[i].waiting,
             .sent = all[i].counts[WEBHOOK_METER_SENT],
             .failed = all[i].counts[WEBHOOK_METER_FAILED],
             .retried = all[i].counts[WEBHOOK_METER_RETRIED],
             .dropped = all[i].counts[WEBHOOK_METER_DROPPED],
         };
     mem_free(all);
-    if (webhook_count_waiting(w->store, &out->waiting) != OK)
-        out->waiting = -1;
 }
 
 /* ---- life ---- */

@@ -66,11 +66,12 @@ struct webhook_new {
     struct str app_id, url;
     struct str body; // JSON, sent and signed byte for byte
 };
-/* Adds the job, in the caller's transaction. ERR_TOO_LARGE: the body or the address. */
+/* Adds the job, in the caller's transaction, with the tag "app:ID" when the id may stand in one.
+ * ERR_TOO_LARGE: the body or the address. */
 MUST_USE enum err webhook_enqueue(struct store_tx *tx, const struct webhook_new *hook);
 
-/* How many jobs wait or are being posted. Blocks. */
-MUST_USE enum err webhook_count_waiting(struct store *store, int64_t *out);
+/* How many jobs wait or are being posted: of all apps, and of each, which m is told. Blocks. */
+MUST_USE enum err webhook_count_waiting(struct store *store, struct webhook_meter *m, int64_t *out);
 
 /* X-Pusher-Signature: HMAC-SHA256 of the body, in hex, and a NUL. */
 enum { WEBHOOK_SIGNATURE_BYTES = 65 };

@@ -44,13 +44,28 @@ static struct row *row_new(struct webhook_meter *m, struct str app_id)
     return row;
 }
 
+static struct row *get_row(struct webhook_meter *m, struct str app_id)
+{
+    struct row *row = map_find(&m->apps, app_id);
+    return row ? row : row_new(m, app_id);
+}
+
 void webhook_meter_add(struct webhook_meter *m, struct str app_id, enum webhook_meter_counter what)
 {
     pthread_mutex_lock(&m->mutex);
-    struct row *row = map_find(&m->apps, app_id);
-    if (!row)
-        row = row_new(m, app_id);
-    row->counts.counts[what]++;
+    get_row(m, app_id)->counts.counts[what]++;
+    pthread_mutex_unlock(&m->mutex);
+}
+
+void webhook_meter_set_waiting(struct webhook_meter *m, const struct webhook_waiting *apps,
+                               size_t count)
+{
+    size_t cursor = 0;
+    pthread_mutex_lock(&m->mutex);
+    for (const struct map_entry *e; (e = map_next(&m->apps, &cursor));)
+        ((struct row *)e->value)->counts.waiting = 0;
+    for (size_t i = 0; i < count; i++)
+        get_row(m, apps[i].app_id)->counts.waiting = apps[i].count;
     pthread_mutex_unlock(&m->mutex);
 }
 

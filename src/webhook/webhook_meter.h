@@ -21,9 +21,19 @@ struct webhook_meter *webhook_meter_new(void);
 void webhook_meter_free(struct webhook_meter *m);
 void webhook_meter_add(struct webhook_meter *m, struct str app_id, enum webhook_meter_counter what);
 
+/* How many jobs of an app wait; "": of no app that is known. */
+struct webhook_waiting {
+    struct str app_id; // copied
+    uint64_t count;
+};
+/* No job waits of an app that is not named. */
+void webhook_meter_set_waiting(struct webhook_meter *m, const struct webhook_waiting *apps,
+                               size_t count);
+
 /* An app's; app_id lives as long as the meter. */
 struct webhook_counts {
     struct str app_id;
+    uint64_t waiting; // as it was told last
     uint64_t counts[WEBHOOK_METER_COUNTERS];
 };
 /* A copy of all, in no order, which the caller frees with mem_free; how many. */
