@@ -10,14 +10,17 @@
 #include "hub/hub_watch.h"
 #include "ws/ws_frame.h"
 
-enum { LINE_BYTES = 2 }; // of a line beside its content: its letter and its end
+enum {
+    LINE_BYTES = 2,      // of a line beside its content: its letter and its end
+    LAST_WAIT_MS = 5000, // for a carrier to take the last, as long as WebSocket's close has
+};
 
 /* ---- both sides ---- */
 
 struct session;
 struct carrier;
 
-enum what { OPEN, READY, GONE, SEND, WRITE, FORGET, SENT };
+enum what { OPEN, READY, GONE, SEND, WRITE, DROP, FORGET, SENT };
 
 /* From a request's loop to the session's hub, or back. */
 struct word {
@@ -137,6 +140,12 @@ static void take_write(struct carrier *c, const struct word *w)
     CHECK(io_conn_write(c->io, bytes.at, bytes.len) == OK);
     if (w->is_last)
         io_conn_end(c->io);
+}
+
+static void take_drop(const struct carrier *c)
+{
+    if (c->io)
+        io_conn_close(c->io);
 }
 
 /* ---- the session: a socket of the hub ---- */
@@ -322,6 +331,8 @@ static void close_session(struct hub_socket *socket, int code, struct str why)
     put(&s->out, (struct str){(const char *)buf_head(&line), buf_len(&line)});
     buf_done(&line);
     s->is_open = false;
+    if (s->carrier)
+        io_timer_start(socket->hub->loop, &s->gap_timer, LAST_WAIT_MS);
     flush_soon(s);
 }
 
@@ -360,14 +371,26 @@ static void on_alive_timer(struct io_timer *timer)
         hub_socket_on_timer(&s->socket);
 }
 
-/* No carrier came in time, or one has nothing to carry. */
+/* Its client does not read: what waits for it is not kept. */
+static void drop_carrier(struct session *s)
+{
+    struct word *w = word_new(DROP, s->socket.hub, s->carrier_hub, STR(""), STR(""));
+    w->carrier = s->carrier;
+    s->carrier = NULL;
+    post(w);
+}
+
+/* No carrier came in time, or one has nothing to carry, or does not carry the last. */
 static void on_gap_timer(struct io_timer *timer)
 {
     struct session *s = LIST_ENTRY(timer, struct session, gap_timer);
-    if (!s->carrier)
-        session_end(s);
-    else
+    if (s->carrier && s->is_open) {
         (void)!ping(&s->socket); // what is full is not idle
+        return;
+    }
+    if (s->carrier)
+        drop_carrier(s);
+    session_end(s);
 }
 
 /* ---- words to the session ---- */
@@ -521,6 +544,9 @@ static void on_word(struct io_task *task)
         break;
     case WRITE:
         take_write(w->carrier, w);
+        break;
+    case DROP:
+        take_drop(w->carrier);
         break;
     case FORGET:
         carrier_free(w->carrier);

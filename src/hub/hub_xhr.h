@@ -12,12 +12,13 @@
  * any loop. The loop of a request keeps the answer (struct carrier), and the two talk by posts:
  *
  *     request's loop  -- OPEN, READY, GONE, SEND --> session's hub
- *     request's loop  <------- WRITE, FORGET, SENT -- session's hub
+ *     request's loop  <- WRITE, DROP, FORGET, SENT -- session's hub
  *
  * The session holds what waits; the carrier is given more only when it has sent all. So memory is
  * bounded by the socket's own limit. Without a carrier the session lives on for HUB_XHR_GAP_MS; of
  * more than HUB_XHR_MAX_GAPS at a time the oldest end sooner, so that who opens and drops them in
- * numbers takes no memory by it.
+ * numbers takes no memory by it. A closed session whose carrier does not take the last is dropped
+ * with it.
  */
 #ifndef HUB_XHR_H
 #define HUB_XHR_H

@@ -1,8 +1,10 @@
 // The transports of pusher-js for networks that break WebSocket: HTTP streaming and polling.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import PusherClientModule from 'pusher-js';
@@ -81,6 +83,36 @@ test('what is published between two polls waits for the next', async () => {
     const seen = [];
     while (seen.length < 4) seen.push(...texts((await post('between', 'xhr')).lines));
     assert.deepEqual(seen.map((m) => m.event), ['pusher_internal:subscription_succeeded', 'e', 'e', 'e']);
+});
+
+test('a client that does not read is let go, and keeps nothing', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'viche-fallback-'));
+    writeFileSync(join(dir, 'apps.json'), JSON.stringify([{ app_id: app.id, key: app.key, secret: app.secret, max_request_size: 1 << 20 }]));
+    const s = await startServer({ args: ['--roles', 'hub', '--loops', '2', '--apps', join(dir, 'apps.json')] });
+    const total = async () => JSON.parse(await viaSocket(join(s.dataDir, 'admin.sock'), '/hub/connections?limit=1')).total;
+    const sdk = new PusherServer({ appId: app.id, key: app.key, secret: app.secret, host: '127.0.0.1', port: String(s.port), useTLS: false });
+    const path = `/pusher/app/${app.key}/7/deaf`;
+    const socket = connect(s.port, '127.0.0.1');
+    socket.write(`POST ${path}/xhr_streaming?protocol=7 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`);
+    const [hello] = await once(socket, 'data');
+    assert.match(hello.toString(), /^HTTP\/1.1 200/);
+    socket.pause();
+    const asked = JSON.stringify([JSON.stringify({ event: 'pusher:subscribe', data: { channel: 'c' } })]);
+    await until(async () => (await fetch(`${s.url}${path}/xhr_send`, { method: 'POST', body: asked })).status === 204);
+    assert.equal(await total(), 1);
+    const text = 'x'.repeat(500000);
+    const post = (body) => fetch(`${s.url}${path}/xhr_send`, { method: 'POST', body });
+    await until(async () => {
+        await sdk.trigger('c', 'e', text);
+        return (await post('[]')).status === 404;
+    }, 'the session to be closed', 60000);
+    await until(async () => (await total()) === 0, 'nothing to be left of it', 30000);
+    const closed = once(socket, 'close');
+    socket.on('error', () => {}); // it was reset
+    socket.resume();
+    await closed;
+    await s.stop();
+    rmSync(dir, { recursive: true });
 });
 
 test('sessions that were opened and dropped take a bounded place; one that is used outlives them', async () => {
