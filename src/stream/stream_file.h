@@ -68,6 +68,12 @@ MUST_USE enum err stream_file_flush(struct stream_file *f);
 /* Deletes the oldest segment, which is not the newest and which no stream needs. ERR_IO. */
 MUST_USE enum err stream_file_remove_oldest(struct stream_file *f);
 
+/* Is there a full segment that was not synced? It must be before what comes behind it counts. */
+static inline bool stream_file_has_full(const struct stream_file *f)
+{
+    return f->fd_count > 1;
+}
+
 /* One sync of all that was flushed before stream_file_sync_init, on any thread. */
 struct stream_file_sync {
     int fds[STREAM_FILE_MAX_FDS + 1]; // copies

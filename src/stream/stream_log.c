@@ -243,7 +243,8 @@ void stream_log_flush(struct stream_log *l)
         return;
     }
     show_written(l);
-    if (list_is_empty(&l->unseen) || l->is_syncing)
+    // A full segment too, though nobody waits for it: in the pool, not in stream_file's push_fd.
+    if (l->is_syncing || (list_is_empty(&l->unseen) && !stream_file_has_full(&l->file)))
         return;
     prepare_sync(l);
     l->job = (struct io_job){.home = l->options.loop, .run = run_sync, .on_done = on_sync_done};

@@ -47,7 +47,7 @@ typedef void stream_log_each_fn(void *ctx, struct str app_id, size_t bytes);
 void stream_log_each(const struct stream_log *l, stream_log_each_fn *fn, void *ctx);
 
 /* Hands to the system what was appended since, which then may be seen, and starts the sync of what
- * asked for one. */
+ * asked for one, and of a segment that is full. */
 void stream_log_flush(struct stream_log *l);
 /* Changes whenever what waited may be seen, or will never be. */
 uint64_t stream_log_shown(const struct stream_log *l);

@@ -609,6 +609,37 @@ TEST(stream_log_shows_messages_after_a_sync_in_the_pool)
     test_stream_end(&t);
 }
 
+static void on_segment_synced(void *ctx)
+{
+    io_loop_stop(ctx);
+}
+
+TEST(stream_log_syncs_full_segments_in_the_pool_though_nobody_waits)
+{
+    struct test_stream t;
+    test_stream_begin(&t, 1);
+    struct io_loop *loop = io_loop_new(0);
+    struct io_pool *pool = io_pool_new(1, "sync");
+    struct stream_log *l = stream_store_log(t.store, 0);
+    stream_log_on_synced(l, pool, loop, on_segment_synced, loop);
+    l->file.segment_bytes = 4096;
+    struct stream *s = test_stream_get(&t, "a", limits);
+    for (uint32_t segments = 2; segments < 8; segments++) {
+        while (stream_file_newest(&l->file)->number < segments) {
+            append_numbers(s, 10);
+            test_stream_flush(&t);
+        }
+        EXPECT(l->is_syncing);
+        EXPECT(!stream_file_has_full(&l->file)); // its descriptor went along
+        EXPECT_EQ(stream_head(s), stream_oldest(s) + s->item_count - 1);
+        while (l->is_syncing)
+            io_loop_run(loop);
+    }
+    io_pool_free(pool);
+    io_loop_free(loop);
+    test_stream_end(&t);
+}
+
 TEST(stream_shows_a_written_message_when_it_was_handed_to_the_system)
 {
     struct test_stream t;
