@@ -1,7 +1,8 @@
 /* bench_connect -- what it costs to connect and subscribe, to stay, and to come back.
  *
  *     bench_connect --mode open|idle|back --port P --key K --connections N --pids 1,2
- *                   [--warm-up 200] [--channel C] [--own-channels 1] [--signed 1 --secret S]
+ *                   [--tls-port P] [--warm-up 200] [--channel C] [--own-channels 1] [--signed 1
+ * --secret S]
  *
  *     open   connects and subscribes N, a few at a time
  *     idle   the same, and what the server's memory grew by

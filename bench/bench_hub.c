@@ -2,6 +2,7 @@
  *
  *     bench_hub --mode fanout --port P --key K --secret S --app ID --connections N
  *               [--in-flight 1] [--seconds 5] [--pids 1,2] [--data-bytes 200] [--nap-us 500]
+ *               [--tls-port P] [--deflate 1]
  *     bench_hub --mode paced  ... --rate 60 [--stuck 0]
  *
  * fanout: each of --in-flight publishers has one request out at a time. With one publisher, a
@@ -29,6 +30,7 @@ enum { MAX_IN_FLIGHT = 32, MAX_AHEAD = 128, MAX_DATA_BYTES = 9000, MAX_BODY_BYTE
 struct bench {
     struct load_pool pool;
     const char *app, *secret;
+    int port; // of the publishers
     size_t count;
     struct load_http publishers[MAX_IN_FLIGHT];
     size_t in_flight;
@@ -72,12 +74,29 @@ static int signed_query(const struct bench *b, const char *body, size_t len, cha
            snprintf(out + query_len, cap - (size_t)query_len, "&auth_signature=%s", signature);
 }
 
+/* Words in no order, another one each time: what compresses as text does, not as zeros do. */
+static void write_text(char *out, size_t len, uint64_t seed)
+{
+    static const char *const words[] = {
+        "street",  "light", "repair", "council", "budget", "school", "comment", "vote",
+        "support", "city",  "park",   "road",    "the",    "of",     "and",     "42"};
+    size_t at = 0;
+    for (uint64_t state = seed + 1; at < len;) {
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        const char *word = words[state >> 60];
+        for (size_t i = 0; word[i] && at < len; i++)
+            out[at++] = word[i];
+        if (at < len)
+            out[at++] = ' ';
+    }
+    out[len] = 0;
+}
+
 static void publish(struct bench *b, struct load_http *h)
 {
     char body[MAX_BODY_BYTES], query[512], request[MAX_BODY_BYTES + 1000];
     char pad[MAX_DATA_BYTES + 1];
-    memset(pad, 'x', (size_t)b->data_bytes);
-    pad[b->data_bytes] = 0;
+    write_text(pad, (size_t)b->data_bytes, b->published);
     int body_len = snprintf(body, sizeof body,
                             "{\"name\":\"bench.event\",\"channel\":\"%s\",\"data\":\"{\\\"n\\\":%"
                             "08llu,\\\"text\\\":\\\"%s\\\"}\"}",
@@ -86,7 +105,7 @@ static void publish(struct bench *b, struct load_http *h)
     int len = snprintf(request, sizeof request,
                        "POST /apps/%s/events?%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                        "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                       b->app, query, b->pool.target.port, body_len, body);
+                       b->app, query, b->port, body_len, body);
     if (len >= (int)sizeof request)
         load_die("the event is too long");
     b->published_ns[b->published % MAX_AHEAD] = load_now_ns();
@@ -141,7 +160,7 @@ static void fan_out(struct bench *b, int64_t run_ns, const char *pids)
     load_pool_open(&b->pool, b->count);
     double open_seconds = (double)(load_now_ns() - started) / 1e9;
     for (size_t i = 0; i < b->in_flight; i++)
-        load_http_open(&b->publishers[i], b->pool.target.port);
+        load_http_open(&b->publishers[i], b->port);
     run_until(b, load_now_ns() + run_ns / 4);
     memset(&b->to_all, 0, sizeof b->to_all);
     uint64_t before = b->delivered;
@@ -209,7 +228,7 @@ static void paced(struct bench *b, const struct load_args *args)
     b->pool.on_event = on_paced_event;
     b->in_flight = MAX_IN_FLIGHT;
     for (size_t i = 0; i < b->in_flight; i++)
-        load_http_open(&b->publishers[i], b->pool.target.port);
+        load_http_open(&b->publishers[i], b->port);
     load_pool_open(&b->pool, b->count);
 
     b->first_counted = total / 4;
@@ -245,6 +264,7 @@ int main(int argc, char **argv)
     static struct bench b;
     b.app = load_arg(&args, "app", "bench");
     b.secret = load_arg(&args, "secret", "");
+    b.port = (int)load_arg_int(&args, "port", NULL);
     b.count = (size_t)load_arg_int(&args, "connections", "1000");
     b.in_flight = (size_t)load_arg_int(&args, "in-flight", "1");
     b.data_bytes = load_arg_int(&args, "data-bytes", "160");

@@ -33,12 +33,18 @@ void load_pool_init(struct load_pool *p, const struct load_args *args, size_t mo
     if (!path || !p->sockets || p->epoll < 0)
         load_die("no memory");
     snprintf(path, MAX_PATH, "/app/%s?protocol=7&client=bench&version=1", key);
-    p->target =
-        (struct load_ws_target){.port = (int)load_arg_int(args, "port", NULL),
-                                .path = path,
-                                .channel = channel,
-                                .key = key,
-                                .secret = is_signed ? load_arg(args, "secret", NULL) : NULL};
+    p->target = (struct load_ws_target){.port = (int)load_arg_int(args, "port", NULL),
+                                        .path = path,
+                                        .channel = channel,
+                                        .key = key,
+                                        .secret = is_signed ? load_arg(args, "secret", NULL) : NULL,
+                                        .offers_deflate = load_arg_int(args, "deflate", "0") != 0};
+    if (load_arg_int(args, "tls-port", "0") != 0) {
+        p->target.port = (int)load_arg_int(args, "tls-port", NULL);
+        p->target.tls = SSL_CTX_new(TLS_client_method()); // whose certificate it is does not matter
+        if (!p->target.tls)
+            load_die("no memory");
+    }
     if (load_arg_int(args, "own-channels", "0") != 0)
         p->names = own_channels(channel, most);
     load_need_fds(most + LOAD_POOL_SPARE_FDS);

@@ -22,7 +22,8 @@ struct load_pool {
 };
 
 /* --port, --key, --channel; --own-channels 1 gives each a channel of its own, "CHANNEL-NUMBER";
- * --secret signs their subscriptions when --signed is 1. Room for most subscribers. Events are
+ * --secret signs their subscriptions when --signed is 1. --tls-port: there, under TLS, and --port
+ * is for others; --deflate 1 offers permessage-deflate. Room for most subscribers. Events are
  * ignored until the caller sets on_event. */
 void load_pool_init(struct load_pool *p, const struct load_args *args, size_t most);
 /* Opens so many, a few at a time, until all have subscribed. None is open. */

@@ -13,21 +13,70 @@
 
 enum { READ_MAX = 1 << 18, OPCODE_TEXT = 1, OPCODE_CLOSE = 8, OPCODE_PING = 9, OPCODE_PONG = 10 };
 
-void load_ws_open(struct load_ws *ws, const struct load_ws_target *target)
+static void put(struct load_ws *ws, const char *bytes, size_t len)
+{
+    ssize_t sent =
+        ws->tls ? SSL_write(ws->tls, bytes, (int)len) : send(ws->fd, bytes, len, MSG_NOSIGNAL);
+    if (sent != (ssize_t)len)
+        load_die("cannot send: %s", strerror(errno));
+}
+
+/* As recv. */
+static ssize_t get(struct load_ws *ws, char *bytes, size_t cap)
+{
+    if (!ws->tls)
+        return recv(ws->fd, bytes, cap, 0);
+    int got = SSL_read(ws->tls, bytes, (int)cap);
+    if (got <= 0 && SSL_get_error(ws->tls, got) == SSL_ERROR_WANT_READ) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return got;
+}
+
+static void send_head(struct load_ws *ws, const struct load_ws_target *target)
 {
     char head[512];
+    int len =
+        snprintf(head, sizeof head,
+                 "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+                 "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n%s"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                 target->path, target->port,
+                 target->offers_deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
+    if (len >= (int)sizeof head)
+        load_die("the path is too long");
+    put(ws, head, (size_t)len);
+}
+
+/* True: it is done, and the WebSocket's is on its way. */
+static bool shake_hands(struct load_ws *ws, const struct load_ws_target *target)
+{
+    int done = SSL_do_handshake(ws->tls);
+    if (done == 1)
+        send_head(ws, target);
+    else if (SSL_get_error(ws->tls, done) != SSL_ERROR_WANT_READ)
+        load_die("the TLS handshake failed");
+    return done == 1;
+}
+
+void load_ws_open(struct load_ws *ws, const struct load_ws_target *target)
+{
     *ws = (struct load_ws){.fd = load_connect(target->port), .channel = target->channel};
-    int len = snprintf(head, sizeof head,
-                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
-                       "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                       target->path, target->port);
-    if (len >= (int)sizeof head || send(ws->fd, head, (size_t)len, MSG_NOSIGNAL) != len)
-        load_die("cannot send the handshake");
+    if (!target->tls) {
+        send_head(ws, target);
+        return;
+    }
+    ws->tls = SSL_new(target->tls);
+    if (!ws->tls || SSL_set_fd(ws->tls, ws->fd) != 1)
+        load_die("no memory");
+    SSL_set_connect_state(ws->tls);
+    (void)shake_hands(ws, target);
 }
 
 void load_ws_close(struct load_ws *ws)
 {
+    SSL_free(ws->tls);
     close(ws->fd);
     free(ws->rest);
     *ws = (struct load_ws){.fd = -1};
@@ -47,8 +96,7 @@ static void send_frame(struct load_ws *ws, unsigned opcode, const char *payload,
         head = 8;
     }
     memcpy(frame + head, payload, len);
-    if (send(ws->fd, frame, head + len, MSG_NOSIGNAL) != (ssize_t)(head + len))
-        load_die("cannot send a frame: %s", strerror(errno));
+    put(ws, frame, head + len);
 }
 
 /* "KEY:SIGNATURE" of socket_id:channel; the socket's id stands in the greeting, whose data is a
@@ -180,10 +228,12 @@ size_t load_ws_read(struct load_ws *ws, const struct load_ws_target *target,
                     load_ws_event_fn *on_event, void *ctx)
 {
     static char bytes[READ_MAX];
+    if (ws->tls && !SSL_is_init_finished(ws->tls) && !shake_hands(ws, target))
+        return 0;
     if (ws->rest_len > sizeof bytes / 2)
         load_die("a frame is too long");
     memcpy(bytes, ws->rest ? ws->rest : "", ws->rest_len);
-    ssize_t got = recv(ws->fd, bytes + ws->rest_len, sizeof bytes - ws->rest_len, 0);
+    ssize_t got = get(ws, bytes + ws->rest_len, sizeof bytes - ws->rest_len);
     if (got < 0 && errno == EAGAIN)
         return 0;
     if (got <= 0)

@@ -2,12 +2,16 @@
  *
  *     OPENING -- 101 and connection_established --> SUBSCRIBING -- subscription_succeeded --> READY
  *
+ * With TLS a handshake comes first. Frames are not inflated: what counts is how many bytes came.
+ *
  * Frames are walked in the read buffer; only the part of a frame that was cut off is kept, so ten
  * thousand subscribers cost the generator little.
  */
 #ifndef LOAD_WS_H
 #define LOAD_WS_H
 
+#include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +19,7 @@ enum load_ws_state { LOAD_WS_OPENING, LOAD_WS_SUBSCRIBING, LOAD_WS_READY };
 
 struct load_ws {
     int fd;
+    SSL *tls; // NULL: in clear
     enum load_ws_state state;
     char *rest; // the beginning of a frame (or of the handshake's answer) that is not whole yet
     size_t rest_len;
@@ -27,6 +32,8 @@ struct load_ws_target {
     const char *path; // "/app/KEY?protocol=7&client=bench"
     const char *channel;
     const char *key, *secret; // sign the subscription; secret NULL: a public channel
+    SSL_CTX *tls;             // NULL: in clear
+    bool offers_deflate;      // permessage-deflate
 };
 
 /* One event that was published to the channel; text is the frame's payload, not terminated. */

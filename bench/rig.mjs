@@ -24,7 +24,7 @@ export function build() {
     });
     const objectOf = (n) => join(out, `${n}.o`);
     for (const p of programs)
-        execFileSync('gcc', [...[...shared, p].map(objectOf), '-lcrypto', '-lsqlite3', '-o', join(out, p)]);
+        execFileSync('gcc', [...[...shared, p].map(objectOf), '-lssl', '-lcrypto', '-lsqlite3', '-o', join(out, p)]);
 }
 
 export const folder = mkdtempSync(join(tmpdir(), 'viche-bench-'));

@@ -6,7 +6,7 @@ import { readFileSync, mkdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { get } from 'node:http';
 import { join } from 'node:path';
-import { app, startServer, until, viche } from '../tests/integration/lib.mjs';
+import { app, makeCertificate, startServer, until, viche } from '../tests/integration/lib.mjs';
 import { addDiscussion, databaseOf, makeTown, query } from '../tests/chaos/town.mjs';
 import { fileOf, folder, freePort, generate, median, pin, requestsFile, startFloor, startNginx, track } from './rig.mjs';
 
@@ -24,11 +24,11 @@ const BIG = 10000;
 let towns = 0;
 
 /** A server without data; pinned to one core with one loop. */
-async function startBare() {
+async function startBare(options = {}) {
     const dataDir = join(folder, `bare-${++towns}`);
-    const server = track(await startServer({ dataDir, env, args: ['--loops', '1'] }));
+    const server = track(await startServer({ dataDir, env, args: ['--loops', '1'], ...options }));
     pin(server.pid);
-    return { port: server.port, pids: server.pid, stop: () => server.stop({ keep: true }) };
+    return { port: server.port, tlsPort: server.tlsPort, pids: server.pid, stop: () => server.stop({ keep: true }) };
 }
 
 /** A server on a fresh town; pinned to one core with one loop, or free with `loops`. */
@@ -210,6 +210,45 @@ export async function fanout({ seconds, facts }) {
             });
         }
     return rows;
+}
+
+/** The same load without and with more options, by turns; bare: of the server. */
+async function compare(program, load, more, bare = {}) {
+    const rounds = [];
+    for (let i = 0; i < ROUNDS; i++) {
+        const round = [];
+        for (const isWith of [false, true]) {
+            const server = await startBare(bare);
+            round.push(await generate(program, { ...load, port: server.port, pids: server.pids, ...(isWith ? more(server) : {}) }));
+            await server.stop();
+        }
+        rounds.push(round);
+    }
+    return { rounds, without: (field) => median(rounds.map((r) => r[0][field])), with: (field) => median(rounds.map((r) => r[1][field])) };
+}
+
+// Texts of 2 KB: once compressed for all, or sent as they are.
+export async function deflate({ seconds, facts }) {
+    const load = { ...hubOptions, connections: 1000, 'in-flight': 1, 'data-bytes': 2000, seconds: Math.max(2, Math.round(seconds / 2)) };
+    const r = await compare('bench_hub', load, () => ({ deflate: 1 }));
+    facts.deflate = r.rounds;
+    const figure = (of) => `${n2(of('server_s_per_m'))} s/M, ${n0(of('event_bytes'))} B a delivery, to all p50 ${n2(of('to_all_p50_ms'))} ms`;
+    return [{ what: 'fan-out of 2 KB texts to 1,000 with permessage-deflate, one publish at a time', figure: figure(r.with), baseline: `without: ${figure(r.without)}` }];
+}
+
+export async function tls({ seconds, facts }) {
+    const files = makeCertificate(folder, 'bench');
+    const overTls = (server) => ({ 'tls-port': server.tlsPort });
+    const load = { ...hubOptions, connections: 1000, 'in-flight': 1, seconds: Math.max(2, Math.round(seconds / 2)) };
+    const fan = await compare('bench_hub', load, overTls, { tls: files });
+    const open = await compare('bench_connect', { ...hubOptions, mode: 'open', connections: 5000 }, overTls, { tls: files });
+    facts.tls = { fanout: fan.rounds, connect: open.rounds };
+    const figure = (of) => `${n2(of('server_s_per_m'))} s/M, ${n0(of('rate'))}/s`;
+    const opened = (of) => `${n0(of('per_s'))}/s, ${n2(of('server_s_per_m'))} s/M`;
+    return [
+        { what: 'fan-out to 1,000 under TLS, one publish at a time', figure: figure(fan.with), baseline: `in clear: ${figure(fan.without)}` },
+        { what: 'connect under TLS (a full handshake) and subscribe, 128 at a time', figure: opened(open.with), baseline: `in clear: ${opened(open.without)}` },
+    ];
 }
 
 const idleWhat = (connections, own) => `idle connection with one subscription, ${n0(connections)} of them, ${own ? 'each on a channel of its own' : 'on one channel'}`;

@@ -19,7 +19,7 @@ const { root } = await import('../tests/integration/lib.mjs');
 
 const { values } = parseArgs({
     options: {
-        rows: { type: 'string', default: 'disk,start,wire,idle,connect,publish,paced,stuck,back,queue,jobstart,tenants,comments,pages,latency,fanout' },
+        rows: { type: 'string', default: 'disk,start,wire,idle,connect,publish,paced,stuck,back,queue,jobstart,tenants,comments,pages,latency,fanout,deflate,tls' },
         seconds: { type: 'string', default: '5' },
         json: { type: 'string' },
         update: { type: 'boolean', default: false },
