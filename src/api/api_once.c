@@ -11,10 +11,10 @@ enum err api_once_decode(struct api_call *call, struct api_once *out)
     if (!key.at)
         return OK;
     if (!key.len || key.len > CIVIC_IDEMPOTENCY_MAX_KEY_BYTES)
-        return api_refuse(call, 400, "bad-request");
+        return api_refuse(call, 400, "bad-idempotency-key");
     for (size_t i = 0; i < key.len; i++)
         if ((uint8_t)key.at[i] <= 0x20 || (uint8_t)key.at[i] >= 0x7f)
-            return api_refuse(call, 400, "bad-request");
+            return api_refuse(call, 400, "bad-idempotency-key");
     uint8_t *hash = arena_alloc(call->arena, CRYPTO_SHA256_BYTES);
     struct str text = arena_printf(call->arena, "%d %.*s\n%.*s", (int)req->method,
                                    STR_ARG(req->path), STR_ARG(req->body));

@@ -352,22 +352,23 @@ enum err civic_comment_find(struct store_tx *tx, int64_t id, struct arena *a,
 }
 
 /* ---- votes ---- */
-/* The comment's proposal and the vote that the user has now. */
+/* The comment's proposal, its author, and the vote that the user has now. */
 static enum err find_vote(struct store_tx *tx, int64_t user_id, int64_t id,
-                          struct civic_comment_votes *out)
+                          struct civic_comment_votes *out, int64_t *author_id_out)
 {
     struct store_stmt *st = NULL;
-    enum err err = store_prepare(tx,
-                                 "SELECT c.proposal_id, c.up, c.down, v.value FROM comment c"
-                                 " LEFT JOIN comment_vote v ON v.comment_id = c.id"
-                                 " AND v.user_id = $1 WHERE c.id = $2",
-                                 &st);
+    enum err err =
+        store_prepare(tx,
+                      "SELECT c.proposal_id, c.up, c.down, v.value, c.author_id FROM comment c"
+                      " LEFT JOIN comment_vote v ON v.comment_id = c.id"
+                      " AND v.user_id = $1 WHERE c.id = $2",
+                      &st);
     if (err)
         return err;
     store_bind_int(st, 1, user_id);
     store_bind_int(st, 2, id);
     err = store_step(st);
-    if (!err)
+    if (!err) {
         *out = (struct civic_comment_votes){
             .id = id,
             .proposal_id = store_column_int(st, 0),
@@ -375,6 +376,8 @@ static enum err find_vote(struct store_tx *tx, int64_t user_id, int64_t id,
             .down = store_column_int(st, 2),
             .vote = (int)store_column_int(st, 3),
         };
+        *author_id_out = store_column_int(st, 4);
+    }
     store_finish(st);
     return err;
 }
@@ -414,9 +417,14 @@ static enum err write_counts(struct store_tx *tx, const struct civic_comment_vot
 enum err civic_comment_vote(struct store_tx *tx, const struct civic_actor *actor, int64_t id,
                             int value, struct civic_comment_votes *out, const char **why_out)
 {
-    enum err err = find_vote(tx, actor->id, id, out);
+    int64_t author_id = 0;
+    enum err err = find_vote(tx, actor->id, id, out, &author_id);
     if (!err)
         err = civic_proposal_enter(tx, actor, out->proposal_id, CIVIC_VOTE_COMMENT, NULL, why_out);
+    if (!err && value && author_id == actor->id) {
+        *why_out = "own-comment";
+        return ERR_DENIED;
+    }
     if (err || out->vote == value)
         return err;
     out->up += (value == 1) - (out->vote == 1);

@@ -86,7 +86,8 @@ struct civic_comment_votes {
 };
 
 /* Sets the actor's vote: -1, 1, or 0 for none. Voting the same again changes nothing.
- * ERR_NOT_FOUND; errors of civic_proposal_enter. */
+ * ERR_NOT_FOUND; ERR_DENIED ("own-comment"): a vote, not none, on the actor's own; errors of
+ * civic_proposal_enter. */
 MUST_USE enum err civic_comment_vote(struct store_tx *tx, const struct civic_actor *actor,
                                      int64_t id, int value, struct civic_comment_votes *out,
                                      const char **why_out);

@@ -184,6 +184,38 @@ static bool asks_for_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
+/* Prints the commands that begin with the word; how many there are. out NULL: none is printed. */
+static size_t print_group(FILE *out, const char *word)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        struct str rest, first = str_cut(str_of(commands[i].name), ' ', &rest);
+        if (rest.len == 0 || !str_eq(first, str_of(word)))
+            continue;
+        if (out)
+            fprintf(out, "  viche %-21s %s\n", commands[i].name, commands[i].help);
+        count++;
+    }
+    return count;
+}
+
+/* What was asked for is no command. */
+static int refuse(int argc, char **argv)
+{
+    if (print_group(NULL, argv[1]) == 0)
+        return cli_fail(CLI_USAGE, "there is no command '%s'; viche --help lists them", argv[1]);
+    if (argc > 2 && asks_for_help(argv[2])) {
+        print_group(stdout, argv[1]);
+        return CLI_DONE;
+    }
+    if (argc > 2 && argv[2][0] != '-')
+        (void)cli_fail(CLI_USAGE, "there is no command '%s %s', but:", argv[1], argv[2]);
+    else
+        (void)cli_fail(CLI_USAGE, "'%s' is the beginning of:", argv[1]);
+    print_group(stderr, argv[1]);
+    return CLI_USAGE;
+}
+
 int cli_main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -207,5 +239,5 @@ int cli_main(int argc, char **argv)
                 return print_help(&commands[i]);
         return commands[i].run(&commands[i], rest, arguments);
     }
-    return cli_fail(CLI_USAGE, "there is no command '%s'; viche --help lists them", argv[1]);
+    return refuse(argc, argv);
 }

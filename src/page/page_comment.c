@@ -86,6 +86,8 @@ static enum err create(struct store_tx *tx, struct api_call *call, const struct 
     if (err)
         return err;
     err = civic_comment_create(tx, &actor, &input->comment, &comment, &why);
+    if (err == ERR_INVALID && why && strcmp(why, "parent-not-found") == 0)
+        cJSON_DeleteItemFromObject(page_draw_asked(call)->form, "parent_id"); // so it can be sent
     if (err)
         return api_refuse_civic(call, err, why);
     ask->location = address(call, ask->id, comment.id);

@@ -20,30 +20,33 @@ static void dress(struct api_call *call)
 
 const struct page_kind page_problem_kind = {.template = "error", .dress = dress};
 
-/* The name of a field on the form, in its section of the locale; what it is called when there is
- * none. */
-static struct str label_of(const struct api_call *call, const char *name)
+/* A field on the form: its name in its section of the locale, and which field is seen for it. */
+struct label {
+    const char *template, *name, *key, *seen; // seen NULL: itself
+};
+
+/* NULL: it has no name. */
+static const struct label *label_of(const struct api_call *call, const char *name)
 {
-    static const struct {
-        const char *template, *name, *key;
-    } labels[] = {
-        {"proposal", "body", "comment.write"},
-        {"proposal_new", "title", "new_proposal.name"},
-        {"proposal_new", "summary", "new_proposal.summary"},
-        {"proposal_new", "body", "new_proposal.body"},
-        {"voting", "option_id", "voting.choose"},
-        {"login", "email", "login.email"},
-        {"login", "password", "login.password"},
-        {"register", "name", "register.name"},
-        {"register", "email", "register.email"},
-        {"register", "password", "register.password"},
+    static const struct label labels[] = {
+        {"proposal", "body", "comment.write", NULL},
+        {"proposal", "parent_id", "comment.parent", "body"},
+        {"proposal_new", "title", "new_proposal.name", NULL},
+        {"proposal_new", "summary", "new_proposal.summary", NULL},
+        {"proposal_new", "body", "new_proposal.body", NULL},
+        {"voting", "option_id", "voting.choose", NULL},
+        {"login", "email", "login.email", NULL},
+        {"login", "password", "login.password", NULL},
+        {"register", "name", "register.name", NULL},
+        {"register", "email", "register.email", NULL},
+        {"register", "password", "register.password", NULL},
     };
     const char *template = page_draw_asked(call)->kind->template;
     for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
         if (strcmp(labels[i].template, template) == 0 && strcmp(labels[i].name, name) == 0)
-            return locale_text(call->lang, str_of(labels[i].key));
+            return &labels[i];
     }
-    return str_of(name);
+    return NULL;
 }
 
 static struct str field_text(const struct api_call *call, const char *code, int64_t limit)
@@ -64,8 +67,10 @@ static void add_fields(struct api_call *call, cJSON *problem)
             field_text(call, call->problem.fields[i].code, call->problem.fields[i].limit);
         cJSON *field = cJSON_CreateObject();
         cJSON_AddItemToArray(fields, field);
-        page_json_add(field, "id", str_of(name));
-        page_json_add(field, "label", label_of(call, name));
+        const struct label *label = label_of(call, name);
+        page_json_add(field, "id", str_of(label && label->seen ? label->seen : name));
+        page_json_add(field, "label",
+                      label ? locale_text(call->lang, str_of(label->key)) : str_of(name));
         page_json_add(field, "text", text);
         page_json_add(errors, name, text);
     }

@@ -75,7 +75,7 @@ export function makeTown(dataDir, { users = 64, proposals = 50, votings = 0, com
     return {
         users: people,
         proposals: range(proposals),
-        comments: query(dataDir, `SELECT id, proposal_id FROM comment WHERE proposal_id >= ${first}`),
+        comments: query(dataDir, `SELECT id, proposal_id, author_id FROM comment WHERE proposal_id >= ${first}`),
         votings: range(votings).map((id) => ({
             id,
             options: options.filter((o) => o.voting_id === id).map((o) => o.id),

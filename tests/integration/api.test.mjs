@@ -460,6 +460,8 @@ test('a vote on a comment counts once a person and can be taken back', async () 
     }
     await Promise.all(Array.from({ length: 20 }, () => put(path, { value: 1 }, petro)));
     assert.equal((await get(`/api/v1/comments/${c.id}`)).json.up, 1);
+    for (const value of [1, -1]) assertProblem(await put(path, { value }, olena), 403, 'own-comment');
+    assert.equal((await put(path, { value: 0 }, olena)).status, 200);
     for (const value of [2, -2, 999]) assertProblem(await put(path, { value }, petro), 422, 'invalid', '/value');
     for (const body of [{}, { value: '1' }, { value: 0.5 }, { value: null }]) assertProblem(await put(path, body, petro), 422, 'invalid', '/value');
 });
@@ -499,7 +501,11 @@ test('a key holds for proposals too, and a refused request leaves it free', asyn
     const again = await post('/api/v1/proposals', { title: 'т', body: 'б' }, olena, key);
     assert.equal(first.status, 201);
     assert.equal(again.json.id, first.json.id);
-    assert.equal((await post('/api/v1/proposals', { title: 'т', body: 'б' }, olena, { 'Idempotency-Key': 'x'.repeat(256) })).status, 400);
+    for (const bad of ['x'.repeat(256), 'two words', '']) {
+        const r = await post('/api/v1/proposals', { title: 'т', body: 'б' }, olena, { 'Idempotency-Key': bad });
+        assertProblem(r, 400, 'bad-idempotency-key');
+        assert.match(r.json.detail, /Idempotency-Key .* 255/);
+    }
 });
 
 // ---- votings ----

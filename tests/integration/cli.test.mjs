@@ -35,6 +35,15 @@ test('wrong usage exits with 2 and one line that says what to do', () => {
         const r = runViche(args);
         assert.equal(r.status, 2, `${args}: ${r.stderr}`);
     }
+    for (const args of [['user'], ['user', 'del'], ['hub', '--all']]) {
+        const r = runViche(args);
+        assert.equal(r.status, 2);
+        assert.match(r.stderr, new RegExp(`^viche: .*'${args[0]}`));
+        assert.match(r.stderr, args[0] === 'user' ? /\n {2}viche user add +make an account\n$/ : /\n {2}viche hub tail /);
+    }
+    const group = runViche(['user', '--help']);
+    assert.equal(group.status, 0);
+    assert.match(group.stdout, /^ {2}viche user add /);
     const r = runViche(['serve', '--loops', 'x']);
     oneLine(r);
     assert.match(r.stderr, /--loops/);

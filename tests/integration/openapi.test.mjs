@@ -177,7 +177,8 @@ test('writing answers as documented', async () => {
     await call('unfollowProposal', 204, { who, params });
     const c = (await call('createComment', 201, { who, params, body: { body: 'к', client_id: 'x' } })).json;
     await call('createComment', 201, { who, params, body: { body: 'в', parent_id: c.id } });
-    await call('voteOnComment', 200, { who, params: { id: c.id }, body: { value: 1 } });
+    await call('voteOnComment', 200, { who: olena, params: { id: c.id }, body: { value: 1 } });
+    assert.equal((await call('voteOnComment', 403, { who, params: { id: c.id }, body: { value: 1 } })).json.code, 'own-comment');
     const option_id = (await call('getVoting', 200, { params: { id: 1 } })).json.options[0].id;
     await call('castBallot', 201, { who, params: { id: 1 }, body: { option_id } });
     await call('castBallot', 200, { who, params: { id: 1 }, body: { option_id } });

@@ -272,6 +272,9 @@ test('someone votes on a comment and takes it back', async () => {
     mine = comment((await voter.get(at)).html);
     assert.match(mine, /value="1" aria-pressed="false" aria-label="For 0, votes for this comment"/);
     assert.doesNotMatch(comment((await author.get(at)).html), /data-form="comment-vote"/, 'not on the own one');
+    const own = await author.post(`/comments/${id}/vote`, { value: '1' });
+    assert.equal(own.status, 403);
+    assert.match(own.html, /Nobody votes on a comment of their own\./);
 });
 
 test('someone casts a ballot and changes it', async () => {
@@ -320,6 +323,8 @@ test('a refused form comes back with what was typed and a sentence', async () =>
     const nobody = await visitor.submit(page, `${path}/comments`, { body: 'відповідь', parent_id: '999999' });
     assert.equal(nobody.status, 422);
     assert.match(nobody.html, />відповідь<\/textarea>/);
+    assert.match(nobody.html, /<a href="#body">Коментар, на який ви відповідаєте<\/a>: Такого немає\./);
+    assert.doesNotMatch(nobody.html, /name="parent_id" value="999999"/, 'sent again, it answers nobody');
 
     const ballot = await visitor.post('/votings/1/ballot', {});
     assert.equal(ballot.status, 422);
