@@ -136,7 +136,7 @@ enum err stream_file_put(struct stream_file *f, const struct stream_record *r)
 enum err stream_file_flush(struct stream_file *f)
 {
     enum err err = write_out(f);
-    if (!err && stream_file_newest(f)->bytes >= f->segment_bytes)
+    if (!err && stream_file_is_full(f))
         err = begin_segment(f);
     return err ? err : write_out(f);
 }
@@ -221,6 +221,8 @@ enum err stream_file_drop(struct stream_file *f)
     remove_files(f->parent_fd, dropped); // of an earlier time
     if (renameat(f->parent_fd, f->name, f->parent_fd, dropped) != 0 && errno != ENOENT)
         return failed(f, "rename");
+    if (fsync(f->parent_fd) != 0) // else a crash of the host may bring it back
+        return failed(f, "fsync");
     remove_files(f->parent_fd, dropped);
     return OK;
 }

@@ -68,6 +68,12 @@ MUST_USE enum err stream_file_flush(struct stream_file *f);
 /* Deletes the oldest segment, which is not the newest and which no stream needs. ERR_IO. */
 MUST_USE enum err stream_file_remove_oldest(struct stream_file *f);
 
+/* Is the newest due for a flush, which begins the next? */
+static inline bool stream_file_is_full(const struct stream_file *f)
+{
+    return stream_file_newest(f)->bytes >= f->segment_bytes;
+}
+
 /* Is there a full segment that was not synced? It must be before what comes behind it counts. */
 static inline bool stream_file_has_full(const struct stream_file *f)
 {

@@ -154,6 +154,9 @@ void stream_log_put_message(struct stream_log *l, struct stream *s, const struct
                               .serial = m->serial,
                               .excluded = m->excluded,
                               .frame = m->frame};
+    // However much one turn brings, no segment gets larger than a start would read.
+    if (is_durable(l, s) && stream_file_is_full(&l->file) && stream_file_flush(&l->file) != OK)
+        degrade(l);
     if (is_durable(l, s) && s->segment != stream_file_newest(&l->file))
         put_mark_at(l, s, s->head);
     s->head = m->serial;

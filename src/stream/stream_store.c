@@ -131,6 +131,8 @@ static enum err drop_generation(const char *dir, int dir_fd, uint32_t number)
     remove_tree(dir, dropped);
     if (renameat(dir_fd, name, dir_fd, dropped) != 0 && errno != ENOENT)
         return failed("rename", name);
+    if (fsync(dir_fd) != 0) // else a crash of the host may bring it back
+        return failed("fsync", name);
     remove_tree(dir, dropped);
     return OK;
 }

@@ -609,6 +609,26 @@ TEST(stream_log_shows_messages_after_a_sync_in_the_pool)
     test_stream_end(&t);
 }
 
+TEST(stream_log_begins_the_next_segment_within_a_turn)
+{
+    struct test_stream t;
+    test_stream_begin(&t, 1);
+    struct stream_log *l = stream_store_log(t.store, 0);
+    l->file.segment_bytes = 4096;
+    struct stream *s = test_stream_get(&t, "a", limits);
+    append_numbers(s, 900); // some 45 bytes each, and no flush between them
+    EXPECT(stream_file_newest(&l->file)->number >= 10);
+    test_stream_flush(&t);
+    char copy[96];
+    snprintf(copy, sizeof(copy), "%s/copy", t.dir);
+    test_stream_copy(&t, copy);
+    test_stream_come_back(&t, copy);
+    s = test_stream_find(&t, "a");
+    EXPECT(s != NULL);
+    expect_numbers(s, 0);
+    test_stream_end(&t);
+}
+
 static void on_segment_synced(void *ctx)
 {
     io_loop_stop(ctx);
