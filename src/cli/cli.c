@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cli_text.h"
 #include "core/log.h"
 
 #ifndef VICHE_VERSION
@@ -35,6 +36,27 @@ static const struct cli_command commands[] = {
      cli_queue_push},
     {"queue stats", "how many jobs each queue has, and how old the oldest is",
      &cli_queue_stats_options, cli_queue_stats},
+    {"queue list", "jobs, by queue, state, kind, tag, key, batch, time or payload",
+     &cli_queue_list_options, cli_queue_list},
+    {"queue show ID", "one job: what was asked for, and all that became of it",
+     &cli_queue_show_options, cli_queue_show},
+    {"queue retry ID...", "run jobs again that are dead, done or cancelled; now those that wait",
+     &cli_queue_act_options, cli_queue_act_retry},
+    {"queue retry-all", "the same for all that match, dead ones by default",
+     &cli_queue_many_options, cli_queue_many_retry},
+    {"queue edit ID", "change the payload, time or priority of a job that does not run",
+     &cli_queue_edit_options, cli_queue_edit},
+    {"queue discard ID...", "cancel what waits, remove what is over", &cli_queue_act_options,
+     cli_queue_act_discard},
+    {"queue discard-all", "the same for all that match", &cli_queue_many_options,
+     cli_queue_many_discard},
+    {"queue cancel ID...", "cancel what waits, ask what runs to stop", &cli_queue_act_options,
+     cli_queue_act_cancel},
+    {"queue pause NAME", "begin no more jobs of a queue", &cli_queue_pause_options,
+     cli_queue_pause_set},
+    {"queue resume NAME", "begin them again", &cli_queue_act_options, cli_queue_pause_end},
+    {"queue prune", "remove jobs that are over", &cli_queue_prune_options, cli_queue_many_prune},
+    {"queue tail", "what becomes of jobs, as it happens", &cli_queue_tail_options, cli_queue_tail},
     {"queue periodic list", "jobs that come again, with their next tick",
      &cli_queue_periodic_list_options, cli_queue_periodic_list},
     {"queue periodic add NAME CRON KIND JSON", "declare one, or change it",
@@ -62,7 +84,9 @@ int cli_fail(int status, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    fprintf(stderr, "viche: %s\n", line);
+    fputs("viche: ", stderr);
+    cli_text_print(stderr, str_of(line)); // it may name what others chose
+    fputc('\n', stderr);
     return status;
 }
 

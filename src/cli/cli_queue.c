@@ -5,18 +5,33 @@
 #include "app/app_data.h"
 #include "cli/cli_admin.h"
 #include "cli/cli_table.h"
+#include "cli/cli_time.h"
+#include "core/clock.h"
 
 enum { MAX_PRINTED_BYTES = 256 * 1024 * 1024, MAX_HELD_BYTES = 1024 * 1024 };
 
 /* ---- what all share ---- */
 
-static int with_store(struct cli_queue_call *call, bool makes_data, cli_queue_fn *fn)
+/* How the database is opened. */
+enum opening { AS_IT_IS, MAKE_IT, WATCH_IT };
+
+static enum err open_store(struct cli_queue_call *call, enum opening how, char *why_out,
+                           size_t why_cap)
 {
     const char *data = call->target->data;
+    enum err err = how == MAKE_IT ? OK : app_data_look(data, why_out, why_cap);
+    if (err)
+        return err;
+    return how == WATCH_IT ? app_data_open_watching(data, 1, &call->store, why_out, why_cap)
+                           : app_data_open(data, false, 1, &call->store, why_out, why_cap);
+}
+
+static int with_store(struct cli_queue_call *call, enum opening how, cli_queue_fn *fn)
+{
     char why[APP_DATA_WHY_BYTES] = "";
-    enum err err = makes_data ? OK : app_data_look(data, why, sizeof(why));
-    if (!err)
-        err = app_data_open(data, false, 1, &call->store, why, sizeof(why));
+    enum err err = open_store(call, how, why, sizeof(why));
+    if (!err && call->on_commit)
+        store_on_commit(call->store, call->on_commit, call->on_commit_ctx);
     if (!err)
         err = app_data_migrate(call->store, NULL, why, sizeof(why));
     int status = err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err)) : fn(call);
@@ -25,18 +40,33 @@ static int with_store(struct cli_queue_call *call, bool makes_data, cli_queue_fn
     return status;
 }
 
-int cli_queue_run(const struct cli_command *command, int argc, char *const *argv, bool makes_data,
-                  cli_queue_fn *fn)
+static int run(struct cli_queue_call *call, const struct cli_command *command, int argc,
+               char *const *argv, enum opening how, cli_queue_fn *fn)
 {
     struct arena arena;
     struct cli_queue_target target = {0};
-    struct cli_queue_call call = {.target = &target, .arena = &arena};
+    call->target = &target;
+    call->arena = &arena;
     arena_init(&arena);
-    int status = cli_read_words(command, argc, argv, &arena, &target, &call.words);
+    int status = cli_read_words(command, argc, argv, &arena, &target, &call->words);
     if (status == CLI_DONE)
-        status = with_store(&call, makes_data, fn);
+        status = with_store(call, how, fn);
     arena_done(&arena);
     return status;
+}
+
+int cli_queue_run(const struct cli_command *command, int argc, char *const *argv, bool makes_data,
+                  cli_queue_fn *fn)
+{
+    struct cli_queue_call call = {0};
+    return run(&call, command, argc, argv, makes_data ? MAKE_IT : AS_IT_IS, fn);
+}
+
+int cli_queue_watch(const struct cli_command *command, int argc, char *const *argv,
+                    void (*on_commit)(void *ctx), void *ctx, cli_queue_fn *fn)
+{
+    struct cli_queue_call call = {.on_commit = on_commit, .on_commit_ctx = ctx};
+    return run(&call, command, argc, argv, WATCH_IT, fn);
 }
 
 static enum err read_ids(struct str text, struct arena *a, struct queue_held *out)
@@ -72,15 +102,50 @@ int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out)
     return status;
 }
 
+/* DEL and C1 (U+0080 to U+009F, c2 80 to c2 9f), which JSON leaves as they are, may stand in texts
+ * only. */
+static void print_json(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        unsigned char next = i + 1 < text.len ? (unsigned char)text.at[i + 1] : 0;
+        bool is_c1 = c == 0xc2 && next >= 0x80 && next <= 0x9f;
+        if (c == 0x7f || is_c1)
+            printf("\\u%04x", is_c1 ? next : c);
+        else
+            putchar(c);
+        i += is_c1;
+    }
+    putchar('\n');
+}
+
 int cli_queue_print(const cJSON *document)
 {
     struct buf text;
     buf_init(&text, MAX_PRINTED_BYTES);
     enum err err = json_print(document, &text);
     if (!err)
-        printf("%.*s\n", (int)buf_len(&text), (const char *)buf_head(&text));
+        print_json((struct str){(const char *)buf_head(&text), buf_len(&text)});
     buf_done(&text);
     return err ? cli_fail(CLI_FAILED, "cannot print: %s", err_text(err)) : CLI_DONE;
+}
+
+int cli_queue_parse_id(const char *text, int64_t *out)
+{
+    if (str_parse_int(str_of(text), out) == OK && *out > 0)
+        return CLI_DONE;
+    return cli_fail(CLI_USAGE, "'%.100s' is not the number of a job", text);
+}
+
+int cli_queue_parse_time(const char *option, const char *text, int64_t *ms_out)
+{
+    *ms_out = 0;
+    if (!text[0] || cli_time_parse(str_of(text), clock_unix_ms(), ms_out) == OK)
+        return CLI_DONE;
+    return cli_fail(CLI_USAGE,
+                    "--%s: '%.100s' is not a time like now, -2h, 2026-11-26 or "
+                    "2026-11-26T21:30:00Z",
+                    option, text);
 }
 
 /* ---- stats ---- */

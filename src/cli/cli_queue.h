@@ -11,10 +11,16 @@
 struct cli_queue_target {
     const char *config, *data, *queue, *durability;
     const char *zone, *overlap; // of periodic jobs
-    const char *seal_keys;
-    int64_t catch_up_ms;
-    int count, delay_ms;
-    bool is_json, is_sealed;
+    /* Which jobs. */
+    const char *state, *kind, *tag, *key, *batch, *where, *after;
+    const char *created_after, *created_before, *due_after, *due_before;
+    /* What a job gets. */
+    const char *at, *deadline, *unique, *unique_until, *idempotency_key, *payload, *priority,
+        *trace;
+    const char *until, *seal_keys;
+    int64_t catch_up_ms, timeout_ms, keep_ms, unique_for_ms, idempotency_ms, for_ms, older_than_ms;
+    int count, delay_ms, limit, max, weight, max_attempts;
+    bool is_json, is_sure, is_sealed;
 };
 
 #define CLI_QUEUE_AT(field) offsetof(struct cli_queue_target, field)
@@ -22,17 +28,47 @@ struct cli_queue_target {
 /* Rows of the tables of options. */
 #define CLI_QUEUE_CONFIG CLI_OPTION_CONFIG(CLI_QUEUE_AT(config))
 #define CLI_QUEUE_DATA CLI_OPTION_DATA(CLI_QUEUE_AT(data))
-#define CLI_QUEUE_JSON                                                                             \
+#define CLI_QUEUE_TEXT(option, field, of, text)                                                    \
     {                                                                                              \
-        .name = "json", .kind = CONF_SWITCH, .value = "off", .help = "print JSON",                 \
-        .at = CLI_QUEUE_AT(is_json)                                                                \
+        .name = (option), .kind = CONF_TEXT, .value = "", .meaning = (of), .help = (text),         \
+        .at = CLI_QUEUE_AT(field)                                                                  \
     }
+#define CLI_QUEUE_TIME(option, field, text)                                                        \
+    {                                                                                              \
+        .name = (option), .kind = CONF_DURATION, .value = "0", .min = 0, .max = QUEUE_MAX_MS,      \
+        .help = (text), .at = CLI_QUEUE_AT(field)                                                  \
+    }
+#define CLI_QUEUE_SWITCH(option, field, text)                                                      \
+    {                                                                                              \
+        .name = (option), .kind = CONF_SWITCH, .value = "off", .help = (text),                     \
+        .at = CLI_QUEUE_AT(field)                                                                  \
+    }
+#define CLI_QUEUE_JSON CLI_QUEUE_SWITCH("json", is_json, "print JSON")
+#define CLI_QUEUE_YES CLI_QUEUE_SWITCH("yes", is_sure, "do it; else it says how many it would be")
+/* Which jobs; cli_queue_filter.h reads them. */
+#define CLI_QUEUE_FILTER                                                                           \
+    CLI_QUEUE_TEXT("queue", queue, "NAME", "of this queue"),                                       \
+        CLI_QUEUE_TEXT("state", state, "STATE",                                                    \
+                       "ready, running, scheduled, waiting, done, dead or cancelled"),             \
+        CLI_QUEUE_TEXT("kind", kind, "KIND", "of this kind"),                                      \
+        CLI_QUEUE_TEXT("tag", tag, "TAG", "with this tag"),                                        \
+        CLI_QUEUE_TEXT("key", key, "KEY", "with this key, of the --queue"),                        \
+        CLI_QUEUE_TEXT("batch", batch, "ID", "of this batch"),                                     \
+        CLI_QUEUE_TEXT("where", where, "PATH=VALUE",                                               \
+                       "whose payload has this value: user.id=7, to.0.name=Ada"),                  \
+        CLI_QUEUE_TEXT("created-after", created_after, "TIME",                                     \
+                       "enqueued then or later: 2026-11-26T21:30Z, -2h, now"),                     \
+        CLI_QUEUE_TEXT("created-before", created_before, "TIME", "enqueued before"),               \
+        CLI_QUEUE_TEXT("due-after", due_after, "TIME", "to run then or later"),                    \
+        CLI_QUEUE_TEXT("due-before", due_before, "TIME", "to run before")
 
 struct cli_queue_call {
     const struct cli_queue_target *target;
     struct conf_words words;
     struct store *store;
     struct arena *arena;
+    void (*on_commit)(void *ctx); // of cli_queue_watch
+    void *on_commit_ctx;
 };
 /* Does what the command is for; returns the exit status. */
 typedef int cli_queue_fn(struct cli_queue_call *call);
@@ -41,10 +77,19 @@ typedef int cli_queue_fn(struct cli_queue_call *call);
 int cli_queue_run(const struct cli_command *command, int argc, char *const *argv, bool makes_data,
                   cli_queue_fn *fn);
 
+/* The same for one that follows what happens: on_commit as store_on_commit calls it. */
+int cli_queue_watch(const struct cli_command *command, int argc, char *const *argv,
+                    void (*on_commit)(void *ctx), void *ctx, cli_queue_fn *fn);
+
 /* What the running server holds; nothing when none runs. Returns the exit status. */
 int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out);
 
-/* Prints the document with a line feed. */
+/* Prints the document with a line feed. What a terminal would obey is escaped. */
 int cli_queue_print(const cJSON *document);
+
+/* The number of a job. Returns the exit status. */
+int cli_queue_parse_id(const char *text, int64_t *out);
+/* The time of an option; empty: 0. Returns the exit status. */
+int cli_queue_parse_time(const char *option, const char *text, int64_t *ms_out);
 
 #endif

@@ -35,6 +35,40 @@ static const struct conf_option options[] = {
      .meaning = "MS",
      .help = "not before so many milliseconds from now",
      .at = CLI_QUEUE_AT(delay_ms)},
+    CLI_QUEUE_TEXT("at", at, "TIME", "not before: 2026-11-26T21:30Z, +10m"),
+    CLI_QUEUE_TEXT("priority", priority, "N",
+                   "from -100 to 100; each step is a minute's head start"),
+    CLI_QUEUE_TEXT("key", key, "KEY", "whose turn it takes: a tenant, for example"),
+    {.name = "weight",
+     .kind = CONF_INT,
+     .value = "0",
+     .min = 0,
+     .max = QUEUE_MAX_WEIGHT,
+     .help = "turns of the key in a round, from now on; 0: as before",
+     .at = CLI_QUEUE_AT(weight)},
+    CLI_QUEUE_TEXT("unique", unique, "KEY", "no second job while one has this key: its id instead"),
+    {.name = "unique-until",
+     .kind = CONF_TEXT,
+     .value = "start",
+     .meaning = "start|end",
+     .help = "the key is taken until the job begins, or until it has ended",
+     .at = CLI_QUEUE_AT(unique_until)},
+    CLI_QUEUE_TIME("unique-for", unique_for_ms, "the key is taken at least so long"),
+    CLI_QUEUE_TEXT("idempotency-key", idempotency_key, "KEY",
+                   "no second job within --idempotency-for, whatever became of the first"),
+    CLI_QUEUE_TIME("idempotency-for", idempotency_ms, "0: a day"),
+    CLI_QUEUE_TEXT("tag", tag, "TAG,...", "to find it by"),
+    CLI_QUEUE_TEXT("deadline", deadline, "TIME", "dead when it has not begun by then"),
+    CLI_QUEUE_TIME("timeout", timeout_ms, "of one run; 0: as its handler says"),
+    {.name = "max-attempts",
+     .kind = CONF_INT,
+     .value = "0",
+     .min = 0,
+     .max = QUEUE_MAX_TRIES,
+     .help = "0: as its handler says",
+     .at = CLI_QUEUE_AT(max_attempts)},
+    CLI_QUEUE_TIME("keep", keep_ms, "how long it is kept when it is done"),
+    CLI_QUEUE_TEXT("trace", trace, "TRACEPARENT", "of W3C Trace Context"),
     {.name = "seal",
      .kind = CONF_SWITCH,
      .value = "off",
@@ -54,7 +88,7 @@ const struct conf_table cli_queue_push_options = {options, sizeof(options) / siz
 
 struct push {
     struct queue_new job;
-    int64_t delay_ms;
+    struct str tags[QUEUE_MAX_TAGS];
     int count; // of this batch
     int64_t ids[BATCH];
 };
@@ -62,10 +96,8 @@ struct push {
 static enum err push_batch(struct store_tx *tx, void *arg)
 {
     struct push *push = arg;
-    struct queue_new job = push->job;
-    job.run_at_ms = store_now_ms(tx) + push->delay_ms;
     for (int i = 0; i < push->count; i++) {
-        enum err err = queue_enqueue(tx, &job, &push->ids[i]);
+        enum err err = queue_enqueue(tx, &push->job, &push->ids[i]);
         if (err)
             return err;
     }
@@ -114,22 +146,76 @@ static int push_sealed(struct cli_queue_call *call, struct push *push)
     return status;
 }
 
+/* ---- options ---- */
+
 static bool read_durability(const char *text, enum queue_durability *out)
 {
     *out = strcmp(text, "normal") == 0 ? QUEUE_NORMAL : QUEUE_FULL;
     return *out == QUEUE_NORMAL || strcmp(text, "full") == 0;
 }
 
+static int read_tags(struct push *push, const char *text)
+{
+    struct str rest = str_of(text);
+    while (rest.len > 0) {
+        struct str tag = str_cut(rest, ',', &rest);
+        if (push->job.tag_count == QUEUE_MAX_TAGS)
+            return cli_fail(CLI_USAGE, "--tag: more than %d tags", QUEUE_MAX_TAGS);
+        push->tags[push->job.tag_count++] = tag;
+    }
+    push->job.tags = push->tags;
+    return CLI_DONE;
+}
+
+static int read_numbers(struct push *push, const struct cli_queue_target *t)
+{
+    int64_t priority = 0;
+    if (t->priority[0] && (str_parse_int(str_of(t->priority), &priority) ||
+                           priority < -QUEUE_MAX_PRIORITY || priority > QUEUE_MAX_PRIORITY))
+        return cli_fail(CLI_USAGE, "--priority: '%.100s' is not from -100 to 100", t->priority);
+    push->job.priority = (int)priority;
+    bool until_end = str_eq(str_of(t->unique_until), STR("end"));
+    if (!until_end && !str_eq(str_of(t->unique_until), STR("start")))
+        return cli_fail(CLI_USAGE, "--unique-until: '%.100s' is not start or end", t->unique_until);
+    push->job.unique_until = until_end ? QUEUE_UNTIL_END : QUEUE_UNTIL_START;
+    return CLI_DONE;
+}
+
+static int read_job(struct push *push, const struct cli_queue_target *t,
+                    const struct conf_words *words)
+{
+    push->job = (struct queue_new){
+        .kind = str_of(words->at[0]),
+        .payload = str_of(words->at[1]),
+        .queue = str_of(t->queue),
+        .delay_ms = t->delay_ms,
+        .key = str_of(t->key),
+        .weight = t->weight,
+        .unique_key = str_of(t->unique),
+        .unique_ms = t->unique_for_ms,
+        .idempotency_key = str_of(t->idempotency_key),
+        .idempotency_ms = t->idempotency_ms,
+        .timeout_ms = t->timeout_ms,
+        .max_attempts = t->max_attempts,
+        .keep_ms = t->keep_ms,
+        .trace = str_of(t->trace),
+    };
+    int status = cli_queue_parse_time("at", t->at, &push->job.run_at_ms);
+    if (status == CLI_DONE)
+        status = cli_queue_parse_time("deadline", t->deadline, &push->job.deadline_ms);
+    if (status == CLI_DONE)
+        status = read_tags(push, t->tag);
+    return status == CLI_DONE ? read_numbers(push, t) : status;
+}
+
 static int push(struct cli_queue_call *call)
 {
     const struct cli_queue_target *t = call->target;
     struct push *push = ARENA_NEW(call->arena, struct push);
-    push->delay_ms = t->delay_ms;
-    push->job = (struct queue_new){
-        .kind = str_of(call->words.at[0]),
-        .payload = str_of(call->words.at[1]),
-        .queue = str_of(t->queue),
-    };
+    const char *why = NULL;
+    int status = read_job(push, t, &call->words);
+    if (status != CLI_DONE)
+        return status;
     if (!read_durability(t->durability, &push->job.durability))
         return cli_fail(CLI_USAGE, "--durability is full or normal");
     if (push->job.kind.len == 0)
@@ -138,6 +224,8 @@ static int push(struct cli_queue_call *call)
         return cli_fail(CLI_USAGE, "the payload has more than %d bytes", QUEUE_MAX_PAYLOAD_BYTES);
     if (json_scan_document(push->job.payload) != OK)
         return cli_fail(CLI_USAGE, "the payload is not JSON: %.100s", push->job.payload.at);
+    if (queue_check(&push->job, &why) != OK)
+        return cli_fail(CLI_USAGE, "%s", why);
     if (!t->is_sealed)
         return push_all(call->store, push, t->count, t->is_json);
     return push_sealed(call, push);

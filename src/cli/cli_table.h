@@ -4,8 +4,8 @@
 
 #include <cjson/cJSON.h>
 
-/* rows: an array of objects; names end with NULL, at most 12. Control characters, which others
- * chose, do not reach the terminal; long texts are cut. */
+/* rows: an array of objects; names end with NULL, at most 12. Texts are made fit (cli_text.h) and
+ * cut at 60 characters. */
 void cli_table_print(const cJSON *rows, const char *const *names);
 
 #endif

@@ -38,8 +38,8 @@ enum err conf_parse_duration(struct str text, int64_t *out)
     static const struct {
         struct str unit;
         int64_t ms;
-    } units[] = {
-        {{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}, {{"h", 1}, 3600000}, {{"", 0}, 1000}};
+    } units[] = {{{"ms", 2}, 1},      {{"s", 1}, 1000},     {{"m", 1}, 60000},
+                 {{"h", 1}, 3600000}, {{"d", 1}, 86400000}, {{"", 0}, 1000}};
     size_t digits = 0;
     while (digits < text.len && text.at[digits] >= '0' && text.at[digits] <= '9')
         digits++;

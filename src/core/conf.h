@@ -23,7 +23,7 @@ enum conf_kind {
     CONF_TEXT,     // const char *
     CONF_INT,      // int, from min to max
     CONF_SWITCH,   // bool: on, off; a flag alone means on
-    CONF_DURATION, // int64_t milliseconds, from min to max: 500ms, 10s, 2m; a number alone: seconds
+    CONF_DURATION, // int64_t ms, from min to max: 500ms, 10s, 2m, 7d; a number alone: seconds
 };
 
 struct conf_option {
@@ -62,7 +62,7 @@ struct conf_input {
 MUST_USE enum err conf_read(const struct conf_input *in, struct arena *texts, void *target,
                             char *why_out, size_t why_cap);
 
-/* "500ms", "10s", "2m", "1h"; a number alone: seconds. ERR_INVALID. */
+/* "500ms", "10s", "2m", "1h", "7d"; a number alone: seconds. ERR_INVALID. */
 MUST_USE enum err conf_parse_duration(struct str text, int64_t *ms_out);
 
 /* Appends one line for each option, as --help shows them; the file of defaults, with comments. */

@@ -86,6 +86,24 @@ bool utf8_is_valid(struct str s)
     return utf8_feed(&u, (const uint8_t *)s.at, s.len) && utf8_is_whole(&u);
 }
 
+size_t utf8_first(struct str s, uint32_t *code_out)
+{
+    struct utf8 u = {0};
+    uint32_t code = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = (uint8_t)s.at[i];
+        if (!utf8_feed(&u, &c, 1))
+            return 0;
+        uint8_t bits = c < 0x80 ? 0x7f : i > 0 ? 0x3f : c < 0xe0 ? 0x1f : c < 0xf0 ? 0x0f : 0x07;
+        code = code << 6 | (c & bits);
+        if (utf8_is_whole(&u)) {
+            *code_out = code;
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
 size_t utf8_length(struct str s)
 {
     size_t count = 0;

@@ -22,6 +22,9 @@ static inline bool utf8_is_whole(const struct utf8 *u)
 
 bool utf8_is_valid(struct str s);
 
+/* The bytes of the first character, and its code point; 0: s is empty, or begins with none. */
+size_t utf8_first(struct str s, uint32_t *code_out);
+
 /* Code points in a valid s. */
 size_t utf8_length(struct str s);
 

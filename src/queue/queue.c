@@ -217,13 +217,24 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options, 
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-static enum err bury_late(struct store_tx *tx, const struct queue_job *job)
+/* One that was claimed and is not wanted any more: since it began before a crash, or was not begun
+ * in time. */
+static enum err end_unwanted(struct store_tx *tx, const struct queue_job *job, bool is_late,
+                             bool *is_over_out)
 {
     const struct str why = STR("not begun by its deadline");
     struct queue_row row;
+    bool is_cancelled = false;
     enum err err = queue_row_claimed(tx, job, &row);
     if (!err)
-        err = queue_row_note(tx, &row, "deadline", why);
+        err = queue_row_is_cancelled(tx, &row, &is_cancelled);
+    *is_over_out = !err && (is_cancelled || is_late);
+    if (err || !*is_over_out)
+        return err;
+    if (is_cancelled)
+        return queue_row_end(tx, &row, QUEUE_CANCELLED, QUEUE_KEEP_CANCELLED_MS,
+                             STR("cancelled by an operator"));
+    err = queue_row_note(tx, &row, "deadline", why);
     return err ? err : queue_row_bury(tx, &row, why);
 }
 
@@ -231,11 +242,15 @@ static enum err bury_late(struct store_tx *tx, const struct queue_job *job)
 static enum err begin(struct store_tx *tx, struct str queue, struct queue_job *job,
                       bool *is_for_now_out)
 {
+    bool is_over = false;
     enum err err = read_option(tx, job);
+    bool is_late = !err && job->deadline_ms > 0 && job->deadline_ms < store_now_ms(tx);
     *is_for_now_out = false;
-    if (!err && job->deadline_ms > 0 && job->deadline_ms < store_now_ms(tx))
-        return bury_late(tx, job);
-    if (!err && (job->options & QUEUE_HAS_TURN))
+    if (!err && (is_late || (job->options & QUEUE_HAS_RUN)))
+        err = end_unwanted(tx, job, is_late, &is_over);
+    if (err || is_over)
+        return err;
+    if (job->options & QUEUE_HAS_TURN)
         err = queue_turn_serve(tx, queue, job->priority, job->turn);
     *is_for_now_out = true;
     if (!err && (job->options & QUEUE_HAS_TURN))

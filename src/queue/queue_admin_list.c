@@ -176,10 +176,17 @@ static bool has_field(const struct walk *w, struct str payload)
     return has;
 }
 
+static bool is_over(enum queue_state state)
+{
+    return state == QUEUE_DEAD || state == QUEUE_DONE_STATE || state == QUEUE_CANCELLED;
+}
+
 /* What can be seen without another look. */
 static bool is_wanted(const struct walk *w, const struct queue_admin_job *job)
 {
     const struct queue_admin_list_filter *f = w->filter;
+    if (f->kept_before_ms > 0 && (!is_over(job->state) || job->at_ms >= f->kept_before_ms))
+        return false;
     return (f->state == QUEUE_ADMIN_LIST_ANY || (int)job->state == f->state) &&
            (f->queue.len == 0 || str_eq(f->queue, job->queue)) &&
            (f->kind.len == 0 || str_eq(f->kind, job->kind)) &&
@@ -220,11 +227,6 @@ static enum err has_tag(struct walk *w, const struct queue_admin_job *job, bool 
     *out = !err;
     store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
-}
-
-static bool is_over(enum queue_state state)
-{
-    return state == QUEUE_DEAD || state == QUEUE_DONE_STATE || state == QUEUE_CANCELLED;
 }
 
 /* One that has no time of its end (from before it was noted) ended after it was due. */
@@ -549,15 +551,17 @@ static enum err walk_state(struct walk *w, struct queue_admin_list_cursor *at)
     int first = at->part;
     enum err err = OK;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        const struct part *part = &parts[i];
-        if ((int)part->seen != w->filter->state || part->number < first)
+        struct part part = parts[i];
+        if ((int)part.seen != w->filter->state || part.number < first)
             continue;
         if (err || is_full(w))
             break;
-        bool is_new = part->number > at->part;
+        if (part.way == BY_TIME_BACK && w->filter->is_reversed)
+            part.way = BY_TIME;
+        bool is_new = part.number > at->part;
         if (is_new)
-            *at = (struct queue_admin_list_cursor){.part = part->number};
-        err = walk_part(w, part, is_new, at);
+            *at = (struct queue_admin_list_cursor){.part = part.number};
+        err = walk_part(w, &part, is_new, at);
     }
     return err;
 }

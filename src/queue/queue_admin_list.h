@@ -31,8 +31,11 @@ struct queue_admin_list_filter {
     struct str key;              // of the queue, which must be named
     int state;                   // enum queue_state, or QUEUE_ADMIN_LIST_ANY
     int64_t batch_id;            // 0: any
-    /* Unix times, from and before; 0: any. ended_before_ms: of jobs that are over. */
-    int64_t created_from_ms, created_before_ms, due_from_ms, due_before_ms, ended_before_ms;
+    /* Unix times, from and before; 0: any. ended_before_ms, kept_before_ms: jobs that are over, and
+     * ended or will be removed before. */
+    int64_t created_from_ms, created_before_ms, due_from_ms, due_before_ms;
+    int64_t ended_before_ms, kept_before_ms;
+    bool is_reversed; // of a state of what is over: those first that are kept shortest
     /* A field of the payload, "user.id" or "items.0", and its value: a text, a number, true, false
      * or null. Empty: any. */
     struct str path, value;

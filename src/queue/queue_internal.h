@@ -38,6 +38,9 @@ MUST_USE enum err queue_row_begin_turn(struct store_tx *tx, struct queue_row *ro
 /* As make_due, for one that had begun. ERR_NOT_FOUND: it is over: an operator has cancelled it (it
  * is kept), or another has its unique key and will do the work (it is gone). */
 MUST_USE enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms);
+/* An operator has cancelled it while it ran. */
+MUST_USE enum err queue_row_is_cancelled(struct store_tx *tx, const struct queue_row *row,
+                                         bool *out);
 /* Makes it DONE, DEAD or CANCELLED for keep_ms, or with 0 removes it with all that belongs to it;
  * frees what it held. why as for queue_row_save. */
 MUST_USE enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_state state,

@@ -460,8 +460,7 @@ static enum err may_go_back(struct store_tx *tx, const struct queue_row *row)
     return take_key_again(tx, row);
 }
 
-/* While it ran, by an operator. */
-static enum err is_cancelled(struct store_tx *tx, const struct queue_row *row, bool *out)
+enum err queue_row_is_cancelled(struct store_tx *tx, const struct queue_row *row, bool *out)
 {
     struct store_stmt *st;
     *out = false;
@@ -480,7 +479,7 @@ static enum err is_cancelled(struct store_tx *tx, const struct queue_row *row, b
 enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms)
 {
     bool is_unwanted = false;
-    enum err err = is_cancelled(tx, row, &is_unwanted);
+    enum err err = queue_row_is_cancelled(tx, row, &is_unwanted);
     if (!err && is_unwanted) {
         err = queue_row_end(tx, row, QUEUE_CANCELLED, QUEUE_KEEP_CANCELLED_MS,
                             STR("cancelled by an operator"));

@@ -101,6 +101,13 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     return queue_claim(tx, &options, r->jobs, 1, &r->count, &next_ms);
 }
 
+/* What it ends stays, though it claims nothing. */
+static enum err try_claim_fn(struct store_tx *tx, void *arg)
+{
+    enum err err = claim_fn(tx, arg);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 static enum err find_fn(struct store_tx *tx, void *arg)
 {
     struct run *r = arg;
@@ -642,6 +649,22 @@ TEST(queue_admin_leaves_alone_what_it_knows_to_be_held)
     end(&t, &r, ack_fn, OK); // it does not listen: done
     EXPECT_EQ(ASK(&t, "count(*) FROM effect"), 1);
     EXPECT_EQ(ASK(&t, "(SELECT count(*) FROM job) + (SELECT count(*) FROM job_run)"), 0);
+    test_store_end(&t);
+}
+
+TEST(queue_admin_a_cancelled_job_is_not_begun_again_after_a_crash)
+{
+    struct test_store t;
+    struct run r = {.count = 0};
+    test_queue_begin(&t);
+    int64_t id = add(&t, &(struct queue_new){.kind = STR("a")});
+    const struct queue_held held = {.ids = &id, .count = 1};
+    struct call c = {.fn = queue_admin_act_cancel, .act = {.id = id, .epoch = -1, .held = &held}};
+    EXPECT_EQ(store_write_wait(t.store, act_fn, &c), OK);
+    EXPECT_EQ(ASK(&t, "state FROM job"), QUEUE_READY); // whoever held it is dead
+    EXPECT_EQ(store_write_wait(t.store, try_claim_fn, &r), OK);
+    EXPECT_EQ(r.count, 0);
+    EXPECT_EQ(ASK(&t, "state FROM job"), QUEUE_CANCELLED);
     test_store_end(&t);
 }
 
