@@ -40,6 +40,19 @@ static int with_store(struct cli_queue_call *call, enum opening how, cli_queue_f
     return status;
 }
 
+static int check_redact(const char *rules)
+{
+    const char *why = NULL;
+    if (!rules || queue_redact_check(str_of(rules), &why) == OK)
+        return CLI_DONE;
+    return cli_fail(CLI_USAGE, "--redact: %s", why);
+}
+
+struct str cli_queue_hide(const struct cli_queue_call *call, struct str text)
+{
+    return queue_redact(str_of(call->target->redact), text, call->arena);
+}
+
 static int run(struct cli_queue_call *call, const struct cli_command *command, int argc,
                char *const *argv, enum opening how, cli_queue_fn *fn)
 {
@@ -49,6 +62,8 @@ static int run(struct cli_queue_call *call, const struct cli_command *command, i
     call->arena = &arena;
     arena_init(&arena);
     int status = cli_read_words(command, argc, argv, &arena, &target, &call->words);
+    if (status == CLI_DONE)
+        status = check_redact(target.redact);
     if (status == CLI_DONE)
         status = with_store(call, how, fn);
     arena_done(&arena);

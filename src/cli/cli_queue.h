@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "core/json.h"
 #include "queue/queue_admin.h"
+#include "queue/queue_redact.h"
 #include "store/store.h"
 
 struct cli_queue_target {
@@ -17,7 +18,7 @@ struct cli_queue_target {
     /* What a job gets. */
     const char *at, *deadline, *unique, *unique_until, *idempotency_key, *payload, *priority,
         *trace;
-    const char *until, *seal_keys;
+    const char *until, *seal_keys, *redact;
     int64_t catch_up_ms, timeout_ms, keep_ms, unique_for_ms, idempotency_ms, for_ms, older_than_ms;
     int count, delay_ms, limit, max, weight, max_attempts;
     bool is_json, is_sure, is_sealed;
@@ -44,6 +45,7 @@ struct cli_queue_target {
         .at = CLI_QUEUE_AT(field)                                                                  \
     }
 #define CLI_QUEUE_JSON CLI_QUEUE_SWITCH("json", is_json, "print JSON")
+#define CLI_QUEUE_REDACT CLI_OPTION_REDACT(CLI_QUEUE_AT(redact))
 #define CLI_QUEUE_YES CLI_QUEUE_SWITCH("yes", is_sure, "do it; else it says how many it would be")
 /* Which jobs; cli_queue_filter.h reads them. */
 #define CLI_QUEUE_FILTER                                                                           \
@@ -70,6 +72,8 @@ struct cli_queue_call {
     void (*on_commit)(void *ctx); // of cli_queue_watch
     void *on_commit_ctx;
 };
+/* The JSON text as people may see it, by --redact; in the call's arena. */
+struct str cli_queue_hide(const struct cli_queue_call *call, struct str text);
 /* Does what the command is for; returns the exit status. */
 typedef int cli_queue_fn(struct cli_queue_call *call);
 

@@ -18,6 +18,7 @@ static const struct conf_option options[] = {
      .max = QUEUE_ADMIN_LIST_MAX_ROWS,
      .help = "at most so many",
      .at = CLI_QUEUE_AT(limit)},
+    CLI_QUEUE_REDACT,
     CLI_QUEUE_TEXT("after", after, "CURSOR", "go on where a list ended"),
     CLI_QUEUE_JSON,
 };
@@ -88,6 +89,7 @@ static int list(struct cli_queue_call *call)
     struct queue_held held = {0};
     struct cli_queue_filter_page page = {.filter = &filter, .held = &held, .after = {.part = -1}};
     int status = cli_queue_filter_read(t, &filter);
+    filter.hidden = str_of(t->redact);
     if (status == CLI_DONE && t->after[0] &&
         queue_admin_list_parse_cursor(str_of(t->after), &page.after) != OK)
         status = cli_fail(CLI_USAGE, "--after: '%.200s' is not where a list ended", t->after);

@@ -19,8 +19,9 @@ static const char source[] = "command"; // of what was added here
 static const struct conf_option options[] = {CLI_QUEUE_CONFIG, CLI_QUEUE_DATA};
 const struct conf_table cli_queue_periodic_options = {options, 2};
 
-static const struct conf_option list_options[] = {CLI_QUEUE_CONFIG, CLI_QUEUE_DATA, CLI_QUEUE_JSON};
-const struct conf_table cli_queue_periodic_list_options = {list_options, 3};
+static const struct conf_option list_options[] = {CLI_QUEUE_CONFIG, CLI_QUEUE_DATA,
+                                                  CLI_QUEUE_REDACT, CLI_QUEUE_JSON};
+const struct conf_table cli_queue_periodic_list_options = {list_options, 4};
 
 static const struct conf_option add_options[] = {
     CLI_QUEUE_CONFIG,
@@ -86,7 +87,7 @@ static void add_time(cJSON *row, const char *name, int64_t ms)
         cJSON_AddNullToObject(row, name);
 }
 
-static cJSON *write_state(const struct queue_periodic_state *s)
+static cJSON *write_state(const struct cli_queue_call *call, const struct queue_periodic_state *s)
 {
     cJSON *row = cJSON_CreateObject();
     bool is_paused = s->paused_until_ms > clock_unix_ms();
@@ -95,7 +96,7 @@ static cJSON *write_state(const struct queue_periodic_state *s)
     cJSON_AddStringToObject(row, "zone", s->periodic.zone.at);
     cJSON_AddStringToObject(row, "queue", s->periodic.queue.at);
     cJSON_AddStringToObject(row, "kind", s->periodic.kind.at);
-    cJSON_AddStringToObject(row, "payload", s->periodic.payload.at);
+    cJSON_AddStringToObject(row, "payload", cli_queue_hide(call, s->periodic.payload).at);
     cJSON_AddStringToObject(row, "overlap", queue_periodic_overlap_text(s->periodic.overlap));
     cJSON_AddNumberToObject(row, "catch_up_ms", (double)s->periodic.catch_up_ms);
     cJSON_AddStringToObject(row, "source", s->periodic.source.at);
@@ -119,7 +120,7 @@ static int list(struct cli_queue_call *call)
     cJSON *root = cJSON_CreateObject(), *rows = cJSON_AddArrayToObject(root, "periodic");
     int status = CLI_DONE;
     for (size_t i = 0; i < l.count; i++)
-        cJSON_AddItemToArray(rows, write_state(&l.states[i]));
+        cJSON_AddItemToArray(rows, write_state(call, &l.states[i]));
     if (call->target->is_json)
         status = cli_queue_print(root);
     else

@@ -9,8 +9,9 @@
 
 enum { MAX_TEXT_BYTES = 64 * 1024 * 1024 };
 
-static const struct conf_option options[] = {CLI_QUEUE_CONFIG, CLI_QUEUE_DATA, CLI_QUEUE_JSON};
-const struct conf_table cli_queue_show_options = {options, 3};
+static const struct conf_option options[] = {CLI_QUEUE_CONFIG, CLI_QUEUE_DATA, CLI_QUEUE_REDACT,
+                                             CLI_QUEUE_JSON};
+const struct conf_table cli_queue_show_options = {options, sizeof(options) / sizeof(options[0])};
 
 struct showing {
     int64_t id;
@@ -86,6 +87,16 @@ static void print_story(const cJSON *root)
     }
 }
 
+static void hide(const struct cli_queue_call *call, struct queue_admin_show *show)
+{
+    show->job.payload = cli_queue_hide(call, show->job.payload);
+    if (show->result.at)
+        show->result = cli_queue_hide(call, show->result);
+    for (size_t i = 0; i < show->step_count; i++)
+        if (show->steps[i].result.at)
+            show->steps[i].result = cli_queue_hide(call, show->steps[i].result);
+}
+
 static int show(struct cli_queue_call *call)
 {
     struct showing s = {.arena = call->arena};
@@ -99,6 +110,7 @@ static int show(struct cli_queue_call *call)
         return cli_fail(CLI_FAILED, "there is no job %lld; it may have ended", (long long)s.id);
     if (err)
         return cli_fail(CLI_FAILED, "cannot read the job: %s", err_text(err));
+    hide(call, &s.show);
     cJSON *root = queue_admin_json_show(&s.show);
     if (call->target->is_json)
         status = cli_queue_print(root);

@@ -97,7 +97,7 @@ cJSON *queue_admin_json_job(const struct queue_admin_job *job)
     add_number(row, "created_at_ms", job->created_at_ms);
     add_number(row, "run_at_ms", job->run_at_ms);
     add_text(row, "unique_key", job->unique_key);
-    if (job->payload.len == job->payload_bytes)
+    if (!job->is_cut)
         add_value(row, "payload", job->payload);
     else
         queue_admin_json_add(row, "payload", job->payload);

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { root, runViche, startServer, until, viche } from './lib.mjs';
-import { push, sql } from './queue_client.mjs';
+import { push, queue, queueJson, sql } from './queue_client.mjs';
 
 const SECRET = 'number-4111-1111';
 const folder = mkdtempSync(join(tmpdir(), 'viche-seal-'));
@@ -86,4 +86,27 @@ test('keys that others may read, broken keys and no keys are refused, and never 
         }
     assert.match(runViche(sealed).stderr, /no --seal-keys FILE/);
     assert.deepEqual(sql(dir, 'SELECT count(*) AS n FROM job'), [{ n: 0 }]);
+});
+
+test('list and show hide named fields, and every sealed payload', () => {
+    const dir = join(folder, 'shown'), keys = keyFile(`k9=${newKey()}`), later = ['--delay-ms', '3600000'];
+    const payload = { user: { Password: SECRET, name: 'Ada' }, cards: [{ number: SECRET }], long: 'x'.repeat(3000), token: SECRET };
+    const [plain] = push(dir, 'a', payload, ...later);
+    const [sealed] = push(dir, 'a', { name: SECRET }, '--seal', '--seal-keys', keys, ...later);
+    const rules = ['--redact', 'password,cards.number,token'];
+    const shown = { ...payload, user: { Password: '…', name: 'Ada' }, cards: [{ number: '…' }], token: '…' };
+    assert.deepEqual(queueJson(dir, 'show', `${plain}`, ...rules).payload, shown);
+    assert.deepEqual(queueJson(dir, 'show', `${plain}`, '--redact', '').payload, payload);
+    assert.equal(queueJson(dir, 'show', `${plain}`).payload.user.Password, '…', 'by default');
+    for (const args of [rules, ['--redact', '']])
+        assert.equal(queueJson(dir, 'show', `${sealed}`, ...args).payload, 'sealed with key k9');
+    for (const text of [queue(dir, 'list', ...rules), queue(dir, 'list', '--json', ...rules), queue(dir, 'show', `${plain}`, ...rules)]) {
+        assert.ok(!text.includes(SECRET), text);
+        assert.ok(text.includes('Ada'), text);
+    }
+    assert.match(queue(dir, 'list'), /sealed with key k9/);
+    assert.match(queue(dir, 'list', '--redact', ''), new RegExp(SECRET));
+    const wrong = runViche(['queue', 'list', '--data', dir, '--redact', 'a..b']);
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stderr, /--redact: names of fields/);
 });
