@@ -1,11 +1,21 @@
 #include "api/api_body.h"
 
+/* RFC 8259 §8.1: JSON is UTF-8. That is often said, and nothing else may be. */
+static bool is_other_charset(struct str parameter)
+{
+    const struct str name = STR("charset=");
+    return parameter.len > name.len &&
+           str_eq_nocase((struct str){parameter.at, name.len}, name) &&
+           !str_eq_nocase(parameter, STR("charset=utf-8")) &&
+           !str_eq_nocase(parameter, STR("charset=\"utf-8\""));
+}
+
 static bool is_json(const struct http_request *req)
 {
     struct str rest, type = http_field_get(req, STR("content-type"));
     struct str coding = http_field_get(req, STR("content-encoding"));
     type = str_trim(str_cut(type, ';', &rest));
-    return str_eq_nocase(type, STR("application/json")) &&
+    return str_eq_nocase(type, STR("application/json")) && !is_other_charset(str_trim(rest)) &&
            (!coding.len || str_eq_nocase(coding, STR("identity")));
 }
 
@@ -101,6 +111,20 @@ void api_body_int(struct api_body *b, const char *pointer, int64_t if_absent, in
         api_body_refuse(b->call, pointer, value->kind == JSON_NUMBER ? "not-number" : "wrong-type",
                         0);
     }
+}
+
+void api_body_id(struct api_body *b, const char *pointer, int64_t if_absent, int64_t *out)
+{
+    *out = if_absent;
+    if (!json_field_find(b->fields, b->count, str_of(pointer + 1)))
+        return;
+    if (!api_body_has(b, pointer)) {
+        api_body_refuse(b->call, pointer, "wrong-type", 0);
+        return;
+    }
+    api_body_int(b, pointer, if_absent, out);
+    if (*out < 1)
+        api_body_refuse(b->call, pointer, "too-small", 1);
 }
 
 void api_body_one_int(struct api_body *b, const char *pointer, int64_t *out)

@@ -27,6 +27,8 @@ void api_body_text(struct api_body *b, const char *pointer, const struct civic_t
 void api_body_raw(struct api_body *b, const char *pointer, struct str *out);
 /* An integer; absent or null gives if_absent. */
 void api_body_int(struct api_body *b, const char *pointer, int64_t if_absent, int64_t *out);
+/* An id, 1 or more; absent gives if_absent, but null is refused. */
+void api_body_id(struct api_body *b, const char *pointer, int64_t if_absent, int64_t *out);
 /* An array of exactly one integer; absent or null leaves *out. */
 void api_body_one_int(struct api_body *b, const char *pointer, int64_t *out);
 void api_body_bool(struct api_body *b, const char *pointer, bool *out); // absent: false

@@ -43,8 +43,8 @@ static enum err decode_read(struct api_call *call)
     enum err err = api_body_parse(call, &body);
     if (err)
         return err;
-    api_body_int(&body, "/id", 0, &mark->id);
-    api_body_int(&body, "/until_id", INT64_MAX, &mark->until_id);
+    api_body_id(&body, "/id", 0, &mark->id);
+    api_body_id(&body, "/until_id", INT64_MAX, &mark->until_id);
     return api_body_verdict(&body);
 }
 

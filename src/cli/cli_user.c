@@ -73,6 +73,8 @@ static int prepare(const struct user_target *t, struct arena *a, struct civic_us
     struct str password;
     if (read_password(a, &password) != OK)
         return cli_fail(CLI_USAGE, "there is no password on standard input");
+    if (!utf8_is_valid(password))
+        return cli_fail(CLI_USAGE, "the password must be UTF-8");
     code = civic_text_check_password(password);
     if (code)
         return cli_fail(CLI_USAGE, "the password is %s; it may have %d to %d bytes", code,

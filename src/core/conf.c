@@ -228,7 +228,7 @@ static size_t distance(struct str a, struct str b)
 static enum err refuse_unknown(struct reader *r, struct str name)
 {
     const char *nearest = NULL;
-    size_t least = MAX_NEAR + 1;
+    size_t least = (name.len / 2 < MAX_NEAR ? name.len / 2 : MAX_NEAR) + 1;
     for (size_t i = 0; i < r->table->count; i++) {
         size_t edits = distance(name, str_of(r->table->options[i].name));
         if (edits < least) {

@@ -28,13 +28,13 @@ static const struct {
     [HUB_WATCH_CLIENT_EVENT] = {.name = "client_event"},
     [HUB_WATCH_MEMBER_EVENT] = {.name = "member_event"},
     [HUB_WATCH_DELIVERED] = {.name = "delivered"},
-    [HUB_WATCH_REFUSED] = {"refused_connection", true, HUB_METER_REFUSED_CONNECTION, true},
-    [HUB_WATCH_REFUSED_SUBSCRIPTION] = {"refused_subscription", true,
-                                        HUB_METER_REFUSED_SUBSCRIPTION, true},
-    [HUB_WATCH_REFUSED_CLIENT_EVENT] = {"refused_client_event", true,
-                                        HUB_METER_REFUSED_CLIENT_EVENT, true},
-    [HUB_WATCH_REFUSED_SIGNIN] = {"refused_signin", true, HUB_METER_REFUSED_SIGNIN, true},
-    [HUB_WATCH_REFUSED_MESSAGE] = {"refused_message", true, HUB_METER_REFUSED_MESSAGE, true},
+    [HUB_WATCH_REFUSED] = {"refused_connection", HUB_METER_REFUSED_CONNECTION, true, true},
+    [HUB_WATCH_REFUSED_SUBSCRIPTION] = {"refused_subscription", HUB_METER_REFUSED_SUBSCRIPTION,
+                                        true, true},
+    [HUB_WATCH_REFUSED_CLIENT_EVENT] = {"refused_client_event", HUB_METER_REFUSED_CLIENT_EVENT,
+                                        true, true},
+    [HUB_WATCH_REFUSED_SIGNIN] = {"refused_signin", HUB_METER_REFUSED_SIGNIN, true, true},
+    [HUB_WATCH_REFUSED_MESSAGE] = {"refused_message", HUB_METER_REFUSED_MESSAGE, true, true},
 };
 
 struct hub_watch *hub_watch_new(struct hub *h)

@@ -275,6 +275,8 @@ static enum err decode_toggle(struct api_call *call, const char *anchor)
         err = page_form_text(call, STR("_method"), &method);
     if (err)
         return err;
+    if (!str_eq(method, STR("PUT")) && !str_eq(method, STR("DELETE")))
+        return api_refuse(call, 400, "malformed");
     struct page_ask *ask = page_draw_asked(call);
     struct toggle *toggle = ARENA_NEW(call->arena, struct toggle);
     toggle->is_on = !str_eq(method, STR("DELETE"));

@@ -91,6 +91,25 @@ test('a comment whose place is below the view stands there at once, unless the r
     await close();
 });
 
+test('a reply to a comment on another page waits behind the pill where the list is flat, and is no news among threads', async () => {
+    const proposal = await aDiscussion();
+    const { json: old } = await say(proposal, 'Перший.');
+    await Promise.all(Array.from({ length: 50 }, (_, i) => say(proposal, `Ще ${i}.`)));
+    const { a, b, close } = await twoWindows(`${proposal.path}?sort=new`);
+    await b.page.goto(`${proposal.path}?sort=threads`);
+    await live(b.page);
+    for (const { page } of [a, b]) assert.equal(await page.locator(`[data-comment="${old.id}"]`).count(), 0);
+    const reply = { body: 'Відповідь.', parent_id: old.id };
+    await api(server.url, 'POST', `/api/v1${proposal.path}/comments`, { body: reply, token: borys.token });
+    await shows(a.page, '[data-pill]', /^1 new comment$/);
+    await a.page.click('[data-pill]');
+    await a.page.waitForSelector('.comment >> text=Відповідь.');
+    await shows(b.page, '[data-count="comments"]', /^53 comments$/);
+    assert.equal(await b.page.locator('[data-pill]').isHidden(), true);
+    assert.equal(await b.page.textContent('[data-announcer]'), '');
+    await close();
+});
+
 test('the pill has the right plural forms in Ukrainian', async () => {
     const proposal = await aDiscussion();
     const b = await reader(browser, server, { lang: 'uk' });

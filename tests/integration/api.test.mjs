@@ -416,7 +416,7 @@ test('bodies that are no comment are refused with the right status', async () =>
         assertProblem(await raw(body), 422, 'invalid', '/body');
     assertProblem(await raw(JSON.stringify({ body: 'x'.repeat(4001) })), 422, 'invalid', '/body');
     assertProblem(await raw(JSON.stringify({ body: 'x', client_id: 'x'.repeat(65) })), 422, 'invalid', '/client_id');
-    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data', 'application/xml'])
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data', 'application/xml', 'application/json; charset=latin1'])
         assertProblem(await raw('{"body":"x"}', type), 415, 'unsupported-media-type');
     const gzip = await call('POST', path, { body: '{"body":"x"}', token: olena.token, headers: { 'Content-Encoding': 'gzip' } });
     assertProblem(gzip, 415, 'unsupported-media-type');
@@ -570,6 +570,9 @@ test('notifications are marked read by their owner, one or all', async () => {
     const foreign = await post('/api/v1/notifications/read', { id: one.id }, petro);
     assert.equal(foreign.status, 200);
     assert.equal((await get('/api/v1/notifications', olena)).json.unread_count, list.unread_count);
+    for (const mark of [{ id: 0 }, { id: -1 }, { id: null }, { id: '1' }, { until_id: 0 }, { until_id: null }])
+        assertProblem(await post('/api/v1/notifications/read', mark, olena), 422, 'invalid', `/${Object.keys(mark)[0]}`);
+    assert.equal((await get('/api/v1/notifications', olena)).json.unread_count, list.unread_count, 'nothing was marked by these');
     const mine = await post('/api/v1/notifications/read', { id: one.id }, olena);
     assert.equal(mine.json.unread_count, list.unread_count - 1);
     assert.deepEqual((await post('/api/v1/notifications/read', {}, olena)).json, { unread_count: 0 });

@@ -97,6 +97,7 @@ test('a bad e-mail, a short password and an unknown role are refused with a sent
         add(['--email', 'not an address'], 'a long password'),
         add(['--email', 'a@example.org'], 'short'),
         add(['--email', 'a@example.org', '--role', 'king'], 'a long password'),
+        add(['--email', 'a@example.org'], Buffer.from('a long pass\xff', 'latin1')), // nobody could log in with it
     ]) {
         assert.notEqual(r.status, 0);
         oneLine(r);

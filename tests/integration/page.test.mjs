@@ -403,6 +403,7 @@ test('a stale page gets a clear message: closed, logged out, gone', async () => 
 
     const other = await member();
     assert.equal((await other.post('/proposals/999999/support', { _method: 'PUT' })).status, 404);
+    assert.equal((await other.post(`${path}/support`, { _method: 'PATCH' })).status, 400);
     assert.equal((await other.post('/comments/999999/vote', { value: '1' })).status, 404);
 });
 

@@ -130,6 +130,7 @@ TEST(conf_refuses_a_wrong_value_in_one_sentence)
         {"--loops", "--loops needs a value"},
         {"--lops 4", "there is no option --lops; did you mean --loops?"},
         {"--completely-different", "there is no option --completely-different; --help lists them"},
+        {"--bogus", "there is no option --bogus; --help lists them"},
         {"loops", "'loops' is not an option; --help lists them"},
         {"--foreign x", "there is no option --foreign; --help lists them"},
         {"--", "'--' is not an option; --help lists them"},

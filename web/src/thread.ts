@@ -65,7 +65,7 @@ export class Thread {
             this.confirm(comment);
             return false;
         }
-        if (comment.parent_id !== null && !this.isKnown(comment.parent_id)) return true; // on another page
+        if (this.isElsewhere(comment)) return false;
         if (this.mayInsert(comment)) {
             this.insert(comment);
         } else {
@@ -73,6 +73,11 @@ export class Thread {
             this.pill.show(this.waiting.size);
         }
         return true;
+    }
+
+    // Among threads the place of a reply is below its parent, which may be on another page.
+    private isElsewhere({ parent_id }: Comment): boolean {
+        return this.list.dataset.sort === 'threads' && parent_id !== null && !this.isKnown(parent_id);
     }
 
     announceNew(count: number): void {
