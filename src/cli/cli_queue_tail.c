@@ -221,7 +221,8 @@ static void compare(const struct tail *t, const struct queue_admin_job *was,
     if (is->state == QUEUE_RUNNING &&
         (!was || was->state != QUEUE_RUNNING || was->attempt != is->attempt))
         print_event(t, "started", is);
-    if (is_over(is->state) && is_live && (was || is_new))
+    bool is_again = was && was->at_ms != is->at_ms; // retried, and it has ended once more
+    if (is_over(is->state) && (was || is_new) && (is_live || is_again))
         print_event(t, queue_admin_list_state_text(is->state), is);
     if (was && is_over(was->state) && !is_over(is->state))
         print_event(t, "retried", is);
