@@ -4,8 +4,7 @@
 static bool is_other_charset(struct str parameter)
 {
     const struct str name = STR("charset=");
-    return parameter.len > name.len &&
-           str_eq_nocase((struct str){parameter.at, name.len}, name) &&
+    return parameter.len > name.len && str_eq_nocase((struct str){parameter.at, name.len}, name) &&
            !str_eq_nocase(parameter, STR("charset=utf-8")) &&
            !str_eq_nocase(parameter, STR("charset=\"utf-8\""));
 }
