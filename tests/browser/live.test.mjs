@@ -211,6 +211,7 @@ test('a signature that comes too late says so, and the page shows that time is o
     const { page, close } = await reader(browser, server, { user: anna });
     await page.goto(proposal.path);
     await live(page);
+    await page.waitForLoadState('networkidle'); // what it asks for at its start would tell it
     setTime('proposal', 'deadline_at_ms', proposal.id, Date.now() - 1000);
     await page.click('form[data-form="support"] button');
     await shows(page, '[data-support] + .problem', /./);
