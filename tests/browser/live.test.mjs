@@ -464,6 +464,7 @@ test('a vote that comes too late says that it is not counted', async () => {
     await page.goto(voting.path);
     await live(page);
     await page.locator('.choice input').first().check();
+    await page.waitForLoadState('networkidle'); // as above
     setTime('voting', 'closes_at_ms', voting.id, Date.now() - 1000);
     await page.click('form[data-form="ballot"] button');
     await shows(page, '[data-ballot] + .problem', /not counted/);
