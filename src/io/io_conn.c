@@ -411,12 +411,14 @@ static void read_some(struct io_conn *c)
 
 static void on_events(struct io_conn *c, uint32_t events)
 {
-    if (events & EPOLLHUP) // comes unasked, as EPOLLERR does: what is asked for will say more
-        events |= c->polled;
-    if ((events & EPOLLERR) || !(events & c->polled)) { // the peer reset it
+    // Both come unasked. The peer reset it; or nothing is asked for that would say more.
+    if ((events & EPOLLERR) || ((events & EPOLLHUP) && !c->polled)) {
         io_conn_close(c);
         return;
     }
+    if (events & EPOLLHUP)
+        events |= c->polled;
+    events &= c->polled; // which an earlier event of this turn may have changed
     if (events & EPOLLOUT)
         io_conn_flush(c);
     if (c->state == CLOSED || !(events & EPOLLIN))

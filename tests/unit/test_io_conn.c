@@ -88,6 +88,45 @@ EACH_MODE(io_conn_tells_when_a_slow_peer_has_taken_everything)
     test_io_finish(&r);
 }
 
+/* On another connection: pauses the one under test, and writes to it more than its socket takes. */
+static void fill_other(struct io_conn *c, void *owner, const uint8_t *bytes, size_t len)
+{
+    enum { LEN = 4 << 20 };
+    struct test_io *r = owner;
+    char *block = mem_zalloc(LEN);
+    (void)c, (void)bytes, (void)len;
+    io_conn_pause(r->c);
+    EXPECT_EQ(io_conn_write_shared(r->c, block, LEN), OK);
+    EXPECT(io_conn_waiting(r->c) > 0);
+    mem_free(block);
+}
+
+static void ignore_closed(struct io_conn *c, void *owner)
+{
+    (void)c, (void)owner;
+}
+
+TEST(io_conn_survives_an_event_that_it_asked_for_before_another_of_the_same_turn)
+{
+    static const struct io_conn_handler other = {.on_bytes = fill_other,
+                                                 .on_closed = ignore_closed};
+    struct test_io r;
+    int fds[2];
+    test_io_begin(&r, &test_io_handler, 8 << 20, CLEAR);
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    EXPECT(io_conn_new(r.loop, fds[0], &other, &r, 100) != NULL);
+    EXPECT_EQ(write(fds[1], "x", 1), 1); // the first that is ready is told first
+    EXPECT_EQ(test_io_peer_write(&r, "hello", 5), 5);
+    test_io_turn(&r);
+    EXPECT_EQ(r.closes, 0);
+    EXPECT_EQ(r.got_len, 0);
+    io_conn_resume(r.c);
+    test_io_run(&r);
+    EXPECT_EQ(r.got_len, 5);
+    test_io_finish(&r);
+    close(fds[1]);
+}
+
 EACH_MODE(io_conn_tells_that_the_peer_sent_fin_and_can_still_write)
 {
     struct test_io r;
