@@ -98,11 +98,7 @@ static enum err ask(struct store_tx *tx, const char *sql, struct str name, int64
         return err;
     if (name.at)
         store_bind_text(st, 1, name);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, out);
 }
 
 static void job_of_row(struct store_stmt *st, struct queue_job *job)

@@ -172,11 +172,7 @@ static enum err ask_scheduled(struct store_tx *tx, struct str queue, int64_t *ou
     if (err)
         return err;
     store_bind_text(st, 1, queue);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, out);
 }
 
 static enum err find_oldest(struct store_tx *tx, const struct queue_held *held,

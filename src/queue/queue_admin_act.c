@@ -203,18 +203,13 @@ enum err queue_admin_act_cancel(struct store_tx *tx, struct queue_admin_act *act
 
 static enum err ask_sealed(struct store_tx *tx, const struct queue_row *row, bool *out)
 {
-    struct store_stmt *st;
-    *out = false;
-    if (!(row->options & QUEUE_HAS_OPTION))
-        return OK;
-    enum err err = store_prepare(tx, "SELECT seal FROM job_option WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, row->id);
-    err = store_step(st);
-    *out = !err && !store_column_is_null(st, 0);
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    int64_t is_sealed = 0;
+    enum err err = OK;
+    if (row->options & QUEUE_HAS_OPTION)
+        err = queue_row_ask(tx, "SELECT seal IS NOT NULL FROM job_option WHERE job_id = $1",
+                            row->id, &is_sealed);
+    *out = is_sealed != 0;
+    return err;
 }
 
 static enum err check_edit(struct store_tx *tx, struct queue_admin_act *act,

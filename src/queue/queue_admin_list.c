@@ -571,22 +571,11 @@ static enum err walk_state(struct walk *w, struct queue_admin_list_cursor *at)
 static enum err find_key(struct walk *w)
 {
     const struct queue_admin_list_filter *f = w->filter;
-    struct store_stmt *st;
     if (f->key.len == 0)
         return OK;
     if (f->queue.len == 0)
         return ERR_INVALID;
-    enum err err =
-        store_prepare(w->tx, "SELECT id FROM job_key WHERE queue = $1 AND name = $2", &st);
-    if (err)
-        return err;
-    store_bind_text(st, 1, f->queue);
-    store_bind_text(st, 2, f->key);
-    err = store_step(st);
-    if (!err)
-        w->key_id = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return queue_turn_find_key(w->tx, f->queue, f->key, &w->key_id);
 }
 
 static enum err walk(struct walk *w, const struct queue_admin_list_cursor *after)

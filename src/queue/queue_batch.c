@@ -231,17 +231,9 @@ static enum err settle(struct store_tx *tx, struct row *row)
 
 enum err queue_batch_of(struct store_tx *tx, int64_t job_id, int64_t *batch_id_out)
 {
-    struct store_stmt *st;
     *batch_id_out = 0;
-    enum err err = store_prepare(tx, "SELECT batch_id FROM job_option WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, job_id);
-    err = store_step(st);
-    if (!err)
-        *batch_id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_ask(tx, "SELECT batch_id FROM job_option WHERE job_id = $1", job_id,
+                         batch_id_out);
 }
 
 static enum err find_row(struct store_tx *tx, int64_t job_id, struct row *out)
@@ -300,17 +292,8 @@ enum err queue_batch_is_cancelled(struct store_tx *tx, int64_t job_id, bool *out
 
 enum err queue_batch_keep_ms(struct store_tx *tx, int64_t job_id, int64_t *out)
 {
-    struct store_stmt *st;
     *out = 0;
-    enum err err = store_prepare(tx, "SELECT keep_ms FROM job_option WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, job_id);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_ask(tx, "SELECT keep_ms FROM job_option WHERE job_id = $1", job_id, out);
 }
 
 /* ---- open, add, close ---- */

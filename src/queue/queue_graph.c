@@ -330,11 +330,7 @@ static enum err count_needs(struct store_tx *tx, int64_t job_id, int64_t *out)
     if (err)
         return err;
     store_bind_int(st, 1, job_id);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, out);
 }
 
 /* The job of an edge that has become met or broken. */

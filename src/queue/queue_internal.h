@@ -59,6 +59,8 @@ static inline bool queue_row_is_over(const struct queue_row *row)
 MUST_USE enum err queue_row_free_key_at_start(struct store_tx *tx, struct str key, int64_t job_id);
 /* A statement with one parameter. */
 MUST_USE enum err queue_row_run(struct store_tx *tx, const char *sql, int64_t value);
+/* One that gives a number; *out stays as it was where it gives no row. */
+MUST_USE enum err queue_row_ask(struct store_tx *tx, const char *sql, int64_t value, int64_t *out);
 
 /* The taken key's job, for an enqueue; 0: it is free. */
 enum { QUEUE_SPACE_UNIQUE, QUEUE_SPACE_IDEMPOTENCY };
@@ -72,6 +74,9 @@ MUST_USE enum err queue_row_take_key(struct store_tx *tx, struct str key, int sp
 /* The id of the queue's key, which is made when it is new. weight 0: as it was. */
 MUST_USE enum err queue_turn_key(struct store_tx *tx, struct str queue, struct str key, int weight,
                                  int64_t *key_id_out);
+/* ERR_NOT_FOUND: no job has had it. */
+MUST_USE enum err queue_turn_find_key(struct store_tx *tx, struct str queue, struct str key,
+                                      int64_t *id_out);
 /* The rank of a job of the key that becomes ready now; *turn_out goes into job_option.turn. */
 MUST_USE enum err queue_turn_take(struct store_tx *tx, struct str queue, int priority,
                                   int64_t key_id, int64_t *turn_out, int64_t *rank_out);

@@ -121,20 +121,11 @@ enum err queue_key_wait(struct store_tx *tx, int64_t job_id, int64_t rank)
 /* 0: nobody. */
 static enum err find_first(struct store_tx *tx, int64_t key_id, int64_t *job_id_out)
 {
-    struct store_stmt *st;
-    enum err err = store_prepare(tx,
-                                 "SELECT job_id FROM job_option WHERE key_id = $1 AND "
-                                 "waits_for_key = 1 ORDER BY turn, job_id LIMIT 1",
-                                 &st);
     *job_id_out = 0;
-    if (err)
-        return err;
-    store_bind_int(st, 1, key_id);
-    err = store_step(st);
-    if (!err)
-        *job_id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_ask(tx,
+                         "SELECT job_id FROM job_option WHERE key_id = $1 AND waits_for_key = 1 "
+                         "ORDER BY turn, job_id LIMIT 1",
+                         key_id, job_id_out);
 }
 
 /* When the rate lets the next begin; 0: now. */

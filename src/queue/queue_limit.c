@@ -80,11 +80,7 @@ static enum err count_running(struct store_tx *tx, struct str queue, int64_t max
         return err;
     store_bind_text(st, 1, queue);
     store_bind_int(st, 2, max);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, out);
 }
 
 static void lower(struct queue_room *room, int64_t cap, int64_t next_ms)

@@ -210,11 +210,7 @@ static enum err count_rows(struct store_tx *tx, int64_t *out)
     enum err err = store_prepare(tx, "SELECT count(*) FROM job_period", &st);
     if (err)
         return err;
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, out);
 }
 
 /* The next tick of a declaration: with those that are late, when it is the old one. The clock may
@@ -509,11 +505,7 @@ enum err queue_periodic_ask_next(struct store_tx *tx, int64_t *next_at_ms_out)
         &st);
     if (err)
         return err;
-    err = store_step(st);
-    if (!err)
-        *next_at_ms_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, next_at_ms_out);
 }
 
 enum err queue_periodic_run_due(struct store_tx *tx, int64_t *next_at_ms_out)
@@ -551,11 +543,7 @@ enum err queue_periodic_tick_of(struct store_tx *tx, int64_t job_id, int64_t *at
     if (err)
         return err;
     store_bind_int(st, 1, job_id);
-    err = store_step(st);
-    if (!err)
-        *at_ms_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, at_ms_out);
 }
 
 /* ---- the end of a job ---- */

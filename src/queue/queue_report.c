@@ -51,17 +51,7 @@ static enum err write_progress(struct store_tx *tx, int64_t id, const struct que
 
 static enum err last_line(struct store_tx *tx, int64_t id, int64_t *out)
 {
-    struct store_stmt *st;
-    enum err err =
-        store_prepare(tx, "SELECT coalesce(max(n), 0) FROM job_log WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, id);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return queue_row_ask(tx, "SELECT coalesce(max(n), 0) FROM job_log WHERE job_id = $1", id, out);
 }
 
 static enum err add_line(struct store_tx *tx, int64_t id, int64_t n, struct str text)

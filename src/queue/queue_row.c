@@ -22,6 +22,17 @@ enum err queue_row_run(struct store_tx *tx, const char *sql, int64_t value)
     return store_run(st, NULL);
 }
 
+enum err queue_row_ask(struct store_tx *tx, const char *sql, int64_t value, int64_t *out)
+{
+    struct store_stmt *st;
+    enum err err = store_prepare(tx, sql, &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, value);
+    err = store_get_int(st, out);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 /* ---- the row ---- */
 
 static void keep_text(struct store_stmt *st, int column, char *out, size_t cap)
@@ -109,16 +120,7 @@ enum err queue_row_save(struct store_tx *tx, const struct queue_row *row, struct
 
 static enum err ask_last_error(struct store_tx *tx, int64_t job_id, int64_t *out)
 {
-    struct store_stmt *st;
-    enum err err = store_prepare(tx, "SELECT max(n) FROM job_error WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, job_id);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return queue_row_ask(tx, "SELECT max(n) FROM job_error WHERE job_id = $1", job_id, out);
 }
 
 static enum err drop_errors_between(struct store_tx *tx, int64_t job_id, int64_t last)
@@ -175,10 +177,7 @@ enum err queue_row_holder(struct store_tx *tx, struct str key, int space, int64_
     store_bind_text(st, 1, key);
     store_bind_int(st, 2, space);
     store_bind_int(st, 3, store_now_ms(tx));
-    err = store_step(st);
-    if (!err)
-        *job_id_out = store_column_int(st, 0);
-    store_finish(st);
+    err = store_get_int(st, job_id_out);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
@@ -462,18 +461,13 @@ static enum err may_go_back(struct store_tx *tx, const struct queue_row *row)
 
 enum err queue_row_is_cancelled(struct store_tx *tx, const struct queue_row *row, bool *out)
 {
-    struct store_stmt *st;
-    *out = false;
-    if (!(row->options & QUEUE_HAS_RUN))
-        return OK;
-    enum err err = store_prepare(tx, "SELECT cancel_at_ms FROM job_run WHERE job_id = $1", &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, row->id);
-    err = store_step(st);
-    *out = !err && !store_column_is_null(st, 0);
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    int64_t at_ms = 0;
+    enum err err = OK;
+    if (row->options & QUEUE_HAS_RUN)
+        err = queue_row_ask(tx, "SELECT cancel_at_ms FROM job_run WHERE job_id = $1", row->id,
+                            &at_ms);
+    *out = at_ms != 0;
+    return err;
 }
 
 enum err queue_row_put_back(struct store_tx *tx, struct queue_row *row, int64_t run_at_ms)

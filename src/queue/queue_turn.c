@@ -10,7 +10,7 @@
  */
 #include "queue/queue_internal.h"
 
-static enum err find_key(struct store_tx *tx, struct str queue, struct str key, int64_t *id_out)
+enum err queue_turn_find_key(struct store_tx *tx, struct str queue, struct str key, int64_t *id_out)
 {
     struct store_stmt *st;
     enum err err = store_prepare(tx, "SELECT id FROM job_key WHERE queue = $1 AND name = $2", &st);
@@ -18,11 +18,7 @@ static enum err find_key(struct store_tx *tx, struct str queue, struct str key, 
         return err;
     store_bind_text(st, 1, queue);
     store_bind_text(st, 2, key);
-    err = store_step(st);
-    if (!err)
-        *id_out = store_column_int(st, 0);
-    store_finish(st);
-    return err;
+    return store_get_int(st, id_out);
 }
 
 static enum err add_key(struct store_tx *tx, struct str queue, struct str key, int64_t *id_out)
@@ -42,7 +38,7 @@ enum err queue_turn_key(struct store_tx *tx, struct str queue, struct str key, i
                         int64_t *key_id_out)
 {
     struct store_stmt *st;
-    enum err err = find_key(tx, queue, key, key_id_out);
+    enum err err = queue_turn_find_key(tx, queue, key, key_id_out);
     if (err == ERR_NOT_FOUND)
         err = add_key(tx, queue, key, key_id_out);
     if (err || weight == 0)
@@ -101,17 +97,8 @@ static enum err write_turn(struct store_tx *tx, struct str queue, int priority, 
 
 static enum err ask_weight(struct store_tx *tx, int64_t key_id, int64_t *out)
 {
-    struct store_stmt *st;
-    enum err err = store_prepare(tx, "SELECT weight FROM job_key WHERE id = $1", &st);
     *out = 1;
-    if (err)
-        return err;
-    store_bind_int(st, 1, key_id);
-    err = store_step(st);
-    if (!err)
-        *out = store_column_int(st, 0);
-    store_finish(st);
-    return err == ERR_NOT_FOUND ? OK : err;
+    return queue_row_ask(tx, "SELECT weight FROM job_key WHERE id = $1", key_id, out);
 }
 
 enum err queue_turn_take(struct store_tx *tx, struct str queue, int priority, int64_t key_id,

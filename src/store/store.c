@@ -331,6 +331,15 @@ enum err store_run(struct store_stmt *st, int64_t *changes_out)
     return err;
 }
 
+enum err store_get_int(struct store_stmt *st, int64_t *out)
+{
+    enum err err = store_step(st);
+    if (!err)
+        *out = store_column_int(st, 0);
+    store_finish(st);
+    return err;
+}
+
 enum err store_insert(struct store_stmt *st, int64_t *id_out)
 {
     int64_t changes = 0;

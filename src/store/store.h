@@ -158,6 +158,10 @@ void store_finish(struct store_stmt *st);
  * ... */
 MUST_USE enum err store_run(struct store_stmt *st, int64_t *changes_out);
 
+/* Steps a statement that gives one integer. ERR_NOT_FOUND: it gives no row; *out stays as it was.
+ */
+MUST_USE enum err store_get_int(struct store_stmt *st, int64_t *out);
+
 /* Steps an INSERT of one row, without RETURNING, into a table with the key `id`, and gives its id.
  * (A RETURNING clause makes SQLite collect its row in a table of its own, for every insert.)
  * ERR_NOT_FOUND: ON CONFLICT DO NOTHING did nothing. Errors as store_run. */
