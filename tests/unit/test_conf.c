@@ -147,14 +147,15 @@ TEST(conf_refuses_a_wrong_value_in_one_sentence)
 /* Reads with a config file of that text, and words behind it. */
 static enum err read_with_file(const char *text, const char *more)
 {
-    char path[] = "/tmp/viche-conf-XXXXXX", line[200];
-    int fd = mkstemp(path);
-    EXPECT(fd >= 0);
-    EXPECT_EQ(write(fd, text, strlen(text)), strlen(text));
-    close(fd);
+    char dir[TEST_FOLDER_MAX], path[TEST_FOLDER_MAX + 8], line[300];
+    test_make_folder(dir);
+    snprintf(path, sizeof(path), "%s/conf", dir);
+    FILE *file = fopen(path, "w");
+    EXPECT(file && fputs(text, file) >= 0 && fclose(file) == 0);
     snprintf(line, sizeof(line), "--config %s%s%s", path, more[0] ? " " : "", more);
     enum err err = read_line(line);
     unlink(path);
+    rmdir(dir);
     return err;
 }
 
