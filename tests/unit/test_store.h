@@ -32,13 +32,13 @@ static inline void test_store_begin(struct test_store *t)
 
 static inline void test_store_remove_files(const struct test_store *t)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+    static const char *const ends[] = {"", "-wal", "-shm", ".lock", ".peers"};
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         char name[120];
         snprintf(name, sizeof(name), "%s%s", t->path, ends[i]);
         unlink(name);
     }
-    rmdir(t->dir);
+    EXPECT_EQ(rmdir(t->dir), 0);
 }
 
 static inline void test_store_end(struct test_store *t)
