@@ -391,11 +391,26 @@ static void reload_certificate(struct app *a)
         app_node_use_certificate(&a->nodes[i], a->listen.certificate);
 }
 
+static void reload_seal_keys(struct app *a)
+{
+    char why[APP_WHY_BYTES], quoted[LOG_QUOTE_BYTES];
+    struct queue_seal *keys;
+    if (!a->seal)
+        return;
+    if (app_seal_read(a->options->seal_keys, &keys, why, sizeof(why)) != OK) {
+        log_error("at=app.reload what=seal-keys why=%s", log_quote(str_of(why), quoted));
+        return;
+    }
+    queue_seal_use(a->seal, keys);
+    log_info("at=app.reload what=seal-keys");
+}
+
 /* What SIGHUP reads again. Each part keeps what it has when the new is broken. */
 static void reload(struct app *a)
 {
     reload_certificate(a);
     reload_apps(a);
+    reload_seal_keys(a);
 }
 
 /* SIGHUP reloads. */

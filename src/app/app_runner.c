@@ -112,7 +112,7 @@ void app_runner_bind(struct app_runner *r, const char *queue, struct queue_handl
         runner_bind(r->runner, queue, out);
 }
 
-void app_runner_build(struct app_runner *r, struct store *store, const struct queue_seal *seal,
+void app_runner_build(struct app_runner *r, struct store *store, struct queue_seal *seal,
                       bool has_worker)
 {
     if (!r)

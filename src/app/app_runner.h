@@ -27,7 +27,7 @@ MUST_USE enum err app_runner_new(const char *file, const struct app_runner_tests
 size_t app_runner_kind_count(const struct app_runner *r, const char *queue);
 void app_runner_bind(struct app_runner *r, const char *queue, struct queue_handler *out);
 /* In a server: makes the other queues; before the store has its first write. */
-void app_runner_build(struct app_runner *r, struct store *store, const struct queue_seal *seal,
+void app_runner_build(struct app_runner *r, struct store *store, struct queue_seal *seal,
                       bool has_worker);
 /* Starts the thread and the queues that were made; before the caller's queues start. */
 MUST_USE enum err app_runner_start(struct app_runner *r, struct store *store);

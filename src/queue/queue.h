@@ -195,7 +195,7 @@ struct queue_new {
     int weight;
     struct str trace; // W3C traceparent
     /* Not NULL: the payload is sealed with its first key (queue_seal.h). Borrowed for the call. */
-    const struct queue_seal *seal;
+    struct queue_seal *seal;
     /* Of the write that enqueues it, if that does nothing else: queue_may_be_soft. */
     enum queue_durability durability;
     size_t max_payload_bytes; // 0: QUEUE_MAX_PAYLOAD_BYTES; up to QUEUE_MOST_PAYLOAD_BYTES
@@ -237,7 +237,7 @@ struct queue_options {
     /* What opens sealed payloads; NULL: nothing. A job whose key is not there is an error, tried
      * again by the back-off, so that a process which has the key finds it; one whose payload does
      * not open is DEAD. */
-    const struct queue_seal *seal;
+    struct queue_seal *seal;
     _Atomic int64_t *left; // jobs that may yet begin, in all queues that share it; NULL: no end
 };
 

@@ -3,6 +3,8 @@
  * A plain job (kind, payload, queue) is one INSERT. What it has besides is written after it, in the
  * same transaction, into the tables that job.options names.
  */
+#include <stdio.h>
+
 #include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
@@ -119,6 +121,7 @@ static int options_of(const struct queue_new *job)
 struct place {
     int64_t rank, key_id, turn;
     bool waits_for_key;
+    char seal_id[QUEUE_SEAL_MAX_ID_BYTES + 1]; // empty: not sealed
 };
 
 static struct str queue_of(const struct queue_new *job)
@@ -210,20 +213,23 @@ static enum err insert_option(struct store_tx *tx, const struct queue_new *job,
     bind_positive(st, 10, place->key_id);
     store_bind_int(st, 11, place->turn);
     store_bind_int(st, 12, place->waits_for_key);
-    store_bind_text(st, 13, job->seal ? queue_seal_id(job->seal) : (struct str){0});
+    store_bind_text(st, 13, place->seal_id[0] ? str_of(place->seal_id) : (struct str){0});
     return store_run(st, NULL);
 }
 
-static enum err seal(struct store_tx *tx, const struct queue_new *job, int64_t id)
+static enum err seal(struct store_tx *tx, const struct queue_new *job, int64_t id,
+                     struct place *place)
 {
     struct store_stmt *st;
+    struct str key_id;
     struct arena a;
     enum err err = store_prepare(tx, "UPDATE job SET payload = $2 WHERE id = $1", &st);
     if (err)
         return err;
     arena_init(&a);
     store_bind_int(st, 1, id);
-    store_bind_text(st, 2, queue_seal_write(job->seal, id, job->kind, job->payload, &a));
+    store_bind_text(st, 2, queue_seal_write(job->seal, id, job->kind, job->payload, &a, &key_id));
+    snprintf(place->seal_id, sizeof(place->seal_id), "%.*s", STR_ARG(key_id));
     err = store_run(st, NULL);
     arena_done(&a);
     return err;
@@ -304,7 +310,7 @@ static enum err add(struct store_tx *tx, const struct queue_new *job, struct que
     if (out->is_old)
         return err;
     if (!err && job->seal)
-        err = seal(tx, job, out->id);
+        err = seal(tx, job, out->id, &place);
     if (!err && (options & QUEUE_HAS_OPTION))
         err = insert_option(tx, job, &place, out->id);
     if (!err && (options & QUEUE_HAS_TAGS))

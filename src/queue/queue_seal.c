@@ -1,5 +1,7 @@
 #include "queue/queue_seal.h"
 
+#include <pthread.h>
+
 #include "core/crypto.h"
 #include "core/mem.h"
 
@@ -9,9 +11,14 @@ struct key {
     uint8_t secret[CRYPTO_SEAL_KEY_BYTES];
 };
 
-struct queue_seal {
-    struct key keys[QUEUE_SEAL_MAX_KEYS]; // the first seals
+struct keys {
+    struct key at[QUEUE_SEAL_MAX_KEYS]; // the first seals
     size_t count;
+};
+
+struct queue_seal {
+    pthread_rwlock_t lock;
+    struct keys *keys; // guarded
 };
 
 /* ---- keys ---- */
@@ -27,64 +34,78 @@ static bool is_id(struct str id)
     return id.len > 0 && id.len <= QUEUE_SEAL_MAX_ID_BYTES;
 }
 
-static const struct key *find_key(const struct queue_seal *s, struct str id)
+static const struct key *find_key(const struct keys *keys, struct str id)
 {
-    for (size_t i = 0; s && i < s->count; i++)
-        if (str_eq(s->keys[i].id, id))
-            return &s->keys[i];
+    for (size_t i = 0; i < keys->count; i++)
+        if (str_eq(keys->at[i].id, id))
+            return &keys->at[i];
     return NULL;
 }
 
+static void free_keys(struct keys *keys)
+{
+    crypto_wipe(keys, sizeof(*keys));
+    mem_free(keys);
+}
+
 /* NULL, or why not. */
-static const char *add_key(struct queue_seal *s, struct str line)
+static const char *add_key(struct keys *keys, struct str line)
 {
     struct str hex, id = str_trim(str_cut(line, '=', &hex));
     if (!is_id(id))
         return "a line is id=hex, the id 1 to 32 letters, digits, '.', '_' or '-'";
-    if (find_key(s, id))
+    if (find_key(keys, id))
         return "two keys have one id";
-    if (s->count == QUEUE_SEAL_MAX_KEYS)
+    if (keys->count == QUEUE_SEAL_MAX_KEYS)
         return "there are more than 32 keys";
-    struct key *key = &s->keys[s->count];
+    struct key *key = &keys->at[keys->count];
     if (crypto_hex_decode(str_trim(hex), key->secret, sizeof(key->secret)) != OK)
         return "a key is 64 hex digits";
     memcpy(key->id_bytes, id.at, id.len);
     key->id = (struct str){key->id_bytes, id.len};
-    s->count++;
+    keys->count++;
     return NULL;
 }
 
 enum err queue_seal_read(struct str text, struct queue_seal **out, const char **why_out)
 {
-    struct queue_seal *s = MEM_NEW(struct queue_seal);
+    struct keys *keys = MEM_NEW(struct keys);
     const char *why = NULL;
     while (text.len > 0 && !why) {
         struct str line = str_trim(str_cut(text, '\n', &text));
         if (line.len > 0 && line.at[0] != '#')
-            why = add_key(s, line);
+            why = add_key(keys, line);
     }
-    if (!why && s->count == 0)
+    if (!why && keys->count == 0)
         why = "there is no key";
-    if (!why) {
-        *out = s;
-        return OK;
+    if (why) {
+        *why_out = why;
+        free_keys(keys);
+        return ERR_INVALID;
     }
-    *why_out = why;
-    queue_seal_free(s);
-    return ERR_INVALID;
+    *out = MEM_NEW(struct queue_seal);
+    pthread_rwlock_init(&(*out)->lock, NULL);
+    (*out)->keys = keys;
+    return OK;
+}
+
+void queue_seal_use(struct queue_seal *s, struct queue_seal *with)
+{
+    struct keys *keys = with->keys;
+    pthread_rwlock_wrlock(&s->lock);
+    with->keys = s->keys;
+    s->keys = keys;
+    pthread_rwlock_unlock(&s->lock);
+    queue_seal_free(with);
 }
 
 void queue_seal_free(struct queue_seal *s)
 {
     if (!s)
         return;
-    crypto_wipe(s, sizeof(*s));
+    free_keys(s->keys);
+    pthread_rwlock_destroy(&s->lock);
     mem_free(s);
-}
-
-struct str queue_seal_id(const struct queue_seal *s)
-{
-    return s->keys[0].id;
 }
 
 /* ---- payloads ---- */
@@ -95,26 +116,25 @@ static struct str bind(int64_t job_id, struct str kind, struct arena *a)
     return arena_printf(a, "viche job 1 %lld %.*s", (long long)job_id, STR_ARG(kind));
 }
 
-struct str queue_seal_write(const struct queue_seal *s, int64_t job_id, struct str kind,
-                            struct str payload, struct arena *a)
+struct str queue_seal_write(struct queue_seal *s, int64_t job_id, struct str kind,
+                            struct str payload, struct arena *a, struct str *key_id_out)
 {
     size_t len = payload.len + CRYPTO_SEAL_MORE_BYTES, chars = 4 * ((len + 2) / 3);
     uint8_t *bytes = arena_alloc(a, len);
     char *text = arena_alloc(a, chars + 3);
-    crypto_seal(s->keys[0].secret, payload, bind(job_id, kind, a), bytes);
+    pthread_rwlock_rdlock(&s->lock);
+    *key_id_out = arena_str(a, s->keys->at[0].id);
+    crypto_seal(s->keys->at[0].secret, payload, bind(job_id, kind, a), bytes);
+    pthread_rwlock_unlock(&s->lock);
     crypto_base64(bytes, len, text + 1);
     text[0] = text[chars + 1] = '"';
     return (struct str){text, chars + 2};
 }
 
-enum err queue_seal_open(const struct queue_seal *s, struct str key_id, int64_t job_id,
-                         struct str kind, struct str sealed, struct arena *a,
-                         struct str *payload_out)
+static enum err open_with(const struct key *key, int64_t job_id, struct str kind, struct str sealed,
+                          struct arena *a, struct str *payload_out)
 {
-    const struct key *key = find_key(s, key_id);
     size_t len = 0;
-    if (!key)
-        return ERR_NOT_FOUND;
     if (sealed.len < 2 || sealed.at[0] != '"' || sealed.at[sealed.len - 1] != '"')
         return ERR_DENIED;
     uint8_t *bytes = arena_alloc(a, sealed.len);
@@ -126,5 +146,17 @@ enum err queue_seal_open(const struct queue_seal *s, struct str key_id, int64_t 
                                bind(job_id, kind, a), (uint8_t *)text);
     if (!err)
         *payload_out = (struct str){text, len - CRYPTO_SEAL_MORE_BYTES};
+    return err;
+}
+
+enum err queue_seal_open(struct queue_seal *s, struct str key_id, int64_t job_id, struct str kind,
+                         struct str sealed, struct arena *a, struct str *payload_out)
+{
+    if (!s)
+        return ERR_NOT_FOUND;
+    pthread_rwlock_rdlock(&s->lock);
+    const struct key *key = find_key(s->keys, key_id);
+    enum err err = key ? open_with(key, job_id, kind, sealed, a, payload_out) : ERR_NOT_FOUND;
+    pthread_rwlock_unlock(&s->lock);
     return err;
 }

@@ -25,7 +25,7 @@ enum {
     QUEUE_SEAL_MAX_TEXT_BYTES = 64 * 1024, // of the file
 };
 
-/* Keys; read-only, for any thread. */
+/* Keys, for any thread. */
 struct queue_seal;
 
 /* ERR_INVALID: *why_out (static; without any part of the text) says what is wrong. */
@@ -33,14 +33,15 @@ MUST_USE enum err queue_seal_read(struct str text, struct queue_seal **out, cons
 /* Wipes them. */
 void queue_seal_free(struct queue_seal *s);
 
-/* The id of the key that seals. */
-struct str queue_seal_id(const struct queue_seal *s);
-/* The payload of the job as its row has it; in the arena. */
-struct str queue_seal_write(const struct queue_seal *s, int64_t job_id, struct str kind,
-                            struct str payload, struct arena *a);
+/* From now on s has the keys of with, which is freed; its own are wiped. Any thread. */
+void queue_seal_use(struct queue_seal *s, struct queue_seal *with);
+
+/* The payload of the job as its row has it, and the id of the key; in the arena. */
+struct str queue_seal_write(struct queue_seal *s, int64_t job_id, struct str kind,
+                            struct str payload, struct arena *a, struct str *key_id_out);
 /* And back. s may be NULL: no keys. ERR_NOT_FOUND: not this key; ERR_DENIED: the payload is not
  * this job's, or was changed. */
-MUST_USE enum err queue_seal_open(const struct queue_seal *s, struct str key_id, int64_t job_id,
+MUST_USE enum err queue_seal_open(struct queue_seal *s, struct str key_id, int64_t job_id,
                                   struct str kind, struct str sealed, struct arena *a,
                                   struct str *payload_out);
 

@@ -14,11 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char keys_text[] =
     "k=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-static void check(const struct queue_seal *s, struct str text, struct arena *a)
+static void check(struct queue_seal *s, struct str text, struct arena *a)
 {
-    struct str out, id = queue_seal_id(s), kind = {text.at, text.len < 100 ? text.len : 100};
+    struct str out, id, kind = {text.at, text.len < 100 ? text.len : 100};
     struct json_slice value;
-    struct str sealed = queue_seal_write(s, 1, kind, text, a);
+    struct str sealed = queue_seal_write(s, 1, kind, text, a, &id);
     CHECK(json_scan(sealed, &value) == OK && value.kind == JSON_STRING);
     CHECK(queue_seal_open(s, id, 1, kind, sealed, a, &out) == OK && str_eq(out, text));
     CHECK(queue_seal_open(s, id, 2, kind, sealed, a, &out) == ERR_DENIED);

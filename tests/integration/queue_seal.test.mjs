@@ -66,6 +66,31 @@ test('a process without the key leaves the job to one that has it, also under a 
     rmSync(dir, { recursive: true });
 });
 
+test('SIGHUP reads the keys anew; a broken file leaves those that there are', async () => {
+    const [k1, k2] = [newKey(), newKey()], mark = join(folder, 'mark-3');
+    const file = keyFile(`k1=${k1}`);
+    const server = await startServer({ args: ['--handlers', handlers, '--seal-keys', file] });
+    const dir = server.dataDir;
+    const pushed = (key) => push(dir, 'pay', { card: SECRET, mark }, '--seal', '--seal-keys', keyFile(key))[0];
+    const done = [];
+    const isDone = async (id) => {
+        done.push(id);
+        await until(() => marks(mark).includes(id), `job ${id} to run`);
+    };
+    writeFileSync(file, `k2=${k2}\nk1=${k1.slice(1)}`);
+    server.child.kill('SIGHUP');
+    await until(() => /at=app.reload what=seal-keys why=.*64 hex digits/.test(server.log()), 'the refusal');
+    await isDone(pushed(`k1=${k1}`));
+    writeFileSync(file, `k2=${k2}\nk1=${k1}`);
+    server.child.kill('SIGHUP');
+    await until(() => /at=app.reload what=seal-keys\n/.test(server.log()), 'the new keys');
+    await isDone(pushed(`k2=${k2}`));
+    await isDone(pushed(`k1=${k1}`));
+    assert.deepEqual(marks(mark), done, 'each once');
+    assert.ok(![k1, k2].some((key) => server.log().includes(key.slice(0, 8))), server.log());
+    await server.stop();
+});
+
 test('keys that others may read, broken keys and no keys are refused, and never shown', () => {
     const key = newKey(), dir = join(folder, 'data');
     const sealed = ['queue', 'push', 'pay', '{}', '--seal', '--data', dir];

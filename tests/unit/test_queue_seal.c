@@ -43,7 +43,12 @@ TEST(queue_seal_reads_keys_and_says_what_is_wrong)
         EXPECT_STR(str_of(why), rows[i].why);
     }
     struct queue_seal *s = keys("# keys\r\n new = " KEY_A " \r\n\nold=" KEY_B);
-    EXPECT_STR(queue_seal_id(s), "new");
+    struct arena a;
+    struct str id;
+    arena_init(&a);
+    (void)queue_seal_write(s, 1, STR("mail"), STR("{}"), &a, &id);
+    EXPECT_STR(id, "new");
+    arena_done(&a);
     queue_seal_free(s);
 }
 
@@ -51,9 +56,9 @@ TEST(queue_seal_opens_for_its_job_kind_and_key_alone)
 {
     struct queue_seal *s = keys("a=" KEY_A "\nb=" KEY_B);
     struct arena a;
-    struct str out = STR("none");
+    struct str id, out = STR("none");
     arena_init(&a);
-    struct str sealed = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a);
+    struct str sealed = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a, &id);
     EXPECT(sealed.at[0] == '"' && sealed.at[sealed.len - 1] == '"');
     EXPECT(!memmem(sealed.at, sealed.len, "{", 1));
     EXPECT_EQ(queue_seal_open(s, STR("a"), 7, STR("mail"), sealed, &a, &out), OK);
@@ -63,8 +68,27 @@ TEST(queue_seal_opens_for_its_job_kind_and_key_alone)
     EXPECT_EQ(queue_seal_open(s, STR("b"), 7, STR("mail"), sealed, &a, &out), ERR_DENIED);
     EXPECT_EQ(queue_seal_open(s, STR("c"), 7, STR("mail"), sealed, &a, &out), ERR_NOT_FOUND);
     EXPECT_EQ(queue_seal_open(NULL, STR("a"), 7, STR("mail"), sealed, &a, &out), ERR_NOT_FOUND);
-    struct str again = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a);
+    struct str again = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a, &id);
     EXPECT(!str_eq(again, sealed)); // a nonce of its own
+    arena_done(&a);
+    queue_seal_free(s);
+}
+
+TEST(queue_seal_takes_other_keys_in_place_of_its_own)
+{
+    struct queue_seal *s = keys("a=" KEY_A), *with = keys("b=" KEY_B "\na=" KEY_A);
+    struct arena a;
+    struct str id, out;
+    arena_init(&a);
+    struct str old = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a, &id);
+    queue_seal_use(s, with);
+    EXPECT_EQ(queue_seal_open(s, STR("a"), 1, STR("k"), old, &a, &out), OK);
+    struct str sealed = queue_seal_write(s, 1, STR("k"), STR("[2]"), &a, &id);
+    EXPECT_STR(id, "b");
+    queue_seal_use(s, keys("b=" KEY_B));
+    EXPECT_EQ(queue_seal_open(s, STR("b"), 1, STR("k"), sealed, &a, &out), OK);
+    EXPECT_STR(out, "[2]");
+    EXPECT_EQ(queue_seal_open(s, STR("a"), 1, STR("k"), old, &a, &out), ERR_NOT_FOUND);
     arena_done(&a);
     queue_seal_free(s);
 }
@@ -73,9 +97,9 @@ TEST(queue_seal_refuses_every_changed_or_shortened_text)
 {
     struct queue_seal *s = keys("a=" KEY_A);
     struct arena a;
-    struct str out;
+    struct str id, out;
     arena_init(&a);
-    struct str sealed = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a);
+    struct str sealed = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a, &id);
     for (size_t i = 0; i < sealed.len; i++) {
         struct str changed = arena_str(&a, sealed);
         char *bytes = (char *)(uintptr_t)changed.at;
@@ -150,7 +174,7 @@ struct bench {
     struct queue_handler handler;
 };
 
-static void begin(struct bench *b, const struct queue_seal *seal, int max_attempts)
+static void begin(struct bench *b, struct queue_seal *seal, int max_attempts)
 {
     b->handler = (struct queue_handler){
         .kind = "secret", .run = run, .ctx = &b->seen, .max_attempts = max_attempts};
@@ -159,7 +183,7 @@ static void begin(struct bench *b, const struct queue_seal *seal, int max_attemp
               OK);
 }
 
-static void push(struct bench *b, const struct queue_seal *seal)
+static void push(struct bench *b, struct queue_seal *seal)
 {
     struct queue_new job = {
         .kind = STR("secret"), .payload = STR("{\"card\":\"4111\"}"), .seal = seal};
