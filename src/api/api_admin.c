@@ -21,6 +21,7 @@
 #include "io/io_pool.h"
 #include "queue/queue_census.h"
 #include "queue/queue_meter.h"
+#include "queue/queue_tally.h"
 
 enum { MAX_METRICS_BYTES = 64 * 1024 * 1024, DEFAULT_ROWS = 100 };
 
@@ -45,7 +46,7 @@ static void on_read(void *ctx, const struct hub_meter_app *apps, size_t count)
     struct buf out;
     buf_init(&out, MAX_METRICS_BYTES);
     if (api_metrics_write(&out, &call->metrics, apps, count) == OK)
-        http_reply(call->x, 200, "text/plain; version=0.0.4; charset=utf-8",
+        http_reply(call->x, 200, API_METRICS_TYPE,
                    (struct str){(const char *)buf_head(&out), buf_len(&out)});
     else
         reply_error(call->x, 500, "too-large", "There are too many apps for one answer.");
@@ -55,13 +56,20 @@ static void on_read(void *ctx, const struct hub_meter_app *apps, size_t count)
     mem_free(call);
 }
 
+static enum err read_told(struct store_tx *tx, void *arg)
+{
+    struct metrics_call *call = arg;
+    return queue_tally_read(tx, &call->arena, &call->metrics.told);
+}
+
 static void read_process(struct io_job *job)
 {
     struct metrics_call *call = LIST_ENTRY(job, struct metrics_call, job);
     call->metrics.loops = call->admin->loops;
     call->metrics.has_queue =
         queue_census_read(call->admin->census, &call->arena, &call->metrics.jobs,
-                          &call->metrics.jobs_age_ms) == OK;
+                          &call->metrics.jobs_age_ms) == OK &&
+        store_read(call->admin->store, read_told, call) == OK;
     queue_meter_read(&call->arena, &call->metrics.meters);
     api_metrics_read_process(&call->metrics);
     call->admin->read_webhooks(call->admin->webhooks, &call->metrics.webhooks);

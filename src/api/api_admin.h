@@ -9,11 +9,13 @@
 struct hub;
 struct io_pool;
 struct queue_census;
+struct store;
 
 /* The ctx of the routes; borrowed. */
 struct api_admin {
     struct hub *hub;      // of the loop that serves them
     struct io_pool *pool; // reads the store
+    struct store *store;
     struct queue_census *census;
     int loops;
     /* On a pool thread: of a module that we do not know. */

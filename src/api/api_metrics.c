@@ -5,10 +5,12 @@
  *     viche_hub_connections{app="1001"} 12
  *
  * The label app is the app's id; empty: connections that asked for an app that does not exist.
+ * What processes that only run jobs have told has the label process="workers".
  */
 #include "api/api_metrics.h"
 
 #include <dirent.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -64,6 +66,7 @@ static void put_app(struct out *o, const char *name, const struct hub_meter_app 
 struct histogram {
     const char *name, *label;
     struct str value;
+    const char *more;         // labels behind it, or ""
     const int64_t *bounds_us; // of all buckets but the last
     const uint64_t *buckets;  // each alone
     size_t count;
@@ -78,6 +81,7 @@ static void put_buckets(struct out *o, const struct histogram *h)
     for (size_t i = 0; i < h->count; i++) {
         sum += h->buckets[i];
         put_labelled(o, name, h->label, h->value);
+        PUT(o, "%s", h->more);
         if (i + 1 < h->count)
             PUT(o, ",le=\"%g\"} %llu\n", (double)h->bounds_us[i] / 1e6, (unsigned long long)sum);
         else
@@ -85,10 +89,10 @@ static void put_buckets(struct out *o, const struct histogram *h)
     }
     snprintf(name, sizeof(name), "%s_sum", h->name);
     put_labelled(o, name, h->label, h->value);
-    PUT(o, "} %.6f\n", (double)h->sum_us / 1e6);
+    PUT(o, "%s} %.6f\n", h->more, (double)h->sum_us / 1e6);
     snprintf(name, sizeof(name), "%s_count", h->name);
     put_labelled(o, name, h->label, h->value);
-    PUT(o, "} %llu\n", (unsigned long long)sum);
+    PUT(o, "%s} %llu\n", h->more, (unsigned long long)sum);
 }
 
 /* ---- of the hubs ---- */
@@ -232,6 +236,7 @@ static void put_histogram(struct out *o, const struct hub_meter_app *a)
     const struct histogram values = {.name = "viche_hub_delivery_seconds",
                                      .label = "app",
                                      .value = a->app ? a->app->id : STR(""),
+                                     .more = "",
                                      .bounds_us = hub_meter_bounds_us,
                                      .buckets = h->buckets,
                                      .count = HUB_METER_BUCKETS,
@@ -377,7 +382,22 @@ static void put_oldest(struct out *o, const struct queue_admin_counts *jobs)
         PUT(o, "%s{queue=\"\"} %.3f\n", name, (double)others_ms / 1e3);
 }
 
-static void put_runs(struct out *o, const struct queue_meter_copies *queues)
+/* Whose counts they are: this process's, and of those who told. */
+static const struct {
+    size_t at; // in api_metrics
+    const char *label;
+} counted[] = {
+    {offsetof(struct api_metrics, meters), ""},
+    {offsetof(struct api_metrics, told), ",process=\"workers\""},
+};
+enum { COUNTED = sizeof(counted) / sizeof(counted[0]) };
+
+static const struct queue_meter_copies *counted_by(const struct api_metrics *m, size_t who)
+{
+    return (const void *)((const char *)m + counted[who].at);
+}
+
+static void put_runs(struct out *o, const struct api_metrics *m)
 {
     static const struct {
         const char *name;
@@ -398,42 +418,64 @@ static void put_runs(struct out *o, const struct queue_meter_copies *queues)
     };
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
         put_head(o, rows[row].name, "counter", rows[row].help);
-        for (size_t i = 0; i < queues->count; i++) {
-            put_labelled(o, rows[row].name, "queue", queues->at[i].queue);
-            PUT(o, "} %llu\n", (unsigned long long)queues->at[i].meter.counts[rows[row].counter]);
+        for (size_t who = 0; who < COUNTED; who++) {
+            const struct queue_meter_copies *queues = counted_by(m, who);
+            for (size_t i = 0; i < queues->count; i++) {
+                put_labelled(o, rows[row].name, "queue", queues->at[i].queue);
+                PUT(o, "%s} %llu\n", counted[who].label,
+                    (unsigned long long)queues->at[i].meter.counts[rows[row].counter]);
+            }
         }
     }
 }
 
-static void put_failures(struct out *o, const struct queue_meter_copies *queues)
+static void put_failures_of(struct out *o, const char *name, const struct queue_meter_copy *q,
+                            const char *more)
+{
+    for (size_t k = 0; k < q->kind_count; k++) {
+        put_labelled(o, name, "queue", q->queue);
+        PUT(o, ",kind=\"");
+        put_value(o, q->kinds[k].kind);
+        PUT(o, "\"%s} %llu\n", more, (unsigned long long)q->kinds[k].failed);
+    }
+}
+
+static void put_failures(struct out *o, const struct api_metrics *m)
 {
     static const char name[] = "viche_queue_failed_total";
     put_head(o, name, "counter",
              "Runs that failed or crashed, by the kind of their job; empty: without a handler.");
-    for (size_t i = 0; i < queues->count; i++)
-        for (size_t k = 0; k < queues->at[i].kind_count; k++) {
-            put_labelled(o, name, "queue", queues->at[i].queue);
-            PUT(o, ",kind=\"");
-            put_value(o, queues->at[i].kinds[k].kind);
-            PUT(o, "\"} %llu\n", (unsigned long long)queues->at[i].kinds[k].failed);
-        }
+    for (size_t who = 0; who < COUNTED; who++) {
+        const struct queue_meter_copies *queues = counted_by(m, who);
+        for (size_t i = 0; i < queues->count; i++)
+            put_failures_of(o, name, &queues->at[i], counted[who].label);
+    }
 }
 
-static void put_times(struct out *o, const struct queue_meter_copies *queues, const char *name,
-                      size_t at, const char *help)
+static void put_times_of(struct out *o, const char *name, const struct queue_meter_copy *q,
+                         size_t at, const char *more)
+{
+    struct queue_meter_times h;
+    memcpy(&h, (const char *)&q->meter + at, sizeof(h));
+    const struct histogram values = {.name = name,
+                                     .label = "queue",
+                                     .value = q->queue,
+                                     .more = more,
+                                     .bounds_us = queue_meter_bounds_us,
+                                     .buckets = h.buckets,
+                                     .count = QUEUE_METER_BUCKETS,
+                                     .sum_us = h.sum_us};
+    put_buckets(o, &values);
+}
+
+static void put_times(struct out *o, const struct api_metrics *m, const char *name, size_t at,
+                      const char *help)
 {
     put_head(o, name, "histogram", help);
-    for (size_t i = 0; i < queues->count; i++) {
-        struct queue_meter_times h;
-        memcpy(&h, (const char *)&queues->at[i].meter + at, sizeof(h));
-        const struct histogram values = {.name = name,
-                                         .label = "queue",
-                                         .value = queues->at[i].queue,
-                                         .bounds_us = queue_meter_bounds_us,
-                                         .buckets = h.buckets,
-                                         .count = QUEUE_METER_BUCKETS,
-                                         .sum_us = h.sum_us};
-        put_buckets(o, &values);
+    for (size_t who = 0; who < COUNTED; who++) {
+        const struct queue_meter_copies *queues = counted_by(m, who);
+        for (size_t i = 0; i < queues->count; i++)
+            put_times_of(o, name, &queues->at[i], at, counted[who].label);
     }
 }
 
@@ -445,11 +487,11 @@ static void put_queues(struct out *o, const struct api_metrics *m)
         put_head(o, "viche_queue_jobs_age_seconds", "gauge", "How long ago jobs were counted.");
         PUT(o, "viche_queue_jobs_age_seconds %.3f\n", (double)m->jobs_age_ms / 1e3);
     }
-    put_runs(o, &m->meters);
-    put_failures(o, &m->meters);
-    put_times(o, &m->meters, "viche_queue_wait_seconds", offsetof(struct queue_meter, wait),
+    put_runs(o, m);
+    put_failures(o, m);
+    put_times(o, m, "viche_queue_wait_seconds", offsetof(struct queue_meter, wait),
               "From when a job was due to the begin of its run.");
-    put_times(o, &m->meters, "viche_queue_run_seconds", offsetof(struct queue_meter, run),
+    put_times(o, m, "viche_queue_run_seconds", offsetof(struct queue_meter, run),
               "From the begin of a run to its end, as durable as that is.");
 }
 
@@ -484,6 +526,24 @@ static void put_webhooks(struct out *o, const struct api_metrics_webhooks *w)
             w->waiting);
 }
 
+static void put_process(struct out *o, const struct api_metrics *m)
+{
+    put_one(o, "viche_loops", "gauge", "Event loops.", m->loops);
+    put_one(o, "process_resident_memory_bytes", "gauge", "Resident memory.", m->resident_bytes);
+    put_one(o, "process_open_fds", "gauge", "Open descriptors.", m->open_descriptors);
+    put_one(o, "process_max_fds", "gauge", "Descriptors that may be open.", m->max_descriptors);
+    put_head(o, "process_cpu_seconds_total", "counter", "Processor time, user and system.");
+    PUT(o, "process_cpu_seconds_total %.2f\n", m->cpu_s);
+}
+
+enum err api_metrics_write_worker(struct buf *out, const struct api_metrics *m)
+{
+    struct out o = {.buf = out};
+    put_queues(&o, m);
+    put_process(&o, m);
+    return o.err;
+}
+
 enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
                            const struct hub_meter_app *apps, size_t count)
 {
@@ -491,11 +551,6 @@ enum err api_metrics_write(struct buf *out, const struct api_metrics *m,
     put_hubs(&o, apps, count);
     put_queues(&o, m);
     put_webhooks(&o, &m->webhooks);
-    put_one(&o, "viche_loops", "gauge", "Event loops.", m->loops);
-    put_one(&o, "process_resident_memory_bytes", "gauge", "Resident memory.", m->resident_bytes);
-    put_one(&o, "process_open_fds", "gauge", "Open descriptors.", m->open_descriptors);
-    put_one(&o, "process_max_fds", "gauge", "Descriptors that may be open.", m->max_descriptors);
-    put_head(&o, "process_cpu_seconds_total", "counter", "Processor time, user and system.");
-    PUT(&o, "process_cpu_seconds_total %.2f\n", m->cpu_s);
+    put_process(&o, m);
     return o.err;
 }

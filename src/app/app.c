@@ -33,6 +33,7 @@
 #include "queue/queue_census.h"
 #include "queue/queue_history.h"
 #include "queue/queue_scheduler.h"
+#include "queue/queue_tally.h"
 
 enum { BACKOFF_CAP_MS = 3600000, FLUSH_MS = 1000 };
 
@@ -254,7 +255,7 @@ static void build_queue(struct app *a)
     a->queues.history = queue_history_new();
     a->queues.hidden = a->options->redact;
     a->api.queues = &a->queues;
-    a->watch = app_watch_new(&a->queues, a->relay, &a->apps.apps->at[0]);
+    a->watch = app_watch_new(a->store, &a->queues, a->relay, &a->apps.apps->at[0]);
     a->api.queue = a->queue;
     store_on_commit(a->store, on_commit, a);
 }
@@ -263,6 +264,7 @@ static void start_admin(struct app *a)
 {
     const struct api_admin ctx = {.hub = a->nodes[0].hub,
                                   .pool = a->pool,
+                                  .store = a->store,
                                   .census = a->queues.census,
                                   .loops = a->loops,
                                   .read_webhooks = app_webhook_read,
@@ -270,10 +272,18 @@ static void start_admin(struct app *a)
     app_admin_start(a->admin, a->nodes[0].loop, &ctx, a->api.page);
 }
 
+static enum err begin_tally(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return queue_tally_reset(tx);
+}
+
 static enum err start(struct app *a)
 {
     start_admin(a);
-    enum err err = civic_jobs_start(a->store);
+    enum err err = store_write_wait(a->store, begin_tally, NULL);
+    if (!err)
+        err = civic_jobs_start(a->store);
     if (!err)
         err = app_periodic_declare(a->store, a->options->periodic, a->why, a->why_cap);
     if (!err && a->options->has_test_jobs)

@@ -9,10 +9,12 @@
 #include "core/thread.h"
 #include "queue/queue_census.h"
 #include "queue/queue_history.h"
+#include "queue/queue_tally.h"
 
 enum { TICK_MS = 1000, UNANSWERED_MS = 30 * 1000 };
 
 struct app_watch {
+    struct store *store;
     struct api_queues *queues;
     struct hub_relay *relay;
     const struct hub_app *app;
@@ -25,10 +27,11 @@ struct app_watch {
     int64_t seen_at_ms, unanswered_since_ms, sampled_at_ms;
 };
 
-struct app_watch *app_watch_new(struct api_queues *queues, struct hub_relay *relay,
-                                const struct hub_app *app)
+struct app_watch *app_watch_new(struct store *store, struct api_queues *queues,
+                                struct hub_relay *relay, const struct hub_app *app)
 {
     struct app_watch *w = MEM_NEW(struct app_watch);
+    w->store = store;
     w->queues = queues;
     w->relay = relay;
     w->app = app;
@@ -42,20 +45,30 @@ void app_watch_note(struct app_watch *w)
     atomic_store_explicit(&w->has_changed, true, memory_order_relaxed);
 }
 
-static void sample(struct app_watch *w)
-{
+struct reading {
+    struct app_watch *watch;
     struct arena arena;
     struct queue_admin_counts counts;
     struct queue_meter_copies meters;
-    arena_init(&arena);
-    enum err err = queue_census_read(w->queues->census, &arena, &counts, NULL);
-    if (err) {
+};
+
+static enum err read_fn(struct store_tx *tx, void *arg)
+{
+    struct reading *r = arg;
+    enum err err = queue_census_read_in(r->watch->queues->census, tx, &r->arena, &r->counts, NULL);
+    return err ? err : queue_tally_read_all(tx, &r->arena, &r->meters);
+}
+
+static void sample(struct app_watch *w)
+{
+    struct reading r = {.watch = w};
+    arena_init(&r.arena);
+    enum err err = store_read(w->store, read_fn, &r);
+    if (err)
         log_warn("at=app_watch.sample why=\"%s\"", err_text(err));
-    } else {
-        queue_meter_read(&arena, &meters);
-        queue_history_add(w->queues->history, clock_unix_ms(), &counts, &meters);
-    }
-    arena_done(&arena);
+    else
+        queue_history_add(w->queues->history, clock_unix_ms(), &r.counts, &r.meters);
+    arena_done(&r.arena);
 }
 
 /* Tells the pages, if somebody has one open. */

@@ -14,8 +14,8 @@
 struct app_watch;
 
 /* All borrowed. */
-struct app_watch *app_watch_new(struct api_queues *queues, struct hub_relay *relay,
-                                const struct hub_app *app);
+struct app_watch *app_watch_new(struct store *store, struct api_queues *queues,
+                                struct hub_relay *relay, const struct hub_app *app);
 MUST_USE enum err app_watch_start(struct app_watch *w);
 /* Something was committed. Any thread; cheap. */
 void app_watch_note(struct app_watch *w);

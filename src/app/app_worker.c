@@ -7,6 +7,7 @@
 
 #include "api/api_metrics.h"
 #include "app/app_data.h"
+#include "app/app_metrics.h"
 #include "app/app_periodic.h"
 #include "app/app_runner.h"
 #include "app/app_seal.h"
@@ -18,8 +19,9 @@
 #include "core/str.h"
 #include "queue/queue.h"
 #include "queue/queue_scheduler.h"
+#include "queue/queue_tally.h"
 
-enum { TICK_MS = 100, MAX_NAME_BYTES = 128 };
+enum { LIMIT_TICK_MS = 100, TELL_MS = 1000, MAX_NAME_BYTES = 128 };
 
 /* Handlers that do not end in time are killed so long before the queue has waited enough. */
 enum { HAND_BACK_MS = 1000 };
@@ -36,6 +38,8 @@ struct worker {
     struct app_runner *runner;
     struct queue_seal *seal;
     struct queue_scheduler *scheduler;
+    struct queue_tally *tally;
+    struct app_metrics *metrics;
     struct served queues[APP_WORKER_MAX_QUEUES];
     size_t count;
     _Atomic int64_t left; // jobs that may yet begin
@@ -124,6 +128,7 @@ static enum err build(struct worker *w)
     for (size_t i = 0; i < w->count; i++)
         build_queue(w, &w->queues[i], has_test_jobs);
     w->scheduler = queue_scheduler_new(w->store);
+    w->tally = queue_tally_new(w->store);
     store_on_commit(w->store, on_commit, w);
     return err;
 }
@@ -139,6 +144,8 @@ static enum err start(struct worker *w)
         err = queue_start(w->queues[i].queue);
     if (!err)
         err = queue_scheduler_start(w->scheduler);
+    if (!err)
+        err = app_metrics_start(w->metrics);
     if (err && !w->why[0])
         snprintf(w->why, w->why_cap, "cannot start: %s", err_text(err));
     return err;
@@ -163,18 +170,30 @@ static bool is_at_limit(struct worker *w)
     return true;
 }
 
+/* What fails is told the next time; the store has logged it. */
+static void tell(struct worker *w)
+{
+    (void)!queue_tally_tell(w->tally);
+}
+
 static enum app_worker_end wait_for_end(struct worker *w, const sigset_t *signals)
 {
-    const struct timespec tick = {0, TICK_MS * 1000000L};
     bool has_limits = w->options->max_jobs > 0 || w->options->max_memory_mib > 0;
+    int tick_ms = has_limits ? LIMIT_TICK_MS : TELL_MS;
+    const struct timespec tick = {tick_ms / 1000, tick_ms % 1000 * 1000000L};
+    int64_t told_at_ms = 0;
     for (;;) {
-        int number = has_limits ? sigtimedwait(signals, NULL, &tick) : sigwaitinfo(signals, NULL);
+        int number = sigtimedwait(signals, NULL, &tick);
         if (number > 0) {
             log_info("at=app_worker.stop signal=%d", number);
             return number == SIGHUP ? APP_WORKER_RESTART : APP_WORKER_STOP;
         }
         if (has_limits && is_at_limit(w))
             return APP_WORKER_LIMIT;
+        if (clock_mono_ms() - told_at_ms < TELL_MS)
+            continue;
+        told_at_ms = clock_mono_ms();
+        tell(w);
     }
 }
 
@@ -201,7 +220,9 @@ static void drain(struct worker *w, enum app_worker_end end)
         queue_drain(w->queues[i].queue);
     (void)stop_all(w, is_limit ? wait_ms : 0);
     app_runner_stop(w->runner, is_limit ? 0 : wait_ms - HAND_BACK_MS);
-    if (stop_all(w, is_limit ? HAND_BACK_MS : wait_ms) && app_runner_end(w->runner))
+    bool is_idle = stop_all(w, is_limit ? HAND_BACK_MS : wait_ms) && app_runner_end(w->runner);
+    tell(w);
+    if (is_idle)
         return;
     for (size_t i = 0; i < w->count; i++)
         queue_give_back(w->queues[i].queue);
@@ -211,6 +232,7 @@ static void drain(struct worker *w, enum app_worker_end end)
 
 static void tear_down(struct worker *w)
 {
+    app_metrics_free(w->metrics);
     if (w->store)
         store_close(w->store);
     queue_scheduler_free(w->scheduler);
@@ -218,6 +240,7 @@ static void tear_down(struct worker *w)
         queue_free(w->queues[i].queue);
         mem_free(w->queues[i].handlers);
     }
+    queue_tally_free(w->tally);
     app_runner_free(w->runner);
     queue_seal_free(w->seal);
 }
@@ -233,6 +256,8 @@ enum err app_worker_run(const struct app_worker_options *options, enum app_worke
     enum err err = read_names(&w);
     if (!err)
         err = new_runner(&w);
+    if (!err)
+        err = app_metrics_new(options->metrics, &w.metrics, why_out, why_cap);
     if (!err)
         err = app_seal_read(options->seal_keys, &w.seal, why_out, why_cap);
     if (!err)

@@ -8,8 +8,9 @@
 #include "queue/queue_census.h"
 #include "queue/queue_history.h"
 #include "queue/queue_redact.h"
+#include "queue/queue_tally.h"
 
-enum { MAX_KINDS = 20 }; // that fail, on the page
+enum { MAX_KINDS = 20, MAX_CHARTED_KINDS = 6 }; // that fail, on the page
 
 /* ---- what the pages share ---- */
 
@@ -200,7 +201,7 @@ static void add_failures(struct api_call *call, const struct queue_meter_copies 
 }
 
 /* Columns, as uPlot takes them; times in seconds. What no run tells is null. */
-static cJSON *chart_columns(const struct queue_sample *samples, size_t count)
+static cJSON *chart_columns(const struct queue_history_view *history)
 {
     static const char *const names[] = {"at",   "done",      "failed", "ready",   "oldest",
                                         "wait", "slow_wait", "run",    "slow_run"};
@@ -208,8 +209,8 @@ static cJSON *chart_columns(const struct queue_sample *samples, size_t count)
     cJSON *root = cJSON_CreateObject(), *columns[COLUMNS];
     for (size_t c = 0; c < COLUMNS; c++)
         columns[c] = cJSON_AddArrayToObject(root, names[c]);
-    for (size_t i = 0; i < count; i++) {
-        const struct queue_sample *s = &samples[i];
+    for (size_t i = 0; i < history->count; i++) {
+        const struct queue_sample *s = &history->samples[i];
         double seconds = s->span_ms > 0 ? (double)s->span_ms / 1e3 : 1;
         bool has_runs = s->slow_run_us > 0;
         const double values[COLUMNS] = {(double)s->at_ms / 1e3,        (double)s->done / seconds,
@@ -224,22 +225,33 @@ static cJSON *chart_columns(const struct queue_sample *samples, size_t count)
     return root;
 }
 
-static void add_charts(struct api_call *call)
+/* Failed runs in the time of each sample, of the kinds with most. */
+static void chart_kinds(struct api_call *call, bool has_queue,
+                        const struct queue_history_view *history, cJSON *charts)
 {
-    struct page_ask *ask = page_draw_asked(call);
-    struct str asked = page_form_query(call, STR("span"));
-    bool is_day = str_eq(asked, STR("day"));
-    struct queue_sample *samples =
-        arena_alloc(call->arena, QUEUE_HISTORY_MAX * sizeof(struct queue_sample));
-    size_t count = queue_history_read(call->api->queues->history,
-                                      is_day ? QUEUE_HISTORY_DAY : QUEUE_HISTORY_HOUR, samples);
-    cJSON_AddBoolToObject(ask->view, "is_day", is_day);
-    cJSON_AddBoolToObject(ask->view, "has_history", count > 1);
-    page_draw_data(call, "charts", chart_columns(samples, count));
-    if (count == 0)
+    cJSON *kinds = cJSON_AddArrayToObject(charts, "kinds");
+    for (size_t k = 0; k < history->kind_count && k < MAX_CHARTED_KINDS; k++) {
+        const struct queue_history_kind *kind = &history->kinds[k];
+        struct str name =
+            kind->kind.len > 0 ? kind->kind : locale_text(call->lang, STR("queue.unknown_kind"));
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(kinds, row);
+        page_json_add(row, "label",
+                      has_queue ? name
+                                : arena_printf(call->arena, "%.*s · %.*s", STR_ARG(name),
+                                               STR_ARG(kind->queue)));
+        cJSON *failed = cJSON_AddArrayToObject(row, "failed");
+        for (size_t i = 0; i < history->count; i++)
+            cJSON_AddItemToArray(failed, cJSON_CreateNumber(kind->failed[i]));
+    }
+}
+
+static void add_lately(struct api_call *call, const struct queue_history_view *history)
+{
+    if (history->count == 0)
         return;
-    const struct queue_sample *last = &samples[count - 1];
-    cJSON *now = cJSON_AddObjectToObject(ask->view, "lately");
+    const struct queue_sample *last = &history->samples[history->count - 1];
+    cJSON *now = cJSON_AddObjectToObject(page_draw_asked(call)->view, "lately");
     page_json_add(now, "done_text", number(call, last->done));
     page_json_add(now, "failed_text", number(call, last->failed));
     page_json_add(now, "span_text", page_queue_duration(call, last->span_ms));
@@ -247,25 +259,93 @@ static void add_charts(struct api_call *call)
     page_json_add(now, "run_text", page_queue_duration(call, last->slow_run_us / 1000));
 }
 
+static void add_span_url(struct api_call *call, const char *name, struct str queue, bool is_day)
+{
+    struct arena *a = call->arena;
+    page_json_add(page_draw_asked(call)->view, name,
+                  arena_printf(a, "/admin/queues%s%s%.*s", is_day ? "?span=day" : "",
+                               queue.len == 0 ? ""
+                               : is_day       ? "&queue="
+                                              : "?queue=",
+                               STR_ARG(page_form_encode(queue, a))));
+}
+
+/* The choice of the queue: all that there are, and the one that was asked for. */
+static void add_choice(struct api_call *call, struct str chosen,
+                       const struct queue_admin_counts *counts)
+{
+    cJSON *options = cJSON_AddArrayToObject(page_draw_asked(call)->view, "choice");
+    bool is_there = chosen.len == 0;
+    for (size_t i = 0; i < counts->count + 1; i++) {
+        struct str name = i < counts->count ? counts->at[i].name : chosen;
+        if (i == counts->count && is_there)
+            break;
+        is_there = is_there || str_eq(name, chosen);
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(options, row);
+        page_json_add(row, "name", name);
+        cJSON_AddBoolToObject(row, "is_chosen", chosen.len > 0 && str_eq(name, chosen));
+    }
+}
+
+static struct str asked_queue(struct api_call *call)
+{
+    struct str queue = page_form_query(call, STR("queue"));
+    return queue.len <= QUEUE_MAX_NAME_BYTES ? queue : STR("");
+}
+
+static void add_charts(struct api_call *call, struct str queue)
+{
+    cJSON *view = page_draw_asked(call)->view;
+    struct queue_history_view history;
+    bool is_day = str_eq(page_form_query(call, STR("span")), STR("day"));
+    queue_history_read(call->api->queues->history, is_day ? QUEUE_HISTORY_DAY : QUEUE_HISTORY_HOUR,
+                       queue, call->arena, &history);
+    cJSON_AddBoolToObject(view, "is_day", is_day);
+    cJSON_AddBoolToObject(view, "has_history", history.count > 1);
+    if (queue.len > 0)
+        page_json_add(view, "of_queue", queue);
+    add_span_url(call, "hour_url", queue, false);
+    add_span_url(call, "day_url", queue, true);
+    cJSON *charts = chart_columns(&history);
+    chart_kinds(call, queue.len > 0, &history, charts);
+    page_draw_data(call, "charts", charts);
+    add_lately(call, &history);
+}
+
+/* Leaves those of the queue; empty: all. */
+static void choose(struct queue_meter_copies *meters, struct str queue)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < meters->count; i++)
+        if (queue.len == 0 || str_eq(meters->at[i].queue, queue))
+            meters->at[count++] = meters->at[i];
+    meters->count = count;
+}
+
 static enum err load(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
     struct queue_admin_counts counts;
     struct queue_meter_copies meters;
+    struct str queue = asked_queue(call);
     int64_t age_ms;
     enum err err = page_queue_enter(call, CIVIC_SEE_QUEUES);
     if (!err)
         err = queue_census_read_in(call->api->queues->census, tx, call->arena, &counts, &age_ms);
     if (!err)
         err = queue_admin_find_pauses(tx, &counts);
+    if (!err)
+        err = queue_tally_read_all(tx, call->arena, &meters);
     if (err)
         return err;
     cJSON *queues = cJSON_AddArrayToObject(ask->view, "queues");
     for (size_t i = 0; i < counts.count; i++)
         add_queue(call, queues, &counts.at[i]);
-    queue_meter_read(call->arena, &meters);
+    choose(&meters, queue);
     add_failures(call, &meters);
-    add_charts(call);
+    add_choice(call, queue, &counts);
+    add_charts(call, queue);
     page_queue_add_notice(call);
     return OK;
 }

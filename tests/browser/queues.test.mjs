@@ -111,7 +111,7 @@ test('axe-core finds nothing, nothing sticks out sideways, and charts are drawn'
         await page.goto('/admin/queues');
         await until(async () => (await page.reload()) && samples(page), 'two samples', 60_000);
         await page.waitForSelector('[data-charts] canvas');
-        assert.equal(await page.locator('[data-charts] canvas').count(), 5);
+        assert.equal(await page.locator('[data-charts] canvas').count(), 6);
         for (const path of ['/admin/queues', '/admin/queues/jobs', '/admin/queues/jobs?state=dead', '/admin/queues/jobs?kind=none', `/admin/queues/jobs/${id}`]) {
             await page.goto(path);
             await live(page);

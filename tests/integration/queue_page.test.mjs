@@ -1,10 +1,10 @@
 // /admin/queues over HTTP, as a browser without JavaScript sees it: who may look, who may act, and what the forms do.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { api, runViche, startServer, until } from './lib.mjs';
+import { api, runViche, startServer, until, viche } from './lib.mjs';
 import { push, sql, stats } from './queue_client.mjs';
 
 let server, dir;
@@ -96,6 +96,26 @@ test('the overview counts each queue and names the kinds that fail', async () =>
         return page.html.includes('<a href="/admin/queues/jobs?queue=mail&amp;state=ready">1,234</a>') && page;
     }, '1,234 to be ready');
     assert.match(html, /kinds without a handler/);
+});
+
+test('failures and charts are of all processes, or of the queue that is chosen', async (t) => {
+    const worker = spawn(viche, ['worker', '--data', dir, '--test-jobs', '--queues', 'apart'], { stdio: 'ignore' });
+    t.after(() => worker.kill('SIGKILL'));
+    push(dir, 'test.fail', { times: 1 }, '--queue', 'apart');
+    const failed = '<a href="/admin/queues/jobs?kind=test.fail&amp;state=dead">test.fail</a></th><td>apart</td><td class="is-number">1</td>';
+    const html = await until(async () => {
+        const page = (await get('/admin/queues?queue=apart')).html;
+        return page.includes(failed) && page;
+    }, 'what the worker has told');
+    assert.match(html, /<option value="apart" selected>apart<\/option>/);
+    assert.match(html, /Failures by kind: apart/);
+    assert.match(html, /href="\/admin\/queues\?span=day&amp;queue=apart"/);
+    assert.doesNotMatch(html, /kinds without a handler/, 'those of other queues');
+    assert.ok((await get('/admin/queues')).html.includes(failed));
+    const other = (await get('/admin/queues?queue=nobody%20%3Cb%3E&span=day')).html;
+    assert.match(other, /<option value="nobody &lt;b&gt;" selected>/);
+    assert.match(other, /name="span" value="day"/);
+    assert.match(other, /No run has failed/);
 });
 
 test('a job tells its story; what is secret in its payload is hidden', async () => {

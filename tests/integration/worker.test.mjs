@@ -51,6 +51,50 @@ test('a worker runs the jobs of its queues without a server, and ends with 0', a
     assert.equal(stats(dir, 'c').ready, 1);
 });
 
+test('what a worker counts is in its own metrics, and in those of the server, by a label', async () => {
+    const server = await startServer({ args: ['--admin', '127.0.0.1:0'] });
+    const dir = server.dataDir;
+    const worker = await startWorker(dir, '--queues', 'mail', '--metrics', '127.0.0.1:0');
+    const [admin, own] = [[server, 'app.admin'], [worker, 'app.metrics']].map(([of, at]) => of.log().match(new RegExp(`at=${at} port=(\\d+)`))[1]);
+    const metrics = async (port) => {
+        const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+        assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
+        return Object.fromEntries([...(await response.text()).matchAll(/^([^#\s]+) (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]));
+    };
+    push(dir, 'test.effect', { id: 'm' }, '--count', '3', '--queue', 'mail');
+    push(dir, 'test.fail', { times: 1 }, '--queue', 'mail');
+    const expected = (more) => ({
+        [`viche_queue_done_total{queue="mail"${more}}`]: 4,
+        [`viche_queue_retried_total{queue="mail"${more}}`]: 1,
+        [`viche_queue_crashed_total{queue="mail"${more}}`]: 0,
+        [`viche_queue_refused_total{queue="mail"${more}}`]: 0,
+        [`viche_queue_failed_total{queue="mail",kind="test.fail"${more}}`]: 1,
+        [`viche_queue_wait_seconds_count{queue="mail"${more}}`]: 5,
+        [`viche_queue_run_seconds_bucket{queue="mail"${more},le="+Inf"}`]: 5,
+    });
+    const agree = (port, more) => until(async () => {
+        const now = await metrics(port);
+        return Object.entries(expected(more)).every(([name, value]) => (now[name] ?? 0) === value) && now;
+    }, `the metrics of port ${port}`, 30000);
+    const mine = await agree(own, '');
+    assert.ok(mine.process_resident_memory_bytes > 1e6 && mine.process_cpu_seconds_total > 0);
+    assert.ok(!Object.keys(mine).some((name) => /^viche_(hub|webhook|queue_jobs)/.test(name)), 'what it does not do');
+    await agree(admin, ',process="workers"');
+    assert.equal((await fetch(`http://127.0.0.1:${own}/hub`)).status, 404);
+    const second = runViche(['worker', '--data', dir, '--metrics', `127.0.0.1:${own}`]);
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, /--metrics: cannot listen on/);
+    push(dir, 'test.effect', { id: 'n' }, '--queue', 'mail');
+    await until(() => left(dir) === 0, 'the last job to end');
+    await worker.stop();
+    const done = 'viche_queue_done_total{queue="mail",process="workers"}';
+    assert.equal((await metrics(admin))[done], 5, 'told at the end');
+    await server.stop({ keep: true });
+    const again = await startServer({ dataDir: dir, args: ['--admin', '127.0.0.1:0'] });
+    assert.equal((await metrics(again.log().match(/at=app.admin port=(\d+)/)[1]))[done], undefined, 'counted since the start');
+    await again.stop();
+});
+
 test('wrong options of worker are wrong usage', () => {
     for (const args of [['--queues', ','], ['--concurrency', '0'], ['--max-jobs', 'x'], ['extra'], ['--log-level', 'loud'], ['--handlers', '/nowhere'],
         ['--periodic', '/nowhere'], ['--test-jobs', '--queues', 'a,b,c,d,e,f,g,h,i,j,k']]) {

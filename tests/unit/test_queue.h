@@ -26,6 +26,7 @@ static inline void test_queue_migrate(struct test_store *t)
     char *report_sql = test_queue_read_file("migrations/0006_queue_report.sql");
     char *key_sql = test_queue_read_file("migrations/0007_queue_key.sql");
     char *prune_sql = test_queue_read_file("migrations/0008_queue_prune.sql");
+    char *tally_sql = test_queue_read_file("migrations/0009_queue_tally.sql");
     const struct store_migration list[] = {
         {1, "queue", sql},
         {2, "queue_name", name_sql},
@@ -35,9 +36,10 @@ static inline void test_queue_migrate(struct test_store *t)
         {5, "queue_report", report_sql},
         {6, "queue_key", key_sql},
         {7, "queue_prune", prune_sql},
-        {8, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
+        {8, "queue_tally", tally_sql},
+        {9, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
     };
-    EXPECT_EQ(store_migrate(t->store, list, 8, NULL, why, sizeof(why)), OK);
+    EXPECT_EQ(store_migrate(t->store, list, 9, NULL, why, sizeof(why)), OK);
     free(sql);
     free(name_sql);
     free(whole_sql);
@@ -45,6 +47,7 @@ static inline void test_queue_migrate(struct test_store *t)
     free(report_sql);
     free(key_sql);
     free(prune_sql);
+    free(tally_sql);
 }
 
 static inline void test_queue_begin(struct test_store *t)

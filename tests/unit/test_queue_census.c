@@ -207,27 +207,32 @@ TEST(queue_meter_tells_the_quantile_of_what_came_between)
 TEST(queue_history_keeps_an_hour_by_ten_seconds_and_a_day_by_minutes)
 {
     enum { STEPS = 1000, START_MS = 1000000 };
-    static struct queue_sample samples[QUEUE_HISTORY_MAX];
+    struct arena a;
+    struct queue_history_view view;
     struct queue_admin_count count = {
         .name = STR("a"), .ready = 3, .dead = 1, .oldest_ready_ms = 7};
     const struct queue_admin_counts counts = {&count, 1};
     struct queue_meter_copy copy = {.queue = STR("a")};
     const struct queue_meter_copies copies = {&copy, 1};
     struct queue_history *h = queue_history_new();
+    arena_init(&a);
     queue_history_add(h, START_MS, &counts, &copies); // what was before is not known
-    EXPECT_EQ((int)queue_history_read(h, QUEUE_HISTORY_HOUR, samples), 0);
+    queue_history_read(h, QUEUE_HISTORY_HOUR, STR(""), &a, &view);
+    EXPECT_EQ((int)view.count, 0);
     for (int i = 1; i <= STEPS; i++) {
         copy.meter.counts[QUEUE_METER_DONE] += 5;
         copy.meter.counts[QUEUE_METER_CRASHED]++;
         queue_meter_observe(&copy.meter.run, 1000);
         queue_history_add(h, START_MS + (int64_t)i * QUEUE_HISTORY_STEP_MS, &counts, &copies);
     }
-    EXPECT_EQ((int)queue_history_read(h, QUEUE_HISTORY_DAY, samples), STEPS / 6);
-    EXPECT_EQ((int)samples[0].done, 30);
-    EXPECT_EQ((int)samples[0].span_ms, 60000);
-    EXPECT_EQ((int)queue_history_read(h, QUEUE_HISTORY_HOUR, samples), 360);
-    EXPECT_EQ((int)samples[0].at_ms, START_MS + (STEPS - 359) * QUEUE_HISTORY_STEP_MS);
-    const struct queue_sample *last = &samples[359];
+    queue_history_read(h, QUEUE_HISTORY_DAY, STR(""), &a, &view);
+    EXPECT_EQ((int)view.count, STEPS / 6);
+    EXPECT_EQ((int)view.samples[0].done, 30);
+    EXPECT_EQ((int)view.samples[0].span_ms, 60000);
+    queue_history_read(h, QUEUE_HISTORY_HOUR, STR("a"), &a, &view);
+    EXPECT_EQ((int)view.count, 360);
+    EXPECT_EQ((int)view.samples[0].at_ms, START_MS + (STEPS - 359) * QUEUE_HISTORY_STEP_MS);
+    const struct queue_sample *last = &view.samples[359];
     EXPECT_EQ((int)last->at_ms, START_MS + STEPS * QUEUE_HISTORY_STEP_MS);
     EXPECT_EQ((int)last->done, 5);
     EXPECT_EQ((int)last->failed, 1);
@@ -236,5 +241,92 @@ TEST(queue_history_keeps_an_hour_by_ten_seconds_and_a_day_by_minutes)
     EXPECT_EQ((int)last->oldest_ms, 7);
     EXPECT_EQ((int)last->slow_run_us, 950);
     EXPECT_EQ((int)last->slow_wait_us, 0);
+    arena_done(&a);
+    queue_history_free(h);
+}
+
+static int64_t sum_done(struct queue_history *h, struct str queue)
+{
+    struct arena a;
+    struct queue_history_view view;
+    int64_t sum = 0;
+    arena_init(&a);
+    queue_history_read(h, QUEUE_HISTORY_HOUR, queue, &a, &view);
+    for (size_t i = 0; i < view.count; i++)
+        sum += view.samples[i].done;
+    arena_done(&a);
+    return sum;
+}
+
+TEST(queue_history_keeps_queues_and_kinds_apart)
+{
+    struct arena a;
+    struct queue_history_view view;
+    struct queue_meter_kind kinds[] = {{STR("x"), 2}, {STR(""), 1}};
+    struct queue_meter_copy at[] = {{.queue = STR("a")}, {.queue = STR("b")}};
+    const struct queue_admin_counts none = {0};
+    struct queue_meter_copies copies = {at, 1};
+    struct queue_history *h = queue_history_new();
+    arena_init(&a);
+    at[0].meter.counts[QUEUE_METER_DONE] = 1000; // before
+    queue_history_add(h, 10000, &none, &copies);
+    at[0].meter.counts[QUEUE_METER_DONE] += 7;
+    at[1].meter.counts[QUEUE_METER_DONE] = 3; // one that began since: all of it
+    at[1].kinds = kinds;
+    at[1].kind_count = 1;
+    copies.count = 2;
+    queue_history_add(h, 20000, &none, &copies);
+    kinds[0].failed += 4;
+    at[1].kind_count = 2;
+    queue_history_add(h, 30000, &none, &copies);
+    EXPECT_EQ((int)sum_done(h, STR("a")), 7);
+    EXPECT_EQ((int)sum_done(h, STR("b")), 3);
+    EXPECT_EQ((int)sum_done(h, STR("")), 10);
+    EXPECT_EQ((int)sum_done(h, STR("nobody")), 0);
+    queue_history_read(h, QUEUE_HISTORY_HOUR, STR(""), &a, &view);
+    EXPECT_EQ((int)view.kind_count, 2);
+    EXPECT_STR(view.kinds[0].kind, "x");
+    EXPECT_STR(view.kinds[0].queue, "b");
+    EXPECT_EQ((int)view.kinds[0].failed[0], 2);
+    EXPECT_EQ((int)view.kinds[0].failed[1], 4);
+    EXPECT_EQ((int)view.kinds[0].sum, 6);
+    EXPECT_STR(view.kinds[1].kind, "");
+    EXPECT_EQ((int)view.kinds[1].sum, 1);
+    queue_history_read(h, QUEUE_HISTORY_HOUR, STR("a"), &a, &view);
+    EXPECT_EQ((int)view.kind_count, 0);
+    EXPECT_EQ((int)view.samples[1].at_ms, 30000);
+    arena_done(&a);
+    queue_history_free(h);
+}
+
+TEST(queue_history_is_bounded_and_gives_the_place_of_who_is_idle_for_a_day)
+{
+    enum { DAY_MS = 24 * 3600 * 1000, QUEUES = QUEUE_HISTORY_MAX_QUEUES + 1 };
+    static char names[QUEUES][8];
+    static struct queue_meter_copy at[QUEUES];
+    const struct queue_admin_counts none = {0};
+    const struct queue_meter_copies first = {at, QUEUES - 1}, all = {at, QUEUES};
+    struct queue_history *h = queue_history_new();
+    for (size_t i = 0; i < QUEUES; i++) {
+        snprintf(names[i], sizeof(names[i]), "q%zu", i);
+        at[i] = (struct queue_meter_copy){.queue = str_of(names[i])};
+        at[i].meter.counts[QUEUE_METER_DONE] = 100;
+    }
+    struct str late = str_of(names[QUEUES - 1]);
+    queue_history_add(h, 1000000, &none, &first);
+    at[QUEUES - 1].meter.counts[QUEUE_METER_DONE] = 7;
+    queue_history_add(h, 1010000, &none, &all);
+    EXPECT_EQ((int)sum_done(h, late), 0); // no room
+    EXPECT_EQ((int)sum_done(h, STR("")), 7);
+    for (size_t i = 1; i < QUEUES; i++) // all but the first do something
+        at[i].meter.counts[QUEUE_METER_DONE]++;
+    queue_history_add(h, 1010000 + DAY_MS, &none, &all);
+    at[QUEUES - 1].meter.counts[QUEUE_METER_DONE] += 5;
+    queue_history_add(h, 1020000 + DAY_MS, &none, &all);
+    at[QUEUES - 1].meter.counts[QUEUE_METER_DONE] += 6;
+    queue_history_add(h, 1030000 + DAY_MS, &none, &all);
+    EXPECT_EQ((int)sum_done(h, late), 11); // since it has a place
+    EXPECT_EQ((int)sum_done(h, str_of(names[0])), 0);
+    EXPECT_EQ((int)sum_done(h, str_of(names[1])), 1);
     queue_history_free(h);
 }

@@ -3,9 +3,19 @@
 
 import uPlot from 'uplot';
 
-interface Columns {
+interface Kind {
+    label: string;
+    failed: number[];
+}
+interface Charts {
     at: number[];
-    [name: string]: (number | null)[];
+    kinds: Kind[];
+    [name: string]: (number | null)[] | Kind[];
+}
+/** One line of a chart. */
+interface Line {
+    label: string;
+    values: (number | null)[];
 }
 
 const HEIGHT = 160;
@@ -17,15 +27,24 @@ const LINES: Record<string, string[]> = {
     run: ['run', 'slow_run'],
 };
 const SECONDS = new Set(['oldest', 'wait', 'run']);
+const COLORS: Record<string, string[]> = { throughput: ['--accent', '--bad'], failures: ['--bad', '--accent', '--signal', '--good', '--ink', '--quiet'] };
+const PLAIN_COLORS = ['--accent', '--signal'];
+const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3], [1, 4], [14, 5]]; // no two lines differ by their colour alone
 
-const charts = new Map<HTMLElement, uPlot>();
+const charts = new Map<HTMLElement, { plot: uPlot; labels: string }>();
 
-function columns(): Columns | null {
+function numbers(): Charts | null {
     const text = document.getElementById('viche-data')?.textContent;
-    return text ? ((JSON.parse(text) as { charts?: Columns }).charts ?? null) : null;
+    return text ? ((JSON.parse(text) as { charts?: Charts }).charts ?? null) : null;
 }
 
-const dataOf = (all: Columns, name: string): uPlot.AlignedData => [all.at, ...LINES[name]!.map((line) => all[line]!)] as uPlot.AlignedData;
+function linesOf(all: Charts, place: HTMLElement, name: string): Line[] {
+    if (name === 'failures') return all.kinds.map((kind) => ({ label: kind.label, values: kind.failed }));
+    const labels = (place.dataset.labels ?? '').split('|');
+    return LINES[name]!.map((column, i) => ({ label: labels[i] ?? '', values: all[column] as (number | null)[] }));
+}
+
+const dataOf = (all: Charts, lines: Line[]): uPlot.AlignedData => [all.at, ...lines.map((line) => line.values)] as uPlot.AlignedData;
 
 const color = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -45,11 +64,10 @@ function clock(time: number): string {
     return new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(time * 1000);
 }
 
-function optionsOf(place: HTMLElement, name: string): uPlot.Options {
+function optionsOf(place: HTMLElement, name: string, lines: Line[]): uPlot.Options {
     const format = SECONDS.has(name) ? seconds : plain;
-    const labels = (place.dataset.labels ?? '').split('|');
     const axis = { stroke: color('--quiet'), grid: { stroke: color('--rule'), width: 1 }, ticks: { show: false }, font: '12px sans-serif' };
-    const strokes = [color('--accent'), name === 'throughput' ? color('--bad') : color('--signal')];
+    const strokes = (COLORS[name] ?? PLAIN_COLORS).map(color);
     return {
         width: place.clientWidth || 320,
         height: HEIGHT,
@@ -61,11 +79,11 @@ function optionsOf(place: HTMLElement, name: string): uPlot.Options {
         ],
         series: [
             { label: document.querySelector<HTMLElement>('[data-charts]')?.dataset.time ?? '', value: (_, time) => (time ? clock(time) : '–') },
-            ...LINES[name]!.map((_, i) => ({
-                label: labels[i] ?? '',
+            ...lines.map((line, i) => ({
+                label: line.label,
                 stroke: strokes[i]!,
                 width: 1.5,
-                dash: i > 0 ? [6, 4] : [],
+                dash: DASHES[i]!,
                 points: { show: false },
                 value: (__: uPlot, value: number | null) => format(value),
             })),
@@ -74,23 +92,33 @@ function optionsOf(place: HTMLElement, name: string): uPlot.Options {
 }
 
 function draw(): void {
-    const all = columns();
+    const all = numbers();
     const box = document.querySelector<HTMLElement>('[data-charts]');
     if (!all || !box) return;
     const hasHistory = all.at.length > 1;
     document.querySelector('[data-charts-nav]')?.toggleAttribute('hidden', !hasHistory);
     box.hidden = !hasHistory;
     if (!hasHistory) return;
-    for (const place of box.querySelectorAll<HTMLElement>('[data-chart]')) {
-        const name = place.dataset.chart!;
-        const chart = charts.get(place);
-        if (chart) chart.setData(dataOf(all, name));
-        else charts.set(place, new uPlot(optionsOf(place, name), dataOf(all, name), place));
+    box.querySelector<HTMLElement>('[data-kinds]')?.toggleAttribute('hidden', all.kinds.length === 0);
+    for (const place of box.querySelectorAll<HTMLElement>('[data-chart]')) drawOne(all, place);
+}
+
+function drawOne(all: Charts, place: HTMLElement): void {
+    const name = place.dataset.chart!;
+    const lines = linesOf(all, place, name);
+    const labels = lines.map((line) => line.label).join('|');
+    const chart = charts.get(place);
+    if (chart?.labels === labels) {
+        chart.plot.setData(dataOf(all, lines));
+        return;
     }
+    chart?.plot.destroy(); // other lines than before
+    charts.delete(place);
+    if (lines.length > 0) charts.set(place, { plot: new uPlot(optionsOf(place, name, lines), dataOf(all, lines), place), labels });
 }
 
 function drawAnew(): void {
-    charts.forEach((chart) => chart.destroy());
+    charts.forEach((chart) => chart.plot.destroy());
     charts.clear();
     draw();
 }
@@ -98,7 +126,7 @@ function drawAnew(): void {
 let resized = 0;
 addEventListener('resize', () => {
     cancelAnimationFrame(resized);
-    resized = requestAnimationFrame(() => charts.forEach((chart, place) => chart.setSize({ width: place.clientWidth, height: HEIGHT })));
+    resized = requestAnimationFrame(() => charts.forEach((chart, place) => chart.plot.setSize({ width: place.clientWidth, height: HEIGHT })));
 });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAnew);
 document.addEventListener('viche:refreshed', draw);
