@@ -89,6 +89,13 @@ int cli_queue_many_discard(const struct cli_command *command, int argc, char *co
 int cli_queue_many_prune(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_pause_set(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_pause_end(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_limit_list(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_limit_show(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_limit_set(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_limit_clear(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_batch_list(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_batch_show(const struct cli_command *command, int argc, char *const *argv);
+int cli_queue_batch_cancel(const struct cli_command *command, int argc, char *const *argv);
 int cli_queue_tail(const struct cli_command *command, int argc, char *const *argv);
 int cli_worker_run(const struct cli_command *command, int argc, char *const *argv);
 extern const struct conf_table cli_worker_options;
@@ -96,6 +103,8 @@ extern const struct conf_table cli_queue_push_options, cli_queue_stats_options,
     cli_queue_list_options, cli_queue_show_options, cli_queue_edit_options, cli_queue_act_options,
     cli_queue_many_options, cli_queue_prune_options, cli_queue_pause_options,
     cli_queue_tail_options;
+extern const struct conf_table cli_queue_limit_list_options, cli_queue_limit_options,
+    cli_queue_limit_set_options, cli_queue_batch_list_options;
 extern const struct conf_table cli_queue_periodic_options, cli_queue_periodic_list_options,
     cli_queue_periodic_add_options, cli_queue_periodic_next_options;
 extern const struct conf_table cli_data_options, cli_data_seed_options, cli_user_options,

@@ -19,9 +19,12 @@ struct cli_queue_target {
     const char *at, *deadline, *unique, *unique_until, *idempotency_key, *payload, *priority,
         *trace;
     const char *until, *seal_keys, *redact;
+    /* What is set for a queue; empty: stays as it is. */
+    const char *running, *rate, *burst, *key_running, *key_rate, *key_burst, *keep_done, *keep_dead,
+        *keep_dead_for, *retry_percent;
     int64_t catch_up_ms, timeout_ms, keep_ms, unique_for_ms, idempotency_ms, for_ms, older_than_ms;
     int count, delay_ms, limit, max, weight, max_attempts;
-    bool is_json, is_sure, is_sealed;
+    bool is_json, is_sure, is_sealed, is_unfinished;
 };
 
 #define CLI_QUEUE_AT(field) offsetof(struct cli_queue_target, field)
@@ -90,6 +93,8 @@ int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out);
 
 /* Prints the document with a line feed. What a terminal would obey is escaped. */
 int cli_queue_print(const cJSON *document);
+/* Prints the object for people, line by line; a row of an array on one. */
+void cli_queue_show_print(const cJSON *object);
 
 /* The number of a job. Returns the exit status. */
 int cli_queue_parse_id(const char *text, int64_t *out);

@@ -32,7 +32,8 @@ static bool is_time(const char *name)
     bool has_end =
         text.len > end.len && str_eq((struct str){text.at + text.len - end.len, end.len}, end);
     return has_end || str_eq(text, STR("at_ms")) || str_eq(text, STR("deadline_ms")) ||
-           str_eq(text, STR("lease_until_ms")) || str_eq(text, STR("kept_until_ms"));
+           str_eq(text, STR("lease_until_ms")) || str_eq(text, STR("kept_until_ms")) ||
+           str_eq(text, STR("idempotency_until_ms"));
 }
 
 static void print_value(const cJSON *value)
@@ -70,7 +71,7 @@ static void print_row(const cJSON *row)
     printf("\n");
 }
 
-static void print_story(const cJSON *root)
+void cli_queue_show_print(const cJSON *root)
 {
     const cJSON *field, *row;
     cJSON_ArrayForEach(field, root)
@@ -115,7 +116,7 @@ static int show(struct cli_queue_call *call)
     if (call->target->is_json)
         status = cli_queue_print(root);
     else
-        print_story(root);
+        cli_queue_show_print(root);
     cJSON_Delete(root);
     return status;
 }

@@ -3,8 +3,9 @@
  *     a commit of any process --> look: the jobs that run, that are next and that are new
  *                                  '--> compared with the last look: a line for each change
  *
- * It costs the queue nothing. What begins and ends between two looks (LOOK_MS) is seen to end; a
- * job that was far from the head of its queue at the one and gone at the other is not seen.
+ * It costs the queue nothing. What begins and ends between two looks (LOOK_MS) is seen to end; what
+ * comes and goes between them is counted, when all jobs are followed; a job that was far from the
+ * head of its queue at the one and gone at the other is not seen.
  */
 #include <errno.h>
 #include <semaphore.h>

@@ -4,7 +4,8 @@
  *     /admin/queues                 how much waits, how it went lately, what fails; pausing
  *     /admin/queues/jobs?...        a search; what is done to many, after a question
  *     /admin/queues/jobs/{id}       one job's story
- *     /admin/queues/batches/{id}    a batch and how its jobs hang together
+ *     /admin/queues/batches/{id}    a batch and how its jobs hang together; /cancel
+ *                                   (page_queue_batch.h)
  *
  * Everything is a link or a form. With the script the pages ask for themselves anew when
  * API_QUEUES_CHANNEL says that something happened. Values of named fields of payloads are hidden

@@ -118,6 +118,13 @@ static void add_facts(struct api_call *call, cJSON *job, const struct queue_admi
     add_text(job, "key", show->key);
     add_text(job, "trace", show->trace);
     add_text(job, "unique_key", show->job.unique_key);
+    cJSON_AddBoolToObject(job, "is_key_free", show->job.unique_key.len > 0 && !show->holds_key);
+    cJSON *keys = add_list(job, "idempotency_keys", show->idempotency_count);
+    for (size_t i = 0; i < show->idempotency_count; i++) {
+        cJSON *row = add_row(keys);
+        page_json_add(row, "idempotency_key", show->idempotency[i].key);
+        page_queue_add_time(call, row, "until", show->idempotency[i].until_ms);
+    }
     page_queue_add_time(call, job, "deadline", show->deadline_ms);
     page_queue_add_time(call, job, "started", show->started_at_ms);
     page_queue_add_time(call, job, "finished", show->finished_at_ms);
@@ -231,6 +238,9 @@ static void add_batch(struct api_call *call, const struct queue_batch *b)
                                           : b->is_cancelled ? STR("queue.batch.cancelled")
                                           : b->is_closed    ? STR("queue.batch.closed")
                                                             : STR("queue.batch.open")));
+    page_json_add(batch, "id", arena_printf(call->arena, "%lld", (long long)b->id));
+    cJSON_AddBoolToObject(batch, "may_cancel",
+                          page_json_is(view, "may_act") && !b->is_finished && !b->is_cancelled);
     page_queue_add_time(call, batch, "created", b->created_at_ms);
     page_queue_add_time(call, batch, "finished", b->finished_at_ms);
 }

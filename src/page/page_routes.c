@@ -10,6 +10,7 @@
 #include "page/page_proposal.h"
 #include "page/page_proposals.h"
 #include "page/page_queue.h"
+#include "page/page_queue_batch.h"
 #include "page/page_voting.h"
 
 /* Of a form's body; percent-encoding makes three bytes of one. */
@@ -122,7 +123,9 @@ const struct http_route page_routes_table[] = {
     {HTTP_GET,  "/admin/queues/jobs/apply",   api_handle, &form_address,               0},
     {HTTP_POST, "/admin/queues/jobs/apply",   api_handle, &page_queue_jobs_apply,      MAX_JOBS_BYTES},
     {HTTP_GET,  "/admin/queues/jobs/{id}",    api_handle, &page_queue_job_get,         0},
-    {HTTP_GET,  "/admin/queues/batches/{id}", api_handle, &page_queue_job_get_batch,       0},
+    {HTTP_GET,  "/admin/queues/batches/{id}", api_handle, &page_queue_job_get_batch,   0},
+    {HTTP_GET,  "/admin/queues/batches/{id}/cancel", api_handle, &page_queue_batch_get_cancel, 0},
+    {HTTP_POST, "/admin/queues/batches/{id}/cancel", api_handle, &page_queue_batch_post_cancel, MAX_BUTTON_BYTES},
     {HTTP_GET,  "/robots.txt",                get_asset,  "robots.txt",                0},
     {HTTP_GET,  "/favicon.ico",               get_asset,  "bell.svg",                  0},
 };

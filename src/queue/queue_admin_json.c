@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "core/utf8.h"
+#include "queue/queue_admin_batch.h"
 
 static const char *const when_names[] = {
     [QUEUE_ON_SUCCESS] = "success", [QUEUE_ON_FINISH] = "finish", [QUEUE_ON_FAILURE] = "failure"};
@@ -123,6 +124,23 @@ static cJSON *add_row(cJSON *list)
     return row;
 }
 
+/* Mostly there is one. */
+static void add_idempotency(cJSON *root, const struct queue_admin_show *show)
+{
+    if (show->idempotency_count == 0)
+        return;
+    add_text(root, "idempotency_key", show->idempotency[0].key);
+    add_number(root, "idempotency_until_ms", show->idempotency[0].until_ms);
+    if (show->idempotency_count == 1)
+        return;
+    cJSON *others = add_list(root, "other_idempotency_keys");
+    for (size_t i = 1; i < show->idempotency_count; i++) {
+        cJSON *row = add_row(others);
+        add_text(row, "key", show->idempotency[i].key);
+        add_number(row, "until_ms", show->idempotency[i].until_ms);
+    }
+}
+
 static void add_wishes(cJSON *root, const struct queue_admin_show *show)
 {
     add_given(root, "priority", show->priority);
@@ -137,6 +155,7 @@ static void add_wishes(cJSON *root, const struct queue_admin_show *show)
     add_given(root, "parent", show->parent_id);
     if (show->job.unique_key.len > 0)
         cJSON_AddBoolToObject(root, "holds_unique_key", show->holds_key);
+    add_idempotency(root, show);
     cJSON *tags = add_list(root, "tags");
     for (size_t i = 0; i < show->tag_count; i++) {
         char *tag = mend(show->tags[i]);
@@ -184,16 +203,13 @@ static void add_history(cJSON *root, const struct queue_admin_show *show)
     }
 }
 
-static void add_batch(cJSON *root, const struct queue_admin_show *show)
+cJSON *queue_admin_json_batch(const struct queue_batch *b, struct str name)
 {
-    const struct queue_batch *b = &show->batch;
-    if (show->batch_id == 0)
-        return;
-    cJSON *row = cJSON_AddObjectToObject(root, "batch");
-    add_number(row, "id", show->batch_id);
-    if (b->id == 0) // it is forgotten
-        return;
-    queue_admin_json_add(row, "name", show->batch_name);
+    cJSON *row = cJSON_CreateObject();
+    CHECK(row);
+    add_number(row, "id", b->id);
+    queue_admin_json_add(row, "name", name);
+    queue_admin_json_add(row, "state", str_of(queue_admin_batch_state_text(b)));
     add_number(row, "total", b->total);
     add_number(row, "pending", b->pending);
     add_number(row, "done", b->done);
@@ -202,6 +218,20 @@ static void add_batch(cJSON *root, const struct queue_admin_show *show)
     cJSON_AddBoolToObject(row, "is_closed", b->is_closed);
     cJSON_AddBoolToObject(row, "is_finished", b->is_finished);
     cJSON_AddBoolToObject(row, "is_cancelled", b->is_cancelled);
+    add_number(row, "created_at_ms", b->created_at_ms);
+    add_given(row, "finished_at_ms", b->finished_at_ms);
+    return row;
+}
+
+static void add_batch(cJSON *root, const struct queue_admin_show *show)
+{
+    if (show->batch_id == 0)
+        return;
+    if (show->batch.id > 0)
+        cJSON_AddItemToObject(root, "batch",
+                              queue_admin_json_batch(&show->batch, show->batch_name));
+    else // it is forgotten
+        add_number(cJSON_AddObjectToObject(root, "batch"), "id", show->batch_id);
 }
 
 static void add_neighbours(cJSON *root, const char *name,

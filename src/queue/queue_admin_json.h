@@ -12,6 +12,8 @@
 cJSON *queue_admin_json_job(const struct queue_admin_job *job);
 /* The same with the whole story. */
 cJSON *queue_admin_json_show(const struct queue_admin_show *show);
+/* A batch: its counts and its state (queue_admin_batch_state_text). */
+cJSON *queue_admin_json_batch(const struct queue_batch *batch, struct str name);
 /* Adds a text to an object. */
 void queue_admin_json_add(cJSON *object, const char *name, struct str text);
 

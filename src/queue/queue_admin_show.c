@@ -244,12 +244,32 @@ static enum err read_key(struct store_tx *tx, struct queue_admin_show *out)
     return err;
 }
 
+static enum err read_idempotency(struct store_tx *tx, struct arena *a, struct queue_admin_show *out)
+{
+    enum { MAX_KEYS = QUEUE_ADMIN_SHOW_MAX_KEYS };
+    struct store_stmt *st;
+    out->idempotency = arena_alloc(a, MAX_KEYS * sizeof(*out->idempotency));
+    enum err err = ask(tx,
+                       "SELECT key, until_ms FROM job_unique WHERE job_id = $1 AND space = 1 AND "
+                       "until_ms > $2 ORDER BY until_ms DESC LIMIT $3",
+                       out->job.id, &st);
+    if (err)
+        return err;
+    store_bind_int(st, 2, store_now_ms(tx));
+    store_bind_int(st, 3, MAX_KEYS);
+    while (!(err = store_step(st)))
+        out->idempotency[out->idempotency_count++] =
+            (struct queue_admin_key){keep(a, st, 0), store_column_int(st, 1)};
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
 enum err queue_admin_show(struct store_tx *tx, int64_t id, const struct queue_held *held,
                           struct arena *a, struct queue_admin_show *out)
 {
     typedef enum err part_fn(struct store_tx * tx, struct arena * a, struct queue_admin_show * out);
-    static part_fn *const parts[] = {read_options, read_tags,  read_errors,     read_run,
-                                     read_log,     read_steps, read_neighbours, read_batch};
+    static part_fn *const parts[] = {read_options, read_tags,       read_errors,
+                                     read_run,     read_log,        read_steps,
+                                     read_batch,   read_neighbours, read_idempotency};
     *out = (struct queue_admin_show){0};
     enum err err = read_job(tx, id, held, a, out);
     for (size_t i = 0; !err && i < sizeof(parts) / sizeof(parts[0]); i++)

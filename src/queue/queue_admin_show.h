@@ -6,7 +6,10 @@
 #include "queue/queue_batch.h"
 #include "queue/queue_graph.h"
 
-enum { QUEUE_ADMIN_SHOW_MAX = 200 }; // steps, lines of the log, neighbours of each kind
+enum {
+    QUEUE_ADMIN_SHOW_MAX = 200,
+    QUEUE_ADMIN_SHOW_MAX_KEYS = 16
+}; // steps, lines of the log, neighbours of each kind
 
 struct queue_admin_error {
     int64_t n, at_ms; // n from 1: the first 3 and the last 5 are kept
@@ -37,6 +40,12 @@ struct queue_admin_neighbours {
     bool has_more;
 };
 
+/* An idempotency key that leads to the job. */
+struct queue_admin_key {
+    struct str key;
+    int64_t until_ms;
+};
+
 struct queue_admin_show {
     struct queue_admin_job job; // with its whole payload
     /* As it was asked for; 0 and at NULL: not given. */
@@ -44,6 +53,10 @@ struct queue_admin_show {
     struct str key, trace, seal;
     int64_t deadline_ms, timeout_ms, keep_ms, batch_id, parent_id;
     bool holds_key; // its unique key is taken now
+    /* Those that still lead to it, the longest first. More than one where its unique key was taken
+     * when another was given. */
+    struct queue_admin_key *idempotency;
+    size_t idempotency_count;
     struct str *tags;
     size_t tag_count;
     struct queue_admin_error *errors;

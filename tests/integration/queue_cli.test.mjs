@@ -1,6 +1,6 @@
 // The operator's commands of the queue: find, read, change, pause, follow; beside a running server and without one.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +41,14 @@ test('push takes all that a job can have, and show tells it', () => {
     assert.deepEqual(push(dir, 'mail.send', {}, '--unique', 'u', '--unique-until', 'end'), [id]);
     const [first] = push(dir, 'a', {}, '--idempotency-key', 'i');
     assert.deepEqual(push(dir, 'a', {}, '--idempotency-key', 'i'), [first]);
+    const keyed = show(dir, first);
+    assert.equal(keyed.idempotency_key, 'i');
+    assert.ok(keyed.idempotency_until_ms > Date.now());
+    assert.ok(!('other_idempotency_keys' in keyed) && !('idempotency_key' in job));
+    assert.match(queue(dir, 'show', `${first}`), /\nidempotency_key: i\nidempotency_until: 2/);
+    push(dir, 'mail.send', {}, '--unique', 'u', '--unique-until', 'end', '--idempotency-key', 'j');
+    push(dir, 'mail.send', {}, '--unique', 'u', '--unique-until', 'end', '--idempotency-key', 'k', '--idempotency-for', '2d');
+    assert.deepEqual([show(dir, id).idempotency_key, show(dir, id).other_idempotency_keys.map((k) => k.key)], ['k', ['j']]);
     assert.match(queue(dir, 'show', `${id}`), /^id: \d+\nqueue: default\nkind: mail.send\nstate: scheduled\n/);
     refused(dir, ['push', 'a', '{}', '--priority', '101'], 2, /-100 to 100/);
     refused(dir, ['push', 'a', '{}', '--at', 'tomorrow'], 2, /--at: 'tomorrow' is not a time/);
@@ -171,6 +179,82 @@ test('beside a running server: a pause holds, and what is retried or resumed run
     push(dir, 'test.effect', { id: 'after' });
     await effectsOf(dir, 4);
     await server.stop();
+});
+
+test('limits of a queue and of a key are shown, set and cleared', () => {
+    const dir = newDir();
+    push(dir, 'a', {});
+    assert.deepEqual(queueJson(dir, 'limit', 'list'), { queues: [] });
+    const none = { max_running: 0, rate: 0, rate_ms: 1000, burst: 1, key_max_running: 0, key_rate: 0, key_rate_ms: 1000, key_burst: 1, keep_done: 0, keep_dead: 0,
+        keep_dead_ms: 90 * 86400000, retry_percent: 0 };
+    assert.deepEqual(queueJson(dir, 'limit', 'show', 'mail'), { name: 'mail', ...none, keys: [] });
+    const set = queueJson(dir, 'limit', 'set', 'mail', '--running', '3', '--rate', '100/5m', '--burst', '10', '--key-running', '1');
+    assert.deepEqual(set, { name: 'mail', ...none, max_running: 3, rate: 100, rate_ms: 300000, burst: 10, key_max_running: 1, keys: [] });
+    const more = queueJson(dir, 'limit', 'set', 'mail', '--rate', '7/s', '--keep-dead', '50', '--keep-dead-for', '30d', '--retry-percent', '20');
+    assert.deepEqual(more, { ...set, rate: 7, rate_ms: 1000, keep_dead: 50, keep_dead_ms: 30 * 86400000, retry_percent: 20 }, 'the others stay');
+    const key = { key: 'acme', max_running: null, rate: 2, rate_ms: 60000, burst: 1, running: 0, waiting: 0 };
+    assert.deepEqual(queueJson(dir, 'limit', 'set', 'mail', '--key', 'acme', '--rate', '2/m'), key);
+    assert.deepEqual(queueJson(dir, 'limit', 'list').queues, [{ ...more, keys: [key] }]);
+    assert.match(queue(dir, 'limit', 'show', 'mail', '--key', 'acme'), /^key: acme\nmax_running: null\nrate: 2\n/);
+    queue(dir, 'limit', 'clear', 'mail', '--key', 'acme');
+    refused(dir, ['limit', 'show', 'mail', '--key', 'acme'], 1, /the key 'acme' of the queue 'mail' has no limits of its own/);
+    queue(dir, 'limit', 'clear', 'mail');
+    assert.deepEqual(queueJson(dir, 'limit', 'list'), { queues: [] });
+    for (const [args, why] of [[[], /say what to set/], [['--running', '-1'], /--running: '-1' is not a number from 0/], [['--rate', '5/'], /not a rate like/],
+        [['--rate', '5/0s'], /not a rate like/], [['--rate', 'x'], /not a rate like/], [['--retry-percent', '101'], /from 0 to 100/], [['--keep-dead-for', 'x'], /30d/],
+        [['--key', 'k', '--keep-dead', '1'], /a key has --running, --rate and --burst alone/]])
+        refused(dir, ['limit', 'set', 'mail', ...args], 2, why);
+    refused(dir, ['limit', 'set', 'two words', '--running', '1'], 2, /without spaces/);
+});
+
+test('limits hold for a running server as soon as they are set, and no longer than that', async () => {
+    const server = await startServer({ args: ['--test-jobs', '--workers', '4', '--drain', '100ms'] });
+    const dir = server.dataDir;
+    queue(dir, 'limit', 'set', 'default', '--running', '1');
+    const [slow] = push(dir, 'test.sleep', { ms: 600000 });
+    await until(() => show(dir, slow).state === 'running', 'it to run');
+    const [next] = push(dir, 'test.effect', { id: 'next' });
+    await until(() => show(dir, next).state === 'ready', 'it to be due');
+    queue(dir, 'limit', 'clear', 'default');
+    assert.deepEqual((await effectsOf(dir, 1)).map((e) => e.job_id), [next]);
+    queue(dir, 'limit', 'set', 'default', '--key', 'acme', '--running', '1');
+    const [held] = push(dir, 'test.sleep', { ms: 600000 }, '--key', 'acme');
+    await until(() => show(dir, held).state === 'running', 'it to run');
+    const [waits] = push(dir, 'test.effect', { id: 'waits' }, '--key', 'acme');
+    assert.equal(show(dir, waits).state, 'waiting');
+    const { running, waiting } = queueJson(dir, 'limit', 'show', 'default', '--key', 'acme');
+    assert.deepEqual([running, waiting], [1, 1]);
+    queue(dir, 'limit', 'clear', 'default', '--key', 'acme');
+    assert.deepEqual((await effectsOf(dir, 2)).map((e) => e.job_id), [next, waits]);
+    assert.deepEqual(list(dir, '--state', 'running'), [slow, held], 'what runs goes on');
+    await server.kill9();
+});
+
+test('batches are listed, shown and cancelled', () => {
+    const dir = newDir();
+    const [a, b] = push(dir, 'member', {}, '--queue', 'graph', '--count', '2');
+    const r = spawnSync('sqlite3', [join(dir, 'viche.db'), `INSERT INTO job_batch (id, name, total, pending, is_sealed, created_at_ms, finished_at_ms)
+        VALUES (7, 'import', 2, 2, 1, 1000, NULL), (8, 'old', 1, 0, 1, 2000, 3000);
+        INSERT INTO job_option (job_id, batch_id, needs, keep_ms) VALUES (${a}, 7, 0, 3600000), (${b}, 7, 1, 3600000);
+        INSERT INTO job_need (job_id, needs_id) VALUES (${b}, ${a});
+        UPDATE job SET options = options | 65 WHERE id IN (${a}, ${b});
+        UPDATE job SET state = 4 WHERE id = ${b}`]);
+    assert.equal(r.status, 0, `${r.stderr}`);
+    const ids = (...args) => queueJson(dir, 'batch', 'list', ...args).batches.map((batch) => batch.id);
+    assert.deepEqual([ids(), ids('--unfinished'), ids('--limit', '1'), ids('--after', '8')], [[8, 7], [7], [8], [7]]);
+    assert.equal(queueJson(dir, 'batch', 'list', '--limit', '1').next, 8);
+    const shown = queueJson(dir, 'batch', 'show', '7');
+    assert.deepEqual([shown.name, shown.state, shown.total, shown.pending], ['import', 'running', 2, 2]);
+    assert.deepEqual(shown.jobs.map((job) => [job.id, job.state, job.needs]), [[b, 'waiting', [a]], [a, 'ready', []]]);
+    assert.match(queue(dir, 'batch', 'show', '7'), /^id: 7\nname: import\nstate: running\n[^]*jobs:\n/);
+    assert.equal(queue(dir, 'batch', 'cancel', '7'), 'batch 7 is cancelled\n');
+    const over = queueJson(dir, 'batch', 'show', '7');
+    assert.deepEqual([over.state, over.pending, over.cancelled, over.jobs.map((job) => job.state)], ['cancelled', 0, 2, ['cancelled', 'cancelled']]);
+    queue(dir, 'batch', 'cancel', '7'); // again is harmless
+    refused(dir, ['batch', 'cancel', '8'], 1, /batch 8: it is finished/);
+    refused(dir, ['batch', 'cancel', '9'], 1, /batch 9: there is none/);
+    refused(dir, ['batch', 'show', '9'], 1, /there is no batch 9/);
+    refused(dir, ['batch', 'show', 'x'], 2, /'x' is not the number of a batch/);
 });
 
 test('what runs is not changed but told; the rest of its queue is', async () => {

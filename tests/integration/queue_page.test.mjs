@@ -124,6 +124,10 @@ test('a job tells its story; what is secret in its payload is hidden', async () 
     for (const part of ['Job ' + id, 'Dead', 'x&lt;y', 'no handler for jobs of kind no.handler', '?tag=import', 'tenant &amp; co', 'shown'])
         assert.ok(html.includes(part), part);
     assert.doesNotMatch(html, /hunter2|x<y|pin-4711/);
+    const [keyed] = push(dir, 'later', {}, '--unique', 'uniq-9', '--idempotency-key', 'idem-9', '--delay-ms', '3600000');
+    const story = (await get(`/admin/queues/jobs/${keyed}`)).html;
+    assert.match(story, /Unique key<\/dt><dd>uniq-9<\/dd>/);
+    assert.match(story, /Idempotency key<\/dt><dd>idem-9 <span[^>]*>\(free in 24 h\)|Idempotency key<\/dt><dd>idem-9 <span[^>]*>\(free in 23 h\)/);
     assert.equal((await get('/admin/queues/jobs/999999')).status, 404);
     assert.equal((await get('/admin/queues/jobs/0x1')).status, 404);
 });
@@ -214,6 +218,23 @@ test('a batch tells how far it is, and which of its jobs need which', async () =
     assert.match(job, /<a href="\/admin\/queues\/batches\/71">71<\/a>/);
     assert.match(job, /when it is done/);
     assert.equal((await get('/admin/queues/batches/72')).status, 404);
+    assert.match(html, /href="\/admin\/queues\/batches\/71\/cancel"/);
+    assert.doesNotMatch((await get('/admin/queues/batches/71', 'moderator')).html, /\/cancel"/);
+    const cancel = '/admin/queues/batches/71/cancel';
+    const asked = (await get(cancel)).html;
+    assert.match(asked, /Cancel batch 71\?[^]*import &lt;1&gt;[^]*2 jobs/);
+    assert.equal(sql(dir, 'SELECT cancelled_at_ms FROM job_batch WHERE id = 71')[0].cancelled_at_ms, null, 'a question does nothing');
+    assert.deepEqual([(await get(cancel, 'moderator')).status, (await post(cancel, {}, 'moderator')).status], [403, 403]);
+    assert.equal((await post(cancel, {}, 'admin', { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' })).status, 403);
+    assert.equal((await post('/admin/queues/batches/72/cancel', {})).status, 404);
+    const done = await post(cancel, {});
+    assert.deepEqual([done.status, done.location], [303, '/admin/queues/batches/71']);
+    assert.deepEqual(sql(dir, `SELECT state FROM job WHERE id IN (${a}, ${b})`), [], 'not kept');
+    const over = (await get(done.location)).html;
+    assert.match(over, /Cancelled/);
+    assert.doesNotMatch(over, /\/cancel"/);
+    assert.match((await get(cancel)).html, /nothing is left to cancel/);
+    assert.equal((await post(cancel, {})).status, 303, 'again is harmless');
     assert.equal((await get('/admin/queues/batches/71', 'member')).status, 403);
 });
 

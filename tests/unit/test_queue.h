@@ -27,6 +27,7 @@ static inline void test_queue_migrate(struct test_store *t)
     char *key_sql = test_queue_read_file("migrations/0007_queue_key.sql");
     char *prune_sql = test_queue_read_file("migrations/0008_queue_prune.sql");
     char *tally_sql = test_queue_read_file("migrations/0009_queue_tally.sql");
+    char *idempotency_sql = test_queue_read_file("migrations/0010_queue_idempotency.sql");
     const struct store_migration list[] = {
         {1, "queue", sql},
         {2, "queue_name", name_sql},
@@ -37,9 +38,10 @@ static inline void test_queue_migrate(struct test_store *t)
         {6, "queue_key", key_sql},
         {7, "queue_prune", prune_sql},
         {8, "queue_tally", tally_sql},
-        {9, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
+        {9, "queue_idempotency", idempotency_sql},
+        {10, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
     };
-    EXPECT_EQ(store_migrate(t->store, list, 9, NULL, why, sizeof(why)), OK);
+    EXPECT_EQ(store_migrate(t->store, list, 10, NULL, why, sizeof(why)), OK);
     free(sql);
     free(name_sql);
     free(whole_sql);
@@ -48,6 +50,7 @@ static inline void test_queue_migrate(struct test_store *t)
     free(key_sql);
     free(prune_sql);
     free(tally_sql);
+    free(idempotency_sql);
 }
 
 static inline void test_queue_begin(struct test_store *t)
