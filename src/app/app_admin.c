@@ -27,10 +27,10 @@ struct app_admin {
 
 /* ---- on the loop's thread ---- */
 
-static void on_accept(void *ctx, int fd)
+static void on_accept(void *ctx, int fd, const char peer[static IO_PEER_BYTES])
 {
     struct app_admin *a = ctx;
-    http_server_accept(a->server, fd, NULL);
+    http_server_accept(a->server, fd, peer, NULL);
 }
 
 static void start_listening(struct io_task *task)

@@ -15,10 +15,10 @@ static const struct http_route static_routes[] = {
 
 /* ---- on the loop's thread ---- */
 
-static void on_accept(void *ctx, int fd)
+static void on_accept(void *ctx, int fd, const char peer[static IO_PEER_BYTES])
 {
     struct app_node_listener *li = ctx;
-    http_server_accept(li->node->server, fd, li->is_tls ? li->node->certificate : NULL);
+    http_server_accept(li->node->server, fd, peer, li->is_tls ? li->node->certificate : NULL);
 }
 
 static void on_unrouted(struct http_exchange *x, int status, void *ctx)

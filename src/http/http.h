@@ -155,9 +155,9 @@ void http_server_on_unrouted(struct http_server *s,
                              void (*fn)(struct http_exchange *x, int status, void *ctx), void *ctx);
 /* Proxies whose word on the client is taken (http_proxy.h); borrowed. */
 void http_server_trust(struct http_server *s, const struct http_proxy *proxy);
-/* Serves an accepted descriptor; under TLS with that certificate (io_tls_load) unless it is NULL.
- * A handshake has as long as a head. */
-void http_server_accept(struct http_server *s, int fd, SSL_CTX *certificate);
+/* Serves an accepted descriptor; peer as io_accept_fn gets it; under TLS with that certificate
+ * (io_tls_load) unless it is NULL. A handshake has as long as a head. */
+void http_server_accept(struct http_server *s, int fd, const char *peer, SSL_CTX *certificate);
 size_t http_server_conns(const struct http_server *s);
 /* Graceful stop: idle connections close now; busy ones finish their exchange (bounded by drain_ms),
  * with Connection: close; then on_stopped runs. Upgraded connections are not ours any more. */

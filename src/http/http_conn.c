@@ -13,6 +13,8 @@
  * idle connection has neither. While a request is being answered the connection is paused; bytes of
  * pipelined requests that were read along wait in pending, which one read buffer bounds.
  */
+#include <stdio.h>
+
 #include "core/check.h"
 #include "core/mem.h"
 #include "http/http_internal.h"
@@ -482,7 +484,7 @@ struct http_conn *http_conn_of_node(struct list *node)
     "Connection: close\r\n\r\n"                                                                    \
     "This port speaks HTTPS: begin the address with https://\n"
 
-void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate)
+void http_conn_new(struct http_server *s, int fd, const char *peer, SSL_CTX *certificate)
 {
     struct http_conn *c = MEM_NEW(struct http_conn);
     c->server = s;
@@ -490,7 +492,7 @@ void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate)
     list_append(&s->conns, &c->node);
     s->conn_count++;
     c->io = io_conn_new(s->loop, fd, &io_handler, c, s->limits.max_out_bytes);
-    io_conn_peer(c->io, c->peer);
+    snprintf(c->peer, sizeof(c->peer), "%s", peer);
     if (certificate)
         io_conn_start_tls(c->io, certificate, STR(SPEAK_HTTPS));
     // A client that connects and says nothing gets no more time than one that dribbles.

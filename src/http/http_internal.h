@@ -30,7 +30,7 @@ struct http_server {
 /* ---- http_conn.c ---- */
 
 /* Serves fd; certificate: NULL in clear. */
-void http_conn_new(struct http_server *s, int fd, SSL_CTX *certificate);
+void http_conn_new(struct http_server *s, int fd, const char *peer, SSL_CTX *certificate);
 /* Idle: closes. Busy: the answer to come says Connection: close. */
 void http_conn_drain(struct http_conn *c);
 /* Closes now; what is unanswered is dropped quietly. */

@@ -57,9 +57,9 @@ void http_server_trust(struct http_server *s, const struct http_proxy *proxy)
     s->proxy = proxy->count ? proxy : NULL;
 }
 
-void http_server_accept(struct http_server *s, int fd, SSL_CTX *certificate)
+void http_server_accept(struct http_server *s, int fd, const char *peer, SSL_CTX *certificate)
 {
-    http_conn_new(s, fd, certificate);
+    http_conn_new(s, fd, peer, certificate);
 }
 
 size_t http_server_conns(const struct http_server *s)

@@ -12,7 +12,6 @@
  */
 #include "io/io_conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -23,6 +22,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "io/io_listener.h"
 #include "io/io_loop_internal.h"
 
 enum state { OPEN, ENDING, CLOSED };
@@ -355,8 +355,12 @@ static void on_peer_end(struct io_conn *c)
 /* The peer hears why (an alert), and no more is read. */
 static void fail_tls(struct io_conn *c)
 {
-    char peer[46];
-    io_conn_peer(c, peer);
+    char peer[IO_PEER_BYTES];
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    if (getpeername(c->fd, (struct sockaddr *)&address, &len) != 0)
+        address.ss_family = AF_UNSPEC; // the peer is gone already
+    io_listener_write_peer(&address, peer);
     log_debug("at=io_conn.tls peer=%s why=\"%s\"", peer, io_tls_why(c->tls));
     buf_done(&c->out); // cannot be sent any more
     enter(c, ENDING);
@@ -539,26 +543,4 @@ struct io_loop *io_conn_loop(const struct io_conn *c)
 bool io_conn_is_open(const struct io_conn *c)
 {
     return c->state == OPEN;
-}
-
-void io_conn_peer(const struct io_conn *c, char out[static 46])
-{
-    struct sockaddr_storage peer = {0};
-    socklen_t len = sizeof(peer);
-    const void *ip = NULL;
-
-    snprintf(out, 46, "unknown");
-    if (getpeername(c->fd, (struct sockaddr *)&peer, &len) != 0)
-        return; // the peer is gone already
-    int family = peer.ss_family;
-    if (family == AF_INET)
-        ip = &((struct sockaddr_in *)(void *)&peer)->sin_addr;
-    else if (family == AF_INET6)
-        ip = &((struct sockaddr_in6 *)(void *)&peer)->sin6_addr;
-    if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)ip)) {
-        ip = (const char *)ip + 12; // the same client by the same name, whatever socket it came to
-        family = AF_INET;
-    }
-    if (ip && !inet_ntop(family, ip, out, 46))
-        snprintf(out, 46, "unknown");
 }

@@ -90,7 +90,4 @@ void io_conn_end(struct io_conn *c);
 /* Closes now; what is waiting is lost. */
 void io_conn_close(struct io_conn *c);
 
-/* "192.0.2.1" or "::1"; static per call: copy it. */
-void io_conn_peer(const struct io_conn *c, char out[static 46]);
-
 #endif

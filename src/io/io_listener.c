@@ -5,6 +5,7 @@
  */
 #include "io/io_listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -209,6 +210,25 @@ int io_listener_port(int fd)
 
 /* ---- accepting ---- */
 
+void io_listener_write_peer(const struct sockaddr_storage *address, char out[static IO_PEER_BYTES])
+{
+    int family = address->ss_family;
+    const void *ip = NULL;
+    if (family == AF_INET) {
+        ip = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+    } else if (family == AF_INET6) {
+        const struct in6_addr *v6 =
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        ip = v6;
+        if (IN6_IS_ADDR_V4MAPPED(v6)) { // the same client by the same name on whatever socket
+            ip = &v6->s6_addr[12];
+            family = AF_INET;
+        }
+    }
+    if (!ip || !inet_ntop(family, ip, out, IO_PEER_BYTES))
+        snprintf(out, IO_PEER_BYTES, "unknown");
+}
+
 static bool is_out_of_resources(int number)
 {
     return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
@@ -221,9 +241,14 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     (void)events;
 
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(li->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address;
+        socklen_t len = sizeof(address);
+        address.ss_family = AF_UNSPEC;
+        int fd = accept4(li->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            li->on_accept(li->ctx, fd);
+            char peer[IO_PEER_BYTES];
+            io_listener_write_peer(&address, peer);
+            li->on_accept(li->ctx, fd, peer);
             if (li->fd < 0)
                 return; // the callback stopped us
             continue;

@@ -8,8 +8,15 @@
 
 struct io_listener;
 
-/* Called for each accepted, non-blocking socket with TCP_NODELAY; takes fd. */
-typedef void io_accept_fn(void *ctx, int fd);
+enum { IO_PEER_BYTES = 46 }; // INET6_ADDRSTRLEN
+
+/* Called for each accepted, non-blocking socket with TCP_NODELAY; takes fd. peer: who it is,
+ * "192.0.2.1" or "::1" ("unknown" on a Unix socket), of the caller. */
+typedef void io_accept_fn(void *ctx, int fd, const char peer[static IO_PEER_BYTES]);
+
+struct sockaddr_storage;
+/* The address without its port, as io_accept_fn gets it. */
+void io_listener_write_peer(const struct sockaddr_storage *address, char out[static IO_PEER_BYTES]);
 
 /* Resolves "127.0.0.1:8080", "[::1]:8080", "localhost:8080", "0.0.0.0:0" (0: any free port), binds
  * and listens, without a loop. At start all loops' sockets are opened first, so that a taken port

@@ -126,7 +126,7 @@ static void begin(struct rig *r, const struct http_limits *limits)
     r->server = http_server_new(r->loop, limits);
     http_server_add(r->server, routes, sizeof(routes) / sizeof(routes[0]), r);
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    http_server_accept(r->server, fds[0], NULL);
+    http_server_accept(r->server, fds[0], "unknown", NULL);
     r->client = fds[1];
     io_timer_init(&r->timer, on_tick);
 }

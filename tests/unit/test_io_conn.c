@@ -331,12 +331,13 @@ struct accepts {
     bool is_guard_hit;
 };
 
-static void on_accept(void *ctx, int fd)
+static void on_accept(void *ctx, int fd, const char peer[static IO_PEER_BYTES])
 {
     struct accepts *a = ctx;
     socklen_t len = sizeof(a->nodelay);
     EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &a->nodelay, &len), 0);
     EXPECT(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    EXPECT_STR(str_of(peer), "127.0.0.1");
     close(fd);
     if (++a->count == a->want)
         io_loop_stop(a->loop);

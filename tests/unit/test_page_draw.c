@@ -52,7 +52,7 @@ static void begin(struct rig *r)
     r->server = http_server_new(r->loop, &http_default_limits);
     http_server_add(r->server, page_routes_table, page_routes_count, &r->api);
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    http_server_accept(r->server, fds[0], NULL);
+    http_server_accept(r->server, fds[0], "unknown", NULL);
     r->client = fds[1];
 }
 
