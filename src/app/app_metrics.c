@@ -43,10 +43,10 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET, .path = "/metrics", .handler = get_metrics},
 };
 
-static void on_accept(void *ctx, int fd)
+static void on_accept(void *ctx, int fd, const char peer[static IO_PEER_BYTES])
 {
     struct app_metrics *m = ctx;
-    http_server_accept(m->server, fd, NULL);
+    http_server_accept(m->server, fd, peer, NULL);
 }
 
 static void start_listening(struct io_task *task)
