@@ -191,7 +191,7 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options, 
         "UPDATE job SET state = 1, epoch = epoch + 1, at_ms = $1 WHERE id IN "
         "(SELECT id FROM job WHERE state = 0 AND queue = $3 "
         "AND (unique_key IS NOT NULL OR id <= $4 OR options >= $5) "
-        "AND ($6 = '' OR $6 LIKE '%,' || kind || ',%') ORDER BY rank, id LIMIT $2) "
+        "AND ($6 = '' OR replace($6, ' ' || kind || ' ', '') <> $6) ORDER BY rank, id LIMIT $2) "
         "RETURNING id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, rank, options, "
         "unique_key",
         &st);
@@ -377,7 +377,7 @@ static enum err find_ready(struct store_tx *tx, const struct queue_options *opti
         tx,
         "SELECT id, kind, payload, epoch, attempt, created_at_ms, run_at_ms, rank, options, "
         "unique_key IS NULL AND id > $4 FROM job WHERE state = 0 AND queue = $1 "
-        "AND (rank, id) > ($2, $3) AND ($6 = '' OR $6 LIKE '%,' || kind || ',%') "
+        "AND (rank, id) > ($2, $3) AND ($6 = '' OR replace($6, ' ' || kind || ' ', '') <> $6) "
         "ORDER BY rank, id LIMIT $5",
         &st);
     if (err)

@@ -231,7 +231,7 @@ struct queue_options {
      * as it is for its acknowledgement (docs/decisions/0010). queue_find, queue_claim: it is so. */
     bool is_alone;
     int64_t last_id;     // alone: jobs up to this id are an earlier process's; queue_start finds it
-    const char *kinds;   // ",a,b,": queue_find and queue_claim take only these; NULL: all
+    const char *kinds;   // " a b ": queue_find and queue_claim take only these; NULL: all
     bool leaves_unknown; // jobs of kinds without a handler here are other processes', also when
                          // none runs; else they are buried unless one does
     /* What opens sealed payloads; NULL: nothing. A job whose key is not there is an error, tried

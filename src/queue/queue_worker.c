@@ -591,17 +591,17 @@ static void add_kinds(char **at, const struct queue_handler *handlers, size_t co
 {
     for (size_t i = 0; i < count; i++) {
         str_keep(at, str_of(handlers[i].kind));
-        *(*at)++ = ',';
+        *(*at)++ = ' ';
     }
 }
 
-/* ",a,b,", with those that every queue has. */
+/* " a b ", with those that every queue has. */
 static char *list_kinds(const struct queue_handler *handlers, size_t count)
 {
     char *list = mem_zalloc(kinds_bytes(handlers, count) +
                             kinds_bytes(queue_batch_handlers, queue_batch_handler_count) + 2);
     char *at = list;
-    *at++ = ',';
+    *at++ = ' ';
     add_kinds(&at, handlers, count);
     add_kinds(&at, queue_batch_handlers, queue_batch_handler_count);
     return list;

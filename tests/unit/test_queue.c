@@ -13,6 +13,7 @@ struct pieces {
     int64_t id;           // enqueued
     int64_t lease_ms;     // to claim
     const char *queue;    // to claim of
+    const char *kinds;    // to claim
     struct queue_job jobs[8];
     size_t cap, count;
     int64_t next_ms;
@@ -33,7 +34,8 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
 {
     struct pieces *p = arg;
     p->count = 0;
-    const struct queue_options options = {.name = p->queue, .lease_ms = p->lease_ms};
+    const struct queue_options options = {
+        .name = p->queue, .lease_ms = p->lease_ms, .kinds = p->kinds};
     return queue_claim(tx, &options, p->jobs, p->cap ? p->cap : 8, &p->count, &p->next_ms);
 }
 
@@ -365,6 +367,27 @@ TEST(queue_claims_only_the_jobs_of_its_name)
     EXPECT_STR(p.jobs[0].kind, "b");
     free_jobs(&p);
     free_jobs(&slow);
+    test_store_end(&t);
+}
+
+TEST(queue_claims_only_kinds_that_are_exactly_those_it_is_asked_for)
+{
+    const char *const others[] = {"a", "A_B", "axb", "%", "_", "a_b,c", "b", ""};
+    struct test_store t;
+    struct pieces p;
+    test_queue_begin(&t);
+    for (int i = 0; others[i][0]; i++)
+        EXPECT_EQ(enqueue(t.store, &p, others[i], "", 0), OK);
+    p.kinds = " a_b c,d ";
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
+    EXPECT_EQ(enqueue(t.store, &p, "c,d", "", 0), OK);
+    EXPECT_EQ(enqueue(t.store, &p, "a_b", "", 0), OK);
+    p.kinds = " a_b c,d ";
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(p.count, 2);
+    EXPECT_STR(p.jobs[0].kind, "c,d");
+    EXPECT_STR(p.jobs[1].kind, "a_b");
+    free_jobs(&p);
     test_store_end(&t);
 }
 
