@@ -7,6 +7,7 @@
 /* By tests only. */
 static _Atomic int64_t advance_ms;
 static _Atomic int64_t stopped_ns[2]; // by clock; 0: it runs
+static _Atomic int64_t set_forward_ms;
 
 static int64_t running_ns(clockid_t id)
 {
@@ -24,7 +25,8 @@ static int64_t now_ns(clockid_t id)
 
 int64_t clock_unix_ms(void)
 {
-    return now_ns(CLOCK_REALTIME) / 1000000;
+    return now_ns(CLOCK_REALTIME) / 1000000 +
+           atomic_load_explicit(&set_forward_ms, memory_order_relaxed);
 }
 
 int64_t clock_mono_ms(void)
@@ -51,6 +53,11 @@ void clock_test_stop(void)
 void clock_test_advance(int64_t ms)
 {
     atomic_fetch_add(&advance_ms, ms);
+}
+
+void clock_test_set_forward(int64_t ms)
+{
+    atomic_fetch_add(&set_forward_ms, ms);
 }
 
 /* Times before 1970 or after 9999 do not fit our texts; they are shown as the nearest that does. */

@@ -19,6 +19,8 @@ int64_t clock_cpu_ns(void);
 void clock_test_stop(void);
 /* Tests only: adds to both clocks from now on. */
 void clock_test_advance(int64_t ms);
+/* Tests only: somebody sets the wall clock; the monotonic one goes on as before. Below 0: back. */
+void clock_test_set_forward(int64_t ms);
 
 /* Writes "2026-11-25T12:30:00Z" and a NUL into out (RFC 3339, seconds, UTC). */
 void clock_iso(int64_t unix_ms, char out[static 21]);

@@ -304,18 +304,36 @@ static enum err claim_ready(struct store_tx *tx, const struct queue_options *opt
     return OK;
 }
 
-/* When something of the queue is to be done by the clock: a job is due, a lease ends; 0: never. */
-static enum err ask_next(struct store_tx *tx, struct str name, int64_t *out)
+/* What is to be done by the clock: when the first job is due, when the first lease ends; 0: never.
+ */
+struct next {
+    int64_t due_ms, lease_end_ms;
+};
+
+static enum err ask_next(struct store_tx *tx, const struct queue_options *options, struct next *out)
 {
-    int64_t due = 0, lease_end = 0;
-    enum err err = ask(
-        tx, "SELECT min(at_ms) FROM job WHERE state > 0 AND state = 3 AND queue = $1", name, &due);
+    struct str name = name_of(options);
+    enum err err =
+        ask(tx, "SELECT min(at_ms) FROM job WHERE state > 0 AND state = 3 AND queue = $1", name,
+            &out->due_ms);
     if (!err)
         err = ask(tx, "SELECT min(at_ms) FROM job WHERE state > 0 AND state = 1 AND queue = $1",
-                  name, &lease_end);
-    bool is_lease_first = due == 0 || (lease_end > 0 && lease_end < due);
-    *out = is_lease_first ? lease_end : due;
+                  name, &out->lease_end_ms);
+    if (out->lease_end_ms > 0)
+        out->lease_end_ms += options->set_forward_ms;
     return err;
+}
+
+static int64_t first_of(const struct next *next)
+{
+    bool is_lease_first =
+        next->due_ms == 0 || (next->lease_end_ms > 0 && next->lease_end_ms < next->due_ms);
+    return is_lease_first ? next->lease_end_ms : next->due_ms;
+}
+
+static bool is_over(const struct store_tx *tx, int64_t at_ms)
+{
+    return at_ms > 0 && at_ms <= store_now_ms(tx);
 }
 
 /* Makes scheduled jobs ready. */
@@ -338,28 +356,36 @@ static enum err promote(struct store_tx *tx, struct str name, size_t *count_out)
     return err;
 }
 
+/* Returns what the dead had. */
+static enum err bring_back(struct store_tx *tx, const struct queue_options *options)
+{
+    enum err err = queue_renew_many(tx, options->hand, options->hand_count, options->lease_ms);
+    return err ? err
+               : queue_recover(tx, name_of(options), store_now_ms(tx) - options->set_forward_ms);
+}
+
 enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
                      struct queue_job *jobs, size_t cap, size_t *count_out,
                      int64_t *next_run_at_out)
 {
-    struct str name = name_of(options);
-    int64_t next = 0, more_ms = 0;
+    struct next next = {0};
+    int64_t more_ms = 0;
     size_t count = 0, promoted = 0;
-    enum err err = ask_next(tx, name, &next);
-    if (!err && next > 0 && next <= store_now_ms(tx)) {
-        err = queue_recover(tx, name, store_now_ms(tx));
-        if (!err)
-            err = FAILPOINT("queue.promote", promote(tx, name, &promoted));
-        if (!err)
-            err = ask_next(tx, name, &next);
-    }
+    enum err err = ask_next(tx, options, &next);
+    bool has_over = !err && is_over(tx, first_of(&next));
+    if (!err && is_over(tx, next.lease_end_ms))
+        err = bring_back(tx, options);
+    if (!err && is_over(tx, next.due_ms))
+        err = FAILPOINT("queue.promote", promote(tx, name_of(options), &promoted));
+    if (!err && has_over)
+        err = ask_next(tx, options, &next);
     if (!err)
         err = FAILPOINT("queue.claim", claim_ready(tx, options, jobs, cap, &count, &more_ms));
     if (err)
         return err;
     *count_out = count;
-    *next_run_at_out = count > 0 ? 0 : next;
-    if (count == 0 && more_ms != 0 && (next == 0 || more_ms < next))
+    *next_run_at_out = count > 0 ? 0 : first_of(&next);
+    if (count == 0 && more_ms != 0 && (first_of(&next) == 0 || more_ms < first_of(&next)))
         *next_run_at_out = more_ms;
     if (options->is_alone && promoted > 0)
         *next_run_at_out = store_now_ms(tx);
@@ -407,6 +433,7 @@ enum err queue_find(struct store_tx *tx, const struct queue_options *options,
                     struct queue_cursor after, size_t cap, struct queue_look *out)
 {
     struct queue_room room;
+    struct next next = {0};
     enum err err = queue_limit_ask(tx, name_of(options), cap, &room);
     if (err)
         return err;
@@ -419,9 +446,9 @@ enum err queue_find(struct store_tx *tx, const struct queue_options *options,
         after = (struct queue_cursor){INT64_MIN, 0};
     err = find_ready(tx, options, after, cap, out);
     if (!err)
-        err = ask_next(tx, name_of(options), &out->next_run_at_ms);
-    if (!err && out->next_run_at_ms > 0 && out->next_run_at_ms <= store_now_ms(tx))
-        out->needs_claim = true;
+        err = ask_next(tx, options, &next);
+    out->next_run_at_ms = first_of(&next);
+    out->needs_claim |= !err && is_over(tx, out->next_run_at_ms);
     return err;
 }
 
@@ -573,6 +600,17 @@ enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t l
         change(tx, "UPDATE job SET at_ms = $3 WHERE id = $1 AND epoch = $2 AND state IN ($4, 1)",
                values, 4, &changes));
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
+}
+
+enum err queue_renew_many(struct store_tx *tx, const struct queue_job *jobs, size_t count,
+                          int64_t lease_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum err err = queue_renew(tx, &jobs[i], lease_ms);
+        if (err && err != ERR_CONFLICT)
+            return err;
+    }
+    return OK;
 }
 
 /* ---- numbers ---- */

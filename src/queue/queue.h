@@ -230,8 +230,14 @@ struct queue_options {
     /* While no other process runs jobs of this name a claim is a note in memory, and the row waits
      * as it is for its acknowledgement (docs/decisions/0010). queue_find, queue_claim: it is so. */
     bool is_alone;
-    int64_t last_id;     // alone: jobs up to this id are an earlier process's; queue_start finds it
-    const char *kinds;   // " a b ": queue_find and queue_claim take only these; NULL: all
+    int64_t last_id;   // alone: jobs up to this id are an earlier process's; queue_start finds it
+    const char *kinds; // " a b ": queue_find and queue_claim take only these; NULL: all
+    /* Private, of queue_look.c: jobs in hand (id, epoch), whose leases are renewed before those
+     * that are over are taken for dead processes'; by how much those of others seem to be over too
+     * early. */
+    const struct queue_job *hand;
+    size_t hand_count;
+    int64_t set_forward_ms;
     bool leaves_unknown; // jobs of kinds without a handler here are other processes', also when
                          // none runs; else they are buried unless one does
     /* What opens sealed payloads; NULL: nothing. A job whose key is not there is an error, tried
@@ -404,6 +410,9 @@ MUST_USE enum err queue_set_key_limits(struct store_tx *tx, struct str queue, st
 MUST_USE enum err queue_pause(struct store_tx *tx, struct str name, int64_t until_ms);
 /* Lets the lease end lease_ms from now. ERR_CONFLICT: stale. */
 MUST_USE enum err queue_renew(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms);
+/* The same of many; what is stale is left out. */
+MUST_USE enum err queue_renew_many(struct store_tx *tx, const struct queue_job *jobs, size_t count,
+                                   int64_t lease_ms);
 /* Puts a job back that was claimed and not begun, for run_at_ms: neither an attempt nor a crash.
  * ERR_CONFLICT: stale. */
 MUST_USE enum err queue_release(struct store_tx *tx, const struct queue_job *job,

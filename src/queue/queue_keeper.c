@@ -11,35 +11,25 @@
 
 enum {
     RENEW_PART = 3,
-    PRUNE_MAX = 256,    // at once
-    PRUNE_MORE_MS = 10, // as long as there is more
-    SHARE_MS = 1000,    // how often it looks for other processes
-    JOIN_MS = 10,       // while it waits for one
+    PRUNE_MAX = 256,     // at once
+    PRUNE_MORE_MS = 10,  // as long as there is more
+    SHARE_MS = 1000,     // how often it looks for other processes
+    JOIN_MS = 10,        // while it waits for one
+    CLOCK_STEP_MS = 100, // less is drift
 };
 
 /* ---- leases ---- */
 
-/* The jobs in hand, copied so that they may end meanwhile. */
-struct renewal {
-    struct queue_job *jobs; // only id, epoch and run_at_ms
-    size_t count;
-    int64_t lease_ms;
-};
-
 static enum err renew_fn(struct store_tx *tx, void *arg)
 {
-    struct renewal *r = arg;
-    for (size_t i = 0; i < r->count; i++) {
-        enum err err = queue_renew(tx, &r->jobs[i], r->lease_ms);
-        if (err && err != ERR_CONFLICT) // ended, or lost: its commit will be refused
-            return err;
-    }
-    return OK;
+    const struct queue_hand *hand = arg;
+    return queue_renew_many(tx, hand->jobs, hand->count, hand->lease_ms);
 }
 
-/* Those whose rows say that they run. Called with the mutex held. */
-static void list_claimed(const struct queue *q, struct renewal *r)
+void queue_keeper_list_claimed(const struct queue *q, struct queue_hand *r)
 {
+    r->count = 0;
+    r->lease_ms = q->options.lease_ms;
     r->jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
     for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
         const struct queue_run *run = LIST_ENTRY(node, struct queue_run, in_hand);
@@ -51,8 +41,8 @@ static void list_claimed(const struct queue *q, struct renewal *r)
 
 static void renew_hand(struct queue *q)
 {
-    struct renewal r = {.lease_ms = q->options.lease_ms};
-    list_claimed(q, &r);
+    struct queue_hand r;
+    queue_keeper_list_claimed(q, &r);
     pthread_mutex_unlock(&q->mutex);
     if (r.count > 0 && store_write_wait(q->store, renew_fn, &r))
         log_warn("at=queue_keeper.renew why=\"the store failed\"");
@@ -82,6 +72,20 @@ static void prune(struct queue *q)
     if (err)
         log_warn("at=queue_keeper.prune why=\"the store failed\"");
     q->is_pruning = !err && p.count >= PRUNE_MAX;
+}
+
+/* ---- the clock ---- */
+
+int64_t queue_keeper_set_forward_ms(struct queue *q)
+{
+    struct queue_clock *c = &q->clock;
+    int64_t now_ms = clock_mono_ms(), ahead_ms = clock_unix_ms() - now_ms;
+    if (ahead_ms > c->seen_ms + CLOCK_STEP_MS)
+        c->set_at_ms = now_ms;
+    c->seen_ms = ahead_ms;
+    if (now_ms - c->set_at_ms >= q->options.lease_ms || ahead_ms < c->base_ms)
+        c->base_ms = ahead_ms;
+    return ahead_ms - c->base_ms;
 }
 
 /* ---- other processes ---- */
@@ -125,7 +129,7 @@ void queue_keeper_release_ready(struct queue *q)
 
 static enum err claim_held_fn(struct store_tx *tx, void *arg)
 {
-    const struct renewal *r = arg;
+    const struct queue_hand *r = arg;
     for (size_t i = 0; i < r->count; i++) {
         enum err err = queue_claim_held(tx, &r->jobs[i], r->lease_ms);
         if (err && err != ERR_CONFLICT) // it ended
@@ -137,7 +141,7 @@ static enum err claim_held_fn(struct store_tx *tx, void *arg)
 /* Called with the mutex held, which it lets go of meanwhile. */
 static enum err claim_held(struct queue *q)
 {
-    struct renewal r = {.lease_ms = q->options.lease_ms};
+    struct queue_hand r = {.lease_ms = q->options.lease_ms};
     r.jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
     for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
         struct queue_run *run = LIST_ENTRY(node, struct queue_run, in_hand);
@@ -174,30 +178,33 @@ static void give_way(struct queue *q)
 }
 
 struct heritage {
-    struct renewal mine;
+    struct queue_hand mine;
     struct str name;
     int64_t last_id;
 };
 
-/* Returns the running jobs of the dead: ours are lifted above what their leases can be. */
+/* Returns the running jobs of the dead: ours are lifted above what their leases can be, by whatever
+ * clock. */
 static enum err inherit_fn(struct store_tx *tx, void *arg)
 {
     struct heritage *h = arg;
     int64_t lease_ms = h->mine.lease_ms;
-    h->mine.lease_ms = 2 * lease_ms;
+    h->mine.lease_ms = QUEUE_MAX_MS;
     enum err err = renew_fn(tx, &h->mine);
     h->mine.lease_ms = lease_ms;
     if (!err)
-        err = queue_recover(tx, h->name, store_now_ms(tx) + lease_ms);
+        err = queue_recover(tx, h->name, store_now_ms(tx) + QUEUE_MAX_MS - 1);
+    if (!err)
+        err = renew_fn(tx, &h->mine);
     return err ? err : queue_last_id(tx, &h->last_id);
 }
 
 /* Nobody else is there any more. */
 static void be_alone(struct queue *q)
 {
-    struct heritage h = {.mine.lease_ms = q->options.lease_ms, .name = str_of(q->options.name)};
+    struct heritage h = {.name = str_of(q->options.name)};
     q->is_switching = true;
-    list_claimed(q, &h.mine);
+    queue_keeper_list_claimed(q, &h.mine);
     pthread_mutex_unlock(&q->mutex);
     enum err err = store_write_wait(q->store, inherit_fn, &h);
     mem_free(h.mine.jobs);
@@ -212,6 +219,18 @@ static void be_alone(struct queue *q)
     log_info("at=queue_keeper.alone queue=%s", q->options.name);
 }
 
+/* Who is alone and does not answer for a lease hangs: what it has in hand is refused when its jobs
+ * are claimed by their rows. True: it is so far. */
+static bool lose_patience(struct queue *q)
+{
+    if (q->is_impatient || clock_mono_ms() - q->joining_at_ms < q->options.lease_ms)
+        return false;
+    q->is_impatient = true;
+    log_warn("at=queue_keeper.impatient queue=%s why=\"the process that runs it does not answer\"",
+             q->options.name);
+    return true;
+}
+
 /* Looks after the lock that says who runs jobs. Called with the mutex held, which it lets go of
  * meanwhile. */
 static void share(struct queue *q)
@@ -219,7 +238,7 @@ static void share(struct queue *q)
     bool was_crowded = q->is_crowded;
     switch (q->share.mode) {
     case QUEUE_SHARE_JOINING:
-        if (!queue_share_join(&q->share))
+        if (!queue_share_join(&q->share) && !lose_patience(q))
             return;
         break;
     case QUEUE_SHARE_ALONE:
@@ -244,7 +263,8 @@ static void share(struct queue *q)
 
 static int64_t pause_of(const struct queue *q)
 {
-    bool is_waiting = q->share.mode == QUEUE_SHARE_JOINING || q->is_switching;
+    bool is_joining = q->share.mode == QUEUE_SHARE_JOINING && !q->is_impatient;
+    bool is_waiting = is_joining || q->is_switching;
     return is_waiting ? JOIN_MS : q->is_pruning ? PRUNE_MORE_MS : SHARE_MS;
 }
 
@@ -266,6 +286,7 @@ void *queue_keeper_run(void *arg)
         }
         if (!q->is_over && q->is_pruning)
             prune(q);
+        (void)queue_keeper_set_forward_ms(q); // notices a step when it happens
         if (!q->is_over)
             queue_watch_hand(q);
         if (!q->is_over)
@@ -279,6 +300,7 @@ void *queue_keeper_run(void *arg)
 
 enum err queue_keeper_open(struct queue *q)
 {
+    q->clock.base_ms = q->clock.seen_ms = clock_unix_ms() - clock_mono_ms();
     enum err err = queue_share_open(&q->share, q->store, str_of(q->options.name));
     if (err)
         return err;
@@ -288,6 +310,7 @@ enum err queue_keeper_open(struct queue *q)
             queue_share_give(&q->share);
     } else {
         (void)queue_share_join(&q->share);
+        q->joining_at_ms = clock_mono_ms();
         q->is_crowded = true;
         log_info("at=queue_keeper.join queue=%s shared=%d", q->options.name,
                  q->share.mode == QUEUE_SHARE_SHARED);
@@ -297,7 +320,7 @@ enum err queue_keeper_open(struct queue *q)
 
 static enum err give_back_fn(struct store_tx *tx, void *arg)
 {
-    const struct renewal *r = arg;
+    const struct queue_hand *r = arg;
     for (size_t i = 0; i < r->count; i++) {
         enum err err = queue_release(tx, &r->jobs[i], r->jobs[i].run_at_ms);
         if (err && err != ERR_CONFLICT) // it ended
@@ -308,9 +331,9 @@ static enum err give_back_fn(struct store_tx *tx, void *arg)
 
 void queue_keeper_give_back(struct queue *q)
 {
-    struct renewal r = {0};
+    struct queue_hand r;
     pthread_mutex_lock(&q->mutex);
-    list_claimed(q, &r);
+    queue_keeper_list_claimed(q, &r);
     pthread_mutex_unlock(&q->mutex);
     if (r.count > 0 && store_write_wait(q->store, give_back_fn, &r))
         log_warn(

@@ -52,6 +52,7 @@ static void on_claimed(struct store_write *write, enum err err)
     q->is_full = !err && got == 0 && q->claimed_next_ms == QUEUE_WHEN_ONE_ENDS;
     q->is_claiming = false;
     q->claimed_count = 0;
+    mem_free(q->claim_hand.jobs);
     for (size_t i = 0; i < got; i++) {
         if (err)
             arena_done(&q->claimed[i].arena);
@@ -90,7 +91,7 @@ static int reserve_of(const struct queue *q)
 /* Inline (without workers) it claims by row, as if it shared. */
 static bool is_joining(const struct queue *q)
 {
-    return q->share.mode == QUEUE_SHARE_JOINING && q->options.workers > 0;
+    return q->share.mode == QUEUE_SHARE_JOINING && q->options.workers > 0 && !q->is_impatient;
 }
 
 static bool is_spent(const struct queue *q)
@@ -110,6 +111,9 @@ bool queue_look_is_wanted(const struct queue *q)
 /* Called with the mutex held. */
 static void claim(struct queue *q)
 {
+    queue_keeper_list_claimed(q, &q->claim_hand);
+    q->look_options.hand = q->claim_hand.jobs;
+    q->look_options.hand_count = q->claim_hand.count;
     if (q->is_crowded || q->is_fair)
         q->look_options.batch = reserve_of(q) - q->ready_count;
     if (q->look_options.batch < 1) // taken by a look meanwhile
@@ -121,6 +125,7 @@ static void claim(struct queue *q)
     q->is_claiming = true;
     if (store_write_later(q->store, &q->claim)) {
         q->is_claiming = false;
+        mem_free(q->claim_hand.jobs);
         claim_later(q);
     }
 }
@@ -219,6 +224,7 @@ void queue_look_once(struct queue *q)
         look.cap = 1; // to know whether to claim
     q->look_options = q->options;
     q->look_options.is_alone = is_alone;
+    q->look_options.set_forward_ms = queue_keeper_set_forward_ms(q);
     q->look_options.kinds = q->options.leaves_unknown || q->is_crowded ? q->kinds : NULL;
     q->is_claiming = q->is_looking = true;
     q->may_be_ready = false;

@@ -4,10 +4,11 @@
  * --> ALONE
  *
  * A claim in memory tells other processes nothing, so it needs that there are none: who is alone
- * holds the lock exclusively, everybody else shares it, and nobody claims without it. So no two
- * processes can both believe to be alone, whichever dies when: the kernel keeps the locks. Who
- * wants to join shares a second lock, the wish; who is alone sees it, claims by row what it has in
- * hand, and shares.
+ * holds the lock exclusively, everybody else shares it. So no two processes can both believe to be
+ * alone, whichever dies when: the kernel keeps the locks. Who wants to join shares a second lock,
+ * the wish; who is alone sees it, claims by row what it has in hand, and shares. Who has wished in
+ * vain for a lease claims by rows without the lock: the other hangs, and what it has in hand is
+ * refused.
  */
 #ifndef QUEUE_SHARE_H
 #define QUEUE_SHARE_H

@@ -53,6 +53,19 @@ struct queue_run {
     int64_t begun_ns; // monotonic
 };
 
+/* Jobs in hand whose rows say that they run, copied so that they may end meanwhile. */
+struct queue_hand {
+    struct queue_job *jobs; // only id, epoch and run_at_ms
+    size_t count;
+    int64_t lease_ms;
+};
+
+/* How far the wall clock was set forward lately (queue_keeper_set_forward_ms). */
+struct queue_clock {
+    int64_t base_ms, seen_ms; // wall clock less monotonic: as leases were written by it; now
+    int64_t set_at_ms;        // when it was set forward, monotonic
+};
+
 struct queue {
     struct store *store;
     struct queue_options options;
@@ -67,6 +80,9 @@ struct queue {
     struct list ready, finished, hand;
     struct list unwritten; // ended, but the store failed to write it: once more after the pause
     struct queue_share share;
+    struct queue_clock clock;
+    int64_t joining_at_ms;      // when it began to wish to join, monotonic
+    bool is_impatient;          // who is alone has not answered for a lease: claims all the same
     bool is_switching;          // from alone to shared or back: claims nothing meanwhile
     bool is_crowded;            // shared with others, who could run what it claims ahead
     int busy;                   // workers that run a job
@@ -95,6 +111,7 @@ struct queue {
     struct queue_job *claimed;
     size_t claimed_count;
     int64_t claimed_next_ms;
+    struct queue_hand claim_hand; // look_options.hand
 };
 
 /* All with the mutex held. */
@@ -130,5 +147,10 @@ MUST_USE enum err queue_keeper_open(struct queue *q);
 void *queue_keeper_run(void *arg);
 /* Gives back what was claimed and not begun. Lets go of the mutex meanwhile. */
 void queue_keeper_release_ready(struct queue *q);
+/* Those in hand whose rows say that they run; the caller frees jobs. */
+void queue_keeper_list_claimed(const struct queue *q, struct queue_hand *out);
+/* How much too early the leases of others seem to be over, since the wall clock was set forward (or
+ * the machine slept) less than a lease ago: they have not all renewed them since. */
+int64_t queue_keeper_set_forward_ms(struct queue *q);
 
 #endif

@@ -104,6 +104,35 @@ test('wrong options of worker are wrong usage', () => {
     }
 });
 
+test('a server that hangs loses its jobs to a worker after a lease, and does nothing twice when it goes on', async () => {
+    const server = await startServer({ args: ['--test-jobs', '--lease', '1s'] });
+    const dir = server.dataDir;
+    const slow = push(dir, 'test.effect', { id: 'slow', sleep_ms: 500 }, '--deadline', '+1h', '--count', '2');
+    await until(() => running(dir) === 2, 'the server to have claimed two');
+    server.child.kill('SIGSTOP');
+    const all = push(dir, 'test.effect', { id: 'h' }, '--count', '20');
+    const worker = await startWorker(dir, '--lease', '1s');
+    assert.deepEqual(ids(await effectsOf(dir, 22)).sort((a, b) => a - b), [...slow, ...all]);
+    assert.match(worker.log(), /at=queue_keeper\.impatient queue=default/);
+    server.child.kill('SIGCONT');
+    await until(() => server.log().includes('at=queue_keeper.share queue=default'), 'the server to share');
+    const more = push(dir, 'test.effect', { id: 'm' }, '--count', '20');
+    assert.deepEqual(ids(await effectsOf(dir, 42)).slice(22), more);
+    await until(() => left(dir) === 0, 'no job to be left');
+    await worker.stop();
+    await server.stop();
+});
+
+test('a worker takes no job of a kind whose name is only like one of its own', async () => {
+    const dir = newDir();
+    const worker = await startWorker(dir);
+    for (const kind of ['TEST.EFFECT', 'test_effect', '%', 'x,test.effect']) push(dir, kind, { id: 'x' });
+    const [id] = push(dir, 'test.effect', { id: 'a' });
+    assert.deepEqual(ids(await effectsOf(dir, 1)), [id]);
+    await worker.stop();
+    assert.equal(stats(dir, 'default').ready, 4);
+});
+
 test('a worker that joins a running server shares its queue: each job once, also those in hand', async () => {
     const server = await startServer({ args: ['--test-jobs', '--workers', '2'] });
     const dir = server.dataDir;

@@ -439,19 +439,90 @@ TEST(queue_renews_the_lease_of_a_long_run)
     end(w);
 }
 
+/* What another process does when it takes leases for over. */
+static enum err take_over(struct store_tx *tx, void *arg)
+{
+    const struct queue_options options = {.lease_ms = 3000};
+    struct queue_job job;
+    size_t count = 0;
+    int64_t next = 0;
+    (void)arg;
+    enum err err = queue_recover(tx, STR(QUEUE_DEFAULT), INT64_MAX);
+    if (!err)
+        err = queue_claim(tx, &options, &job, 1, &count, &next);
+    if (err)
+        return err;
+    err = test_queue_add_effect(tx, job.id);
+    if (!err)
+        err = queue_ack(tx, &job);
+    arena_done(&job.arena);
+    return err;
+}
+
 TEST(queue_refuses_the_result_of_a_worker_that_slept_over_its_lease)
 {
     struct world *w = begin(2);
     hold(w, true);
     enqueue(w, "a");
     wait_for(w, &w->held, 1);
-    clock_test_advance(3001);
-    queue_wake(w->queue);
-    wait_for(w, &w->held, 2); // the other worker has it now
+    EXPECT_EQ(store_write_wait(w->t.store, take_over, NULL), OK);
     hold(w, false);
-    WAIT_STATS(w, stats.done == 1 && stats.refused == 1);
-    EXPECT_EQ(w->dones, 1);
+    WAIT_STATS(w, stats.refused == 1);
+    EXPECT_EQ(w->dones, 0);
     EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect"), 1);
+    end(w);
+}
+
+TEST(queue_does_not_take_its_own_jobs_for_a_dead_ones_after_a_long_stop)
+{
+    struct world *w = begin(2);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    clock_test_advance(3001); // as when the process was stopped for so long
+    enqueue(w, "a");
+    wait_for(w, &w->held, 2);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT sum(crash) FROM job"), 0);
+    hold(w, false);
+    WAIT_STATS(w, stats.done == 2);
+    EXPECT_EQ(w->runs, 2);
+    EXPECT_EQ(stats_of(w).refused, 0);
+    end(w);
+}
+
+static enum err claim_for_another(struct store_tx *tx, void *arg)
+{
+    const struct queue_options options = {.name = "other", .lease_ms = 3000};
+    size_t count = 0;
+    int64_t next = 0;
+    struct store_stmt *st;
+    enum err err = queue_claim(tx, &options, arg, 1, &count, &next);
+    if (!err)
+        err = store_prepare(tx, "UPDATE job SET queue = 'default' WHERE queue = 'other'", &st);
+    return err ? err : store_run(st, NULL);
+}
+
+/* Another process has a job that it has not renewed since the clock was set. */
+TEST(queue_gives_others_a_lease_to_renew_theirs_when_the_clock_is_set_forward)
+{
+    struct world *w = begin(1);
+    struct queue_job job;
+    struct queue_new new = {.kind = STR("a"), .payload = STR("{}"), .queue = STR("other")};
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &new), OK);
+    EXPECT_EQ(store_write_wait(w->t.store, claim_for_another, &job), OK);
+    clock_test_set_forward(3600 * 1000);
+    enqueue(w, "a");
+    wait_for(w, &w->dones, 1);
+    WAIT_STATS(w, stats.done == 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE state = 1 AND crash = 0"),
+              1);
+    clock_test_advance(3001);
+    enqueue(w, "a");
+    wait_for(w, &w->dones, 3); // it is over by any clock
+    clock_test_set_forward(-7200 * 1000);
+    enqueue(w, "a");
+    wait_for(w, &w->dones, 4);
+    arena_done(&job.arena);
     end(w);
 }
 
