@@ -30,10 +30,9 @@ static enum err change(struct store_tx *tx, const char *sql, const int64_t *valu
     return store_run(st, changes_out);
 }
 
-/* The ids of up to SLICE jobs whose time has come. sql takes the queue's name, the time, the limit.
- */
-static enum err find_by_time(struct store_tx *tx, const char *sql, struct str name, int64_t then_ms,
-                             int64_t *ids, size_t *count_out)
+/* Up to SLICE numbers. sql takes the queue's name, a value and the limit. */
+static enum err find_some(struct store_tx *tx, const char *sql, struct str name, int64_t value,
+                          int64_t *ids, size_t *count_out)
 {
     struct store_stmt *st;
     size_t count = 0;
@@ -41,7 +40,7 @@ static enum err find_by_time(struct store_tx *tx, const char *sql, struct str na
     if (err)
         return err;
     store_bind_text(st, 1, name.at ? name : STR(""));
-    store_bind_int(st, 2, then_ms);
+    store_bind_int(st, 2, value);
     store_bind_int(st, 3, SLICE);
     while (!(err = store_step(st)))
         ids[count++] = store_column_int(st, 0);
@@ -70,23 +69,47 @@ static enum err recover(struct store_tx *tx, int64_t id)
     return queue_row_save(tx, &row, (struct str){0});
 }
 
-enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms)
+/* sql as for find_some. */
+static enum err recover_all(struct store_tx *tx, const char *sql, struct str name, int64_t value)
 {
     int64_t ids[SLICE];
     size_t count = SLICE;
     while (count == SLICE) {
-        // Of two with one key the newest does the work.
-        enum err err = find_by_time(
-            tx,
-            "SELECT id FROM job WHERE state > 0 AND state = 1 AND ($1 = '' OR queue = $1) "
-            "AND at_ms <= $2 ORDER BY id DESC LIMIT $3",
-            name, then_ms, ids, &count);
+        enum err err = find_some(tx, sql, name, value, ids, &count);
         for (size_t i = 0; !err && i < count; i++)
             err = FAILPOINT("queue.recover", recover(tx, ids[i]));
         if (err)
             return err;
     }
     return OK;
+}
+
+// Of two with one unique key the newest does the work.
+enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms)
+{
+    return recover_all(
+        tx,
+        "SELECT id FROM job WHERE state > 0 AND state = 1 AND ($1 = '' OR queue = $1) "
+        "AND at_ms <= $2 ORDER BY id DESC LIMIT $3",
+        name, then_ms);
+}
+
+enum err queue_recover_claims(struct store_tx *tx, struct str name, int64_t claimer)
+{
+    return recover_all(tx,
+                       "SELECT id FROM job WHERE state > 0 AND state = 1 AND queue = $1 "
+                       "AND claimer = $2 ORDER BY id DESC LIMIT $3",
+                       name, claimer);
+}
+
+enum err queue_list_claimers(struct store_tx *tx, struct str name, int64_t after, int64_t *out,
+                             size_t *count_out)
+{
+    _Static_assert((int)SLICE == (int)QUEUE_CLAIMERS, "as find_some has it");
+    return find_some(tx,
+                     "SELECT DISTINCT claimer FROM job WHERE state > 0 AND state = 1 AND queue = "
+                     "$1 AND claimer > $2 ORDER BY claimer LIMIT $3",
+                     name, after, out, count_out);
 }
 
 /* The one integer of a query, 0 when it is NULL. name: its $1, or at == NULL: it has none. */
@@ -188,7 +211,7 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options, 
     size_t count = 0;
     enum err err = store_prepare(
         tx,
-        "UPDATE job SET state = 1, epoch = epoch + 1, at_ms = $1 WHERE id IN "
+        "UPDATE job SET state = 1, epoch = epoch + 1, at_ms = $1, claimer = $7 WHERE id IN "
         "(SELECT id FROM job WHERE state = 0 AND queue = $3 "
         "AND (unique_key IS NOT NULL OR id <= $4 OR options >= $5) "
         "AND ($6 = '' OR replace($6, ' ' || kind || ' ', '') <> $6) ORDER BY rank, id LIMIT $2) "
@@ -203,6 +226,7 @@ static enum err lease(struct store_tx *tx, const struct queue_options *options, 
     store_bind_int(st, 4, last_id);
     store_bind_int(st, 5, QUEUE_BY_ROW);
     store_bind_text(st, 6, kinds_of(options));
+    store_bind_int(st, 7, options->claimer);
     while (!(err = store_step(st))) {
         struct queue_job *job = &jobs[count++];
         job_of_row(st, job);
@@ -340,11 +364,11 @@ static bool is_over(const struct store_tx *tx, int64_t at_ms)
 static enum err promote(struct store_tx *tx, struct str name, size_t *count_out)
 {
     int64_t ids[SLICE];
-    enum err err = find_by_time(
-        tx,
-        "SELECT id FROM job WHERE state > 0 AND state = 3 AND queue = $1 AND at_ms <= $2 "
-        "ORDER BY at_ms LIMIT $3",
-        name, store_now_ms(tx), ids, count_out);
+    enum err err =
+        find_some(tx,
+                  "SELECT id FROM job WHERE state > 0 AND state = 3 AND queue = $1 AND at_ms <= $2 "
+                  "ORDER BY at_ms LIMIT $3",
+                  name, store_now_ms(tx), ids, count_out);
     for (size_t i = 0; !err && i < *count_out; i++) {
         struct queue_row row;
         err = queue_row_get(tx, ids[i], &row);
@@ -578,16 +602,17 @@ enum err queue_release(struct store_tx *tx, const struct queue_job *job, int64_t
     return FAILPOINT("queue.release", release(tx, job, run_at_ms));
 }
 
-enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms)
+enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job, int64_t lease_ms,
+                          int64_t claimer)
 {
-    const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms};
+    const int64_t values[] = {job->id, job->epoch, store_now_ms(tx) + lease_ms, claimer};
     int64_t changes = 0;
     CHECK(job->is_held);
     enum err err =
         FAILPOINT("queue.claim_held", change(tx,
-                                             "UPDATE job SET state = 1, at_ms = $3 "
+                                             "UPDATE job SET state = 1, at_ms = $3, claimer = $4 "
                                              "WHERE id = $1 AND epoch = $2 AND state = 0",
-                                             values, 3, &changes));
+                                             values, 4, &changes));
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 

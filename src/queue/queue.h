@@ -245,6 +245,7 @@ struct queue_options {
      * not open is DEAD. */
     struct queue_seal *seal;
     _Atomic int64_t *left; // jobs that may yet begin, in all queues that share it; NULL: no end
+    int64_t claimer;       // stands in the rows that are claimed; queue_start picks it
 };
 
 /* handlers are borrowed for the queue's life. */
@@ -252,8 +253,8 @@ struct queue *queue_new(struct store *store, const struct queue_options *options
                         const struct queue_handler *handlers, size_t count);
 /* Starts the workers. Where no other process runs jobs of the queue, first returns all its RUNNING
  * jobs, which are dead processes', to READY; where one does, the workers claim as soon as it shares
- * (queue_share.h), within about a second. Jobs of one that dies come back at once when nobody else
- * is left, else when their leases end. */
+ * (queue_share.h), within about a second. Jobs of one that dies come back as soon, those of one
+ * that hangs when their leases end. */
 MUST_USE enum err queue_start(struct queue *q);
 /* Claims and begins nothing more from now on: the first step of a stop. Does not block. */
 void queue_drain(struct queue *q);
@@ -359,7 +360,7 @@ MUST_USE enum err queue_fail(struct store_tx *tx, const struct queue_job *job, s
 /* Claims by its row a job that is_held, with the epoch that it has: its holder's acknowledgement
  * counts as before. ERR_CONFLICT: it ended. */
 MUST_USE enum err queue_claim_held(struct store_tx *tx, const struct queue_job *job,
-                                   int64_t lease_ms);
+                                   int64_t lease_ms, int64_t claimer);
 /* Counts a crash and puts the job back, or to DEAD as "poison: why". ERR_CONFLICT: stale. */
 MUST_USE enum err queue_crash(struct store_tx *tx, const struct queue_job *job, struct str why);
 /* The end of a job that shall not be tried again and that nobody needs to see: CANCELLED, and kept
@@ -420,5 +421,12 @@ MUST_USE enum err queue_release(struct store_tx *tx, const struct queue_job *job
 /* Returns the jobs whose lease ends by then_ms to READY (INT64_MAX: every running one); name: of
  * this queue, empty: of all. */
 MUST_USE enum err queue_recover(struct store_tx *tx, struct str name, int64_t then_ms);
+/* The same for the running jobs of the queue that this claimer has claimed, who is dead. */
+MUST_USE enum err queue_recover_claims(struct store_tx *tx, struct str name, int64_t claimer);
+/* Who has claimed running jobs of the queue, in order, behind that number; out: QUEUE_CLAIMERS of
+ * them, and if so many there may be more. */
+enum { QUEUE_CLAIMERS = 256 };
+MUST_USE enum err queue_list_claimers(struct store_tx *tx, struct str name, int64_t after,
+                                      int64_t *out, size_t *count_out);
 
 #endif

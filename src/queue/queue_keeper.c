@@ -131,7 +131,7 @@ static enum err claim_held_fn(struct store_tx *tx, void *arg)
 {
     const struct queue_hand *r = arg;
     for (size_t i = 0; i < r->count; i++) {
-        enum err err = queue_claim_held(tx, &r->jobs[i], r->lease_ms);
+        enum err err = queue_claim_held(tx, &r->jobs[i], r->lease_ms, r->claimer);
         if (err && err != ERR_CONFLICT) // it ended
             return err;
     }
@@ -141,7 +141,7 @@ static enum err claim_held_fn(struct store_tx *tx, void *arg)
 /* Called with the mutex held, which it lets go of meanwhile. */
 static enum err claim_held(struct queue *q)
 {
-    struct queue_hand r = {.lease_ms = q->options.lease_ms};
+    struct queue_hand r = {.lease_ms = q->options.lease_ms, .claimer = q->options.claimer};
     r.jobs = mem_zalloc((size_t)(q->hand_count + 1) * sizeof(struct queue_job));
     for (struct list *node = q->hand.next; node != &q->hand; node = node->next) {
         struct queue_run *run = LIST_ENTRY(node, struct queue_run, in_hand);
@@ -231,6 +231,56 @@ static bool lose_patience(struct queue *q)
     return true;
 }
 
+struct claimers {
+    struct str name;
+    int64_t ids[QUEUE_CLAIMERS], after;
+    size_t count;
+};
+
+static enum err list_claimers_fn(struct store_tx *tx, void *arg)
+{
+    struct claimers *c = arg;
+    return queue_list_claimers(tx, c->name, c->after, c->ids, &c->count);
+}
+
+struct legacy {
+    struct str name;
+    int64_t claimer;
+};
+
+static enum err recover_claims_fn(struct store_tx *tx, void *arg)
+{
+    const struct legacy *l = arg;
+    return queue_recover_claims(tx, l->name, l->claimer);
+}
+
+/* Several may see one death: the first finds its jobs. */
+static enum err recover_if_dead(struct queue *q, int64_t claimer)
+{
+    struct legacy legacy = {str_of(q->options.name), claimer};
+    if (claimer == q->options.claimer || !queue_share_is_dead(q->store, claimer))
+        return OK;
+    log_info("at=queue_keeper.recover queue=%s claimer=%lld", q->options.name, (long long)claimer);
+    return store_write_wait(q->store, recover_claims_fn, &legacy);
+}
+
+/* Returns the running jobs of those who died while others, too, are there. Called with the mutex
+ * held, which it lets go of meanwhile. */
+static void recover_dead(struct queue *q)
+{
+    struct claimers c = {.name = str_of(q->options.name), .count = QUEUE_CLAIMERS};
+    enum err err = OK;
+    pthread_mutex_unlock(&q->mutex);
+    while (!err && c.count == QUEUE_CLAIMERS) {
+        err = store_read(q->store, list_claimers_fn, &c);
+        for (size_t i = 0; !err && i < c.count; i++)
+            err = recover_if_dead(q, c.after = c.ids[i]);
+    }
+    pthread_mutex_lock(&q->mutex);
+    if (err)
+        log_warn("at=queue_keeper.recover why=\"the store failed\"");
+}
+
 /* Looks after the lock that says who runs jobs. Called with the mutex held, which it lets go of
  * meanwhile. */
 static void share(struct queue *q)
@@ -247,6 +297,7 @@ static void share(struct queue *q)
         give_way(q);
         break;
     case QUEUE_SHARE_SHARED:
+        recover_dead(q); // its commit wakes the workers
         q->is_crowded = queue_share_has_others(&q->share);
         if (q->is_crowded && !was_crowded)
             queue_keeper_release_ready(q); // they may begin it sooner
@@ -304,6 +355,7 @@ enum err queue_keeper_open(struct queue *q)
     enum err err = queue_share_open(&q->share, q->store, str_of(q->options.name));
     if (err)
         return err;
+    q->options.claimer = q->share.id;
     if (queue_share_take(&q->share)) {
         err = store_write_wait(q->store, recover_fn, q);
         if (!err && !q->options.is_alone)

@@ -9,6 +9,9 @@
  * the wish; who is alone sees it, claims by row what it has in hand, and shares. Who has wished in
  * vain for a lease claims by rows without the lock: the other hangs, and what it has in hand is
  * refused.
+ *
+ * Each has a number, by which rows say who claimed them, and holds the lock with that number for
+ * life: whoever gets hold of it knows that its claims are a dead one's.
  */
 #ifndef QUEUE_SHARE_H
 #define QUEUE_SHARE_H
@@ -20,7 +23,8 @@
 enum queue_share_mode { QUEUE_SHARE_JOINING, QUEUE_SHARE_SHARED, QUEUE_SHARE_ALONE };
 
 struct queue_share {
-    struct store_lock *lock, *wish;
+    struct store_lock *lock, *wish, *life;
+    int64_t id; // above 0; no living one's but ours
     enum queue_share_mode mode;
 };
 
@@ -39,5 +43,7 @@ void queue_share_leave(struct queue_share *s);
 bool queue_share_is_wished(struct queue_share *s);
 /* Others run jobs of the queue, too. */
 bool queue_share_has_others(struct queue_share *s);
+/* Nobody who is open has this number. */
+bool queue_share_is_dead(struct store *store, int64_t id);
 
 #endif

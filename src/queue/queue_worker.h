@@ -57,7 +57,7 @@ struct queue_run {
 struct queue_hand {
     struct queue_job *jobs; // only id, epoch and run_at_ms
     size_t count;
-    int64_t lease_ms;
+    int64_t lease_ms, claimer;
 };
 
 /* How far the wall clock was set forward lately (queue_keeper_set_forward_ms). */

@@ -183,6 +183,19 @@ test('jobs of a killed worker run in the server that lives; a killed server leav
     await server.stop();
 });
 
+test('what a killed worker ran is ready again long before its lease ends, though two others live on', async () => {
+    const dir = newDir(), args = ['--concurrency', '1', '--lease', '10m'];
+    const fleet = await Promise.all([0, 1, 2].map(() => startWorker(dir, ...args)));
+    push(dir, 'test.sleep', { ms: 600000 }, '--count', '3');
+    await until(() => running(dir) === 3, 'each to run one');
+    fleet[0].child.kill('SIGKILL');
+    await until(() => sql(dir, 'SELECT count(*) AS n FROM job WHERE state = 0 AND crash = 1')[0].n === 1, 'its job to be ready', 30000);
+    assert.equal(running(dir), 2, 'the others keep theirs');
+    const next = await startWorker(dir, ...args);
+    await until(() => running(dir) === 3, 'it to run elsewhere');
+    for (const worker of [fleet[1], fleet[2], next]) worker.child.kill('SIGKILL');
+});
+
 /** A file of handlers: kind `prog` of that queue, done by a program that writes "id attempt epoch pid" to the payload's `mark`. */
 function handlersFile(dir, queue = 'default') {
     const file = join(dir, 'handlers.json');
@@ -212,7 +225,7 @@ test('a fleet of a server and two workers loses no job and doubles no effect, wh
             fleet[round - 1] = await startWorker(dir, '--concurrency', '2', ...args);
         }
     }
-    // What the dead ones had claimed comes back when its lease ends.
+    // What the dead ones had claimed comes back.
     await until(() => left(dir) === 0, 'no job to be left', 30000);
     assert.deepEqual(ids(effects(dir)), all);
     assert.deepEqual([...new Set(marks(mark))].sort((a, b) => a - b), programs);

@@ -101,7 +101,7 @@ static enum err find_fn(struct store_tx *tx, void *arg)
 
 static enum err claim_held_fn(struct store_tx *tx, void *arg)
 {
-    return queue_claim_held(tx, &((struct hand *)arg)->job, LEASE_MS);
+    return queue_claim_held(tx, &((struct hand *)arg)->job, LEASE_MS, 0);
 }
 
 static enum err crash_fn(struct store_tx *tx, void *arg)

@@ -29,29 +29,7 @@ struct test_civic {
 
 static inline void test_civic_migrate(struct test_store *t)
 {
-    char why[200] = "";
-    char *queue = test_queue_read_file("migrations/0001_queue.sql");
-    char *civic = test_queue_read_file("migrations/0002_civic.sql");
-    char *queue_name = test_queue_read_file("migrations/0003_queue_name.sql");
-    char *queue_whole = test_queue_read_file("migrations/0004_queue_whole.sql");
-    char *queue_flow = test_queue_read_file("migrations/0005_queue_flow.sql");
-    char *report = test_queue_read_file("migrations/0006_queue_report.sql");
-    char *key = test_queue_read_file("migrations/0007_queue_key.sql");
-    char *prune = test_queue_read_file("migrations/0008_queue_prune.sql");
-    const struct store_migration list[] = {
-        {1, "queue", queue},           {2, "civic", civic},
-        {3, "queue_name", queue_name}, {4, "queue_whole", queue_whole},
-        {5, "queue_flow", queue_flow}, {6, "queue_report", report},
-        {7, "queue_key", key},         {8, "queue_prune", prune}};
-    EXPECT_EQ(store_migrate(t->store, list, 8, NULL, why, sizeof(why)), OK);
-    free(queue);
-    free(civic);
-    free(queue_name);
-    free(queue_whole);
-    free(queue_flow);
-    free(report);
-    free(key);
-    free(prune);
+    test_queue_migrate(t, "migrations/*.sql", TEST_QUEUE_MIGRATIONS);
 }
 
 struct test_civic_person {

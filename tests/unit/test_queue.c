@@ -412,6 +412,45 @@ TEST(queue_recovers_the_jobs_of_a_name_alone_when_asked)
     test_store_end(&t);
 }
 
+/* The claimers of the running jobs of the default queue, as text. */
+static enum err list_claimers_fn(struct store_tx *tx, void *arg)
+{
+    int64_t ids[QUEUE_CLAIMERS];
+    size_t count = 0;
+    char *at = arg;
+    enum err err = queue_list_claimers(tx, STR("default"), 0, ids, &count);
+    for (size_t i = 0; !err && i < count; i++)
+        at += sprintf(at, "%lld ", (long long)ids[i]);
+    return err;
+}
+
+static enum err recover_claims_fn(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    return queue_recover_claims(tx, STR("default"), 5);
+}
+
+TEST(queue_recovers_the_claims_of_one_claimer)
+{
+    struct test_store t;
+    struct pieces p;
+    char claimers[100] = "";
+    test_queue_begin(&t);
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    p.job.queue = STR("slow");
+    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &p), OK);
+    EXPECT_EQ(test_store_run(t.store, "UPDATE job SET state = 1, epoch = 1, at_ms = 9000000000000, "
+                                      "claimer = CASE WHEN id IN (1, 3, 5) THEN 5 ELSE 2 END"),
+              OK);
+    EXPECT_EQ(store_read(t.store, list_claimers_fn, claimers), OK);
+    EXPECT_STR(str_of(claimers), "2 5 ");
+    EXPECT_EQ(store_write_wait(t.store, recover_claims_fn, NULL), OK);
+    EXPECT_EQ(test_store_int(t.store, "SELECT sum(id) FROM job WHERE state = 0 AND crash = 1"), 4);
+    EXPECT_EQ(test_store_int(t.store, "SELECT sum(id) FROM job WHERE state = 1 AND crash = 0"), 11);
+    test_store_end(&t);
+}
+
 TEST(queue_finds_its_jobs_by_index)
 {
     struct test_store t;

@@ -2,6 +2,8 @@
 #ifndef TEST_QUEUE_H
 #define TEST_QUEUE_H
 
+#include <glob.h>
+
 #include "queue/queue.h"
 #include "test_store.h"
 
@@ -16,47 +18,37 @@ static inline char *test_queue_read_file(const char *name)
     return text;
 }
 
-static inline void test_queue_migrate(struct test_store *t)
+/* The first migrations, at most so many, of those whose files match; those that were applied are
+ * left out. */
+enum { TEST_QUEUE_MIGRATIONS = 64 };
+#define TEST_QUEUE_FILES "migrations/*_queue*.sql"
+static inline void test_queue_migrate(struct test_store *t, const char *pattern, size_t max)
 {
-    char why[200] = "";
-    char *sql = test_queue_read_file("migrations/0001_queue.sql");
-    char *name_sql = test_queue_read_file("migrations/0003_queue_name.sql");
-    char *whole_sql = test_queue_read_file("migrations/0004_queue_whole.sql");
-    char *flow_sql = test_queue_read_file("migrations/0005_queue_flow.sql");
-    char *report_sql = test_queue_read_file("migrations/0006_queue_report.sql");
-    char *key_sql = test_queue_read_file("migrations/0007_queue_key.sql");
-    char *prune_sql = test_queue_read_file("migrations/0008_queue_prune.sql");
-    char *tally_sql = test_queue_read_file("migrations/0009_queue_tally.sql");
-    char *idempotency_sql = test_queue_read_file("migrations/0010_queue_idempotency.sql");
-    const struct store_migration list[] = {
-        {1, "queue", sql},
-        {2, "queue_name", name_sql},
-        // no constraint: an effect that happens twice must show
-        {3, "queue_whole", whole_sql},
-        {4, "queue_flow", flow_sql},
-        {5, "queue_report", report_sql},
-        {6, "queue_key", key_sql},
-        {7, "queue_prune", prune_sql},
-        {8, "queue_tally", tally_sql},
-        {9, "queue_idempotency", idempotency_sql},
-        {10, "effect", "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL);"},
-    };
-    EXPECT_EQ(store_migrate(t->store, list, 10, NULL, why, sizeof(why)), OK);
-    free(sql);
-    free(name_sql);
-    free(whole_sql);
-    free(flow_sql);
-    free(report_sql);
-    free(key_sql);
-    free(prune_sql);
-    free(tally_sql);
-    free(idempotency_sql);
+    char why[200] = "", *texts[TEST_QUEUE_MIGRATIONS] = {0};
+    struct store_migration list[TEST_QUEUE_MIGRATIONS] = {{0}};
+    glob_t files;
+    EXPECT_EQ(glob(pattern, 0, NULL, &files), 0); // in the order of their numbers
+    EXPECT(files.gl_pathc <= TEST_QUEUE_MIGRATIONS);
+    size_t count = files.gl_pathc < max ? files.gl_pathc : max;
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = test_queue_read_file(files.gl_pathv[i]);
+        list[i] = (struct store_migration){(int)i + 1, files.gl_pathv[i], texts[i]};
+    }
+    EXPECT_EQ(store_migrate(t->store, list, count, NULL, why, sizeof(why)), OK);
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    globfree(&files);
 }
 
 static inline void test_queue_begin(struct test_store *t)
 {
     test_store_begin(t);
-    test_queue_migrate(t);
+    test_queue_migrate(t, TEST_QUEUE_FILES, TEST_QUEUE_MIGRATIONS);
+    // no constraint: an effect that happens twice must show
+    EXPECT_EQ(
+        test_store_run(t->store,
+                       "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL)"),
+        OK);
 }
 
 static inline enum err test_queue_add_effect(struct store_tx *tx, int64_t job_id)

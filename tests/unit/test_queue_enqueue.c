@@ -372,20 +372,14 @@ TEST(queue_migrates_jobs_that_wait_with_their_keys)
 {
     struct test_store t;
     struct many m;
-    char why[200] = "";
-    char *first = test_queue_read_file("migrations/0001_queue.sql");
-    char *name = test_queue_read_file("migrations/0003_queue_name.sql");
-    char *whole = test_queue_read_file("migrations/0004_queue_whole.sql");
-    const struct store_migration list[] = {
-        {1, "queue", first}, {2, "queue_name", name}, {3, "queue_whole", whole}};
     test_store_begin(&t);
-    EXPECT_EQ(store_migrate(t.store, list, 2, NULL, why, sizeof(why)), OK);
+    test_queue_migrate(&t, TEST_QUEUE_FILES, 2);
     EXPECT_EQ(test_store_run(t.store,
                              "INSERT INTO job (kind, payload, unique_key, state, run_at_ms, "
                              "created_at_ms) VALUES ('a', '', 'k', 0, 1, 1), ('b', '', NULL, 2, 1, "
                              "1), ('c', '', NULL, 0, 9000000000000, 1)"),
               OK);
-    EXPECT_EQ(store_migrate(t.store, list, 3, NULL, why, sizeof(why)), OK);
+    test_queue_migrate(&t, TEST_QUEUE_FILES, TEST_QUEUE_MIGRATIONS);
     const struct queue_new job = {.kind = STR("a"), .unique_key = STR("k")};
     EXPECT_EQ(add(&t, &job).id, 1);
     EXPECT_EQ(claim(&t, &m), 1);
@@ -394,9 +388,6 @@ TEST(queue_migrates_jobs_that_wait_with_their_keys)
     EXPECT_EQ(COUNT(&t, "job WHERE state = 2"), 1);
     EXPECT_EQ(COUNT(&t, "job WHERE state = 3"), 1);
     test_store_end(&t);
-    free(first);
-    free(name);
-    free(whole);
 }
 
 TEST(queue_lets_only_normal_jobs_be_enqueued_softly)

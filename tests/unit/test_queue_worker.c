@@ -576,6 +576,50 @@ TEST_BOTH(queue_runs_jobs_again_that_a_dead_process_left_running)
     end(w);
 }
 
+/* Rows as two other processes have claimed them: 7 lives, 8 does not. */
+static const char others_jobs[] = "INSERT INTO job (kind, payload, state, epoch, run_at_ms, at_ms, "
+                                  "created_at_ms, queue, claimer) "
+                                  "VALUES ('a', '7', 1, 1, 1, 9000000000000, 1, 'default', 7), "
+                                  "('a', '8', 1, 1, 1, 9000000000000, 1, 'default', 8), "
+                                  "('a', '8', 1, 1, 1, 9000000000000, 1, 'other', 8)";
+
+TEST(queue_runs_the_jobs_of_a_process_that_died_while_others_live)
+{
+    struct world *w = begin(2);
+    struct store_lock *life;
+    EXPECT_EQ(store_lock_open(w->t.store, STR("claimer 7"), &life), OK);
+    EXPECT_EQ(store_lock_set(life, STORE_EXCLUSIVE), OK);
+    EXPECT_EQ(test_store_run(w->t.store, others_jobs), OK);
+    wait_for(w, &w->dones, 1); // 7 was looked at before
+    EXPECT_EQ(w->done_ids[0], 2);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE state = 1 AND crash = 0"),
+              2);
+    store_lock_close(life);
+    wait_for(w, &w->dones, 2);
+    EXPECT_EQ(w->done_ids[1], 1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE queue = 'other'"), 1);
+    end(w);
+}
+
+TEST(queue_notes_who_has_claimed_a_job)
+{
+    struct world *w = begin(1);
+    hold(w, true);
+    enqueue(w, "a");
+    wait_for(w, &w->held, 1);
+    char name[64];
+    struct store_lock *life;
+    int64_t claimer = test_store_int(w->t.store, "SELECT claimer FROM job WHERE state = 1");
+    snprintf(name, sizeof(name), "claimer %lld", (long long)claimer);
+    EXPECT_EQ(store_lock_open(w->t.store, str_of(name), &life), OK);
+    EXPECT_EQ(store_lock_set(life, STORE_EXCLUSIVE), ERR_AGAIN); // it lives
+    hold(w, false);
+    wait_for(w, &w->dones, 1);
+    end(w);
+    EXPECT_EQ(store_lock_set(life, STORE_EXCLUSIVE), OK);
+    store_lock_close(life);
+}
+
 TEST_BOTH(queue_without_workers_still_takes_jobs)
 {
     struct world *w = begin(0);
