@@ -207,6 +207,12 @@ TEST(proof_kill_while_the_log_is_copied_into_the_database)
         check_kills(world_play_long, "disk.db.", true);
 }
 
+TEST(proof_kill_while_retries_are_put_off)
+{
+    check_kills(world_play_budget, "queue.release", false);
+    check_kills(world_play_budget, "queue.release", true);
+}
+
 static bool kill_twice(void (*play)(void *world), const char *name, const char *second,
                        bool is_alone)
 {

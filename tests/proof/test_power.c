@@ -62,6 +62,7 @@ static void check_cut(const struct power_journal *journal, const struct world *f
     struct world w;
     world_make(&w, from->is_alone);
     power_cut(journal, calls, loss, from, &w);
+    w.has_lost_power = true;
     int status = world_run(world_drain, &w);
     const char *why = status == 0 ? world_check(&w) : "the drain failed";
     if (why)

@@ -96,6 +96,7 @@ static enum err on_run(struct queue_job *job, void *ctx, struct str *why_out)
               (long long)job->epoch, job->attempt, (long long)clock_unix_ms());
     switch (job->kind.at[0]) {
     case 'f':
+    case 'z':
         return job->attempt == 0 ? fail_run(w, job, why_out) : OK;
     case 'd':
         return fail_run(w, job, why_out);
@@ -113,7 +114,8 @@ enum err world_enqueue(struct store_tx *tx, struct world *w, int64_t tag, char k
 {
     char payload[PAYLOAD_BYTES];
     const char name[2] = {kind, '\0'};
-    snprintf(payload, sizeof(payload), "%-*lld", w->payload_bytes, (long long)tag);
+    snprintf(payload, sizeof(payload), "%-*lld%s", w->payload_bytes, (long long)tag,
+             job.seal ? " " WORLD_SECRET : "");
     job.kind = str_of(name);
     job.payload = str_of(payload);
     world_say(w, "N %lld %c\n", (long long)tag, kind);
@@ -150,15 +152,15 @@ static void on_done(struct queue_job *job, void *ctx)
  * w: works, has all that a job can have, and is kept. Those of world_flow.c: q: works, and is kept.
  * v: works, is kept, and pruned. c: works, follows a batch. t: works, by turns. y: works, a tick's.
  * s: works, in steps, and fails between them. n: is put off at first. g: is discarded, or works. x:
- * must not run. */
+ * must not run. z: as f, sealed, and kept. */
 #define HANDLER(name)                                                                              \
     {                                                                                              \
         .kind = name, .run = on_run, .commit = on_commit, .done = on_done                          \
     }
-static struct queue_handler handlers[] = {HANDLER("o"), HANDLER("l"), HANDLER("k"), HANDLER("p"),
-                                          HANDLER("f"), HANDLER("d"), HANDLER("w"), HANDLER("q"),
-                                          HANDLER("v"), HANDLER("c"), HANDLER("t"), HANDLER("y"),
-                                          HANDLER("s"), HANDLER("n"), HANDLER("g"), HANDLER("x")};
+static struct queue_handler handlers[] = {
+    HANDLER("o"), HANDLER("l"), HANDLER("k"), HANDLER("p"), HANDLER("f"), HANDLER("d"),
+    HANDLER("w"), HANDLER("q"), HANDLER("v"), HANDLER("c"), HANDLER("t"), HANDLER("y"),
+    HANDLER("s"), HANDLER("n"), HANDLER("g"), HANDLER("x"), HANDLER("z")};
 enum { HANDLERS = sizeof(handlers) / sizeof(handlers[0]) };
 
 /* ---- opening ---- */
@@ -197,13 +199,22 @@ struct store *world_open_store(struct world *w)
     return w->store;
 }
 
+static void open_seal(struct world *w, bool is_first)
+{
+#define DIGITS "00112233445566778899aabbccddeeff00112233445566778899aabbccddeef"
+    const char *why = "";
+    struct str keys = is_first ? STR("a=" DIGITS "1\n") : STR("b=" DIGITS "2\na=" DIGITS "1\n");
+    CHECK(queue_seal_read(keys, &w->seal, &why) == OK);
+#undef DIGITS
+}
+
 void world_open(struct world *w)
 {
-    const struct queue_options queue = {.lease_ms = LEASE_MS, .is_alone = w->is_alone};
     w->history_fd = open(w->history, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     CHECK(w->history_fd >= 0);
     char *history = world_history(w);
     int64_t before_ms = last_ms(history), now_ms = clock_unix_ms();
+    open_seal(w, history[0] == '\0');
     mem_free(history);
     if (before_ms > now_ms)
         clock_test_advance(before_ms - now_ms);
@@ -212,6 +223,8 @@ void world_open(struct world *w)
         handlers[i].max_attempts = handlers[i].kind[0] == 'd' ? DEAD_ATTEMPTS : 0;
     }
     world_open_store(w);
+    const struct queue_options queue = {
+        .lease_ms = LEASE_MS, .is_alone = w->is_alone, .seal = w->seal};
     CHECK(queue_test_begin_with(&w->queue, w->store, &queue, handlers, HANDLERS) == OK);
     world_say(w, "S %lld\n", (long long)clock_unix_ms());
 }
@@ -220,6 +233,7 @@ void world_close(struct world *w)
 {
     queue_test_end(&w->queue);
     store_close(w->store);
+    queue_seal_free(w->seal);
     close(w->history_fd);
 }
 
@@ -256,6 +270,16 @@ void world_add(struct world *w, int64_t first, int64_t count, char kind, struct 
         else
             world_say(w, "D %lld\n", (long long)(first + i));
     }
+}
+
+void world_add_softly(struct world *w, int64_t first, int64_t count, char kind)
+{
+    struct batch b = {
+        .w = w, .first = first, .count = count, .kind = kind, .job = {.durability = QUEUE_NORMAL}};
+    CHECK(queue_may_be_soft(&b.job, 1));
+    CHECK(store_write_soft_wait(w->store, enqueue_fn, &b) == OK);
+    for (int64_t i = 0; i < count; i++)
+        world_say(w, "M %lld %lld\n", (long long)(first + i), (long long)b.ids[i]);
 }
 
 /* With an option of each kind, a unique key until its end, and an idempotency key. */
@@ -421,7 +445,7 @@ static void play_by_hand(struct world *w)
 
 void world_run_all(struct world *w)
 {
-    CHECK(queue_test_run_until_idle(&w->queue, 100));
+    CHECK(queue_test_run_until_idle(&w->queue, 1000));
 }
 
 void world_play(void *world)
@@ -443,11 +467,15 @@ void world_play(void *world)
     world_add(w, 41, 1, 'k', (struct queue_new){.unique_key = STR("k")});
     add_whole(w, 44);
     add_whole(w, 45); // the same keys: no other job
+    world_add_softly(w, 46, 1, 'o');
+    world_add(w, 47, 1, 'z', (struct queue_new){.seal = w->seal, .keep_ms = 3600 * 1000});
     world_run_all(w);
     world_add(w, 50, 2, 'o', (struct queue_new){0});
+    world_add_softly(w, 52, 2, 'o');
     world_close(w); // the last one out copies the log into the database
     world_open(w);
     world_add(w, 60, 1, 'f', (struct queue_new){0});
+    world_add(w, 61, 1, 'z', (struct queue_new){.seal = w->seal, .keep_ms = 3600 * 1000});
     world_run_all(w);
     world_close(w);
 }

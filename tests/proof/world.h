@@ -5,6 +5,7 @@
  *
  *     S <ms>                     a process began, or has moved its clock; the clock
  *     N <tag> <kind>             is about to enqueue         E <tag> <id>   enqueued, committed
+ *     M <tag> <id>               the same, softly: a loss of power may take it until the next E, A
  *     D <tag>                    skipped: its key is taken   P <tag>        rolled back
  *     R <tag> <id> <epoch> <attempt> <ms>  a handler runs
  *     F <tag>                    is about to fail            A <tag> <id>   done: effects are
@@ -15,6 +16,7 @@
  *     G <first> <last>           one transaction's: all or none
  *     O <tag> <tag>              the second has its effect after the first
  *     T <first> <last>           the last has its turn after two of the others at most
+ *     V <old> <new>              an operator is about to make the one of the other
  *
  * What must hold afterwards, when nothing waits any more (world_check): G1 to G8 of docs/queue.md,
  * as far as one machine can break them.
@@ -32,13 +34,18 @@ struct world {
     bool is_alone;  // claims in memory (docs/decisions/0010)
     bool is_marked; // each line goes into the disk's journal too
     bool is_faulty; // the disk fails: errors of the store count as attempts, and change the order
+    bool has_lost_power;
     void (*fail)(void);
     bool has_snoozed;
     int payload_bytes;
     int history_fd;
     struct store *store;
+    struct queue_seal *seal; // a process after the first has another key, and the first's
     struct queue_test queue;
 };
+
+/* Stands in sealed payloads, and nowhere on the disk. */
+#define WORLD_SECRET "tell nobody"
 
 /* A new folder, in memory where the system has that. */
 void world_make(struct world *w, bool is_alone);
@@ -51,6 +58,8 @@ struct store *world_open_store(struct world *w);
 void world_play(void *world);
 /* With batches, graphs, steps, limits, ticks and pruning. */
 void world_play_flow(void *world);
+/* With so many errors at once that some of their retries are put off. */
+void world_play_budget(void *world);
 /* As world_play, with much data: checkpoints pass while it plays. */
 void world_play_long(void *world);
 /* Enqueues and runs while the disk is as fail() makes it, then heals it and goes on. Ends with

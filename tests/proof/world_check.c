@@ -1,8 +1,12 @@
 /* world_check.c -- the checker: it reads the history and the database, and nothing else. */
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/mem.h"
@@ -10,7 +14,8 @@
 
 struct tag {
     char kind;
-    bool is_tried, is_enqueued, is_skipped, is_rolled_back, is_done;
+    bool is_tried, is_enqueued, is_skipped, is_rolled_back, is_done, is_replaced;
+    bool is_soft; // and nothing was synced since
     int64_t id, effects, rows, state, attempt;
     int64_t effect_id; // their order
     int fails;
@@ -19,7 +24,7 @@ struct tag {
 struct state {
     struct tag tags[MAX_TAGS];
     int64_t began_ms, last_id; // of the process that the line is of
-    bool is_faulty;
+    bool is_faulty, has_lost_power;
     char why[300];
 };
 
@@ -57,6 +62,13 @@ static void check_run(struct state *s, int tag, const char *line)
         s->last_id = id;
 }
 
+/* Something was acknowledged: so what was before it is on the disk. */
+static void harden(struct state *s)
+{
+    for (int tag = 1; tag < MAX_TAGS; tag++)
+        s->tags[tag].is_soft = false;
+}
+
 static void check_line(struct state *s, const char *line)
 {
     int tag = 0;
@@ -75,7 +87,11 @@ static void check_line(struct state *s, const char *line)
         CHECK(sscanf(line, "N %*d %c", &t->kind) == 1);
         break;
     case 'E':
-        CHECK(sscanf(line, "E %*d %lld", &number) == 1);
+    case 'M':
+        CHECK(sscanf(line + 1, "%*d %lld", &number) == 1);
+        if (line[0] == 'E')
+            harden(s);
+        t->is_soft = line[0] == 'M';
         t->is_enqueued = true;
         t->id = number;
         break;
@@ -95,6 +111,7 @@ static void check_line(struct state *s, const char *line)
         if (t->is_done)
             blame(s, "G3: tag %d was done twice", tag);
         t->is_done = true;
+        harden(s);
         break;
     default:
         blame(s, "no such line: %c", line[0]);
@@ -103,7 +120,7 @@ static void check_line(struct state *s, const char *line)
 
 static bool is_relation(const char *line)
 {
-    return strchr("GOT", line[0]) != NULL;
+    return strchr("GOTV", line[0]) != NULL;
 }
 
 static sqlite3_stmt *query(sqlite3 *db, const char *sql)
@@ -184,13 +201,14 @@ static void check_end(struct state *s, int tag)
 {
     const struct tag *t = &s->tags[tag];
     bool is_job = t->is_enqueued && !t->is_rolled_back && !is_of_a_twin(s, tag);
+    bool may_be_lost = t->kind == 'x' || t->is_replaced || (t->is_soft && s->has_lost_power);
     if ((!t->is_tried || t->is_rolled_back || t->is_skipped) && is_there(t))
         blame(s, "G2: tag %d is there, and should not be", tag);
     if (t->effects > 1)
         blame(s, "G3: tag %d has its effect %d times", tag, (int)t->effects);
     if (t->is_done && t->effects == 0)
         blame(s, "G3: tag %d was done, its effect is lost", tag);
-    if (is_job && !is_there(t) && t->kind != 'x')
+    if (is_job && !is_there(t) && !may_be_lost)
         blame(s, "G1: tag %d was enqueued and is lost", tag);
     if (is_there(t) && !is_as_it_must(t))
         blame(s, "G1, G5: tag %d of kind %c has %d effects, %d rows, state %d after %d attempts",
@@ -211,6 +229,8 @@ static void check_relation(struct state *s, const char *line)
     }
     if (line[0] == 'O' && (first->effect_id == 0 || first->effect_id > last->effect_id))
         blame(s, "G7: tag %d was to wait for tag %d", b, a);
+    if (line[0] == 'V' && first->is_enqueued && is_there(first) == is_there(last))
+        blame(s, "G3: tag %d was made of tag %d, and not one of them is there", b, a);
     if (line[0] == 'T' && before > 2)
         blame(s, "G6: %d jobs of another key were before tag %d", before, b);
 }
@@ -225,15 +245,40 @@ static void check_ticks(struct state *s, int first, int count)
         blame(s, "G1: a tick was left out");
 }
 
+/* Sealed payloads stand nowhere in clear: in the database, in its log. */
+static void check_secrets(struct state *s, const struct world *w)
+{
+    static const char *const suffixes[] = {"", "-wal"};
+    for (int i = 0; i < 2; i++) {
+        char path[120];
+        struct stat about;
+        snprintf(path, sizeof(path), "%s%s", w->path, suffixes[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue; // no log is left
+        CHECK(fstat(fd, &about) == 0);
+        size_t bytes = (size_t)about.st_size;
+        char *text = mem_zalloc(bytes + 1);
+        CHECK(pread(fd, text, bytes, 0) == about.st_size);
+        if (memmem(text, bytes, WORLD_SECRET, strlen(WORLD_SECRET)))
+            blame(s, "a sealed payload stands in clear in %s", path);
+        mem_free(text);
+        close(fd);
+    }
+}
+
 const char *world_check(struct world *w)
 {
     static struct state s;
     sqlite3 *db = NULL;
     char *history = world_history(w);
-    s = (struct state){.is_faulty = w->is_faulty};
+    s = (struct state){.is_faulty = w->is_faulty, .has_lost_power = w->has_lost_power};
     for (const char *line = history; *line; line = strchr(line, '\n') + 1)
         if (!is_relation(line))
             check_line(&s, line);
+        else if (line[0] == 'V')
+            s.tags[atoi(line + 1)].is_replaced = true;
+    check_secrets(&s, w);
     CHECK(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
     read_rows(&s, db);
     CHECK(sqlite3_close(db) == SQLITE_OK);

@@ -3,8 +3,8 @@
  * to by hand.
  *
  * Tags: 200 by hand, 210 many at once, 220 and 240 batches, 260 a chain, 270 a graph, 290 steps,
- * 300 put off, 310 a batch that is cancelled, 320 turns, 330 pruned, 340 by an operator, 400 and
- * 500 ticks by their minute. */
+ * 300 put off, 310 a batch that is cancelled, 320 turns, 330 pruned, 340 and 350 by an operator,
+ * 360 sealed, 370 softly, 400 and 500 ticks by their minute, 600 and on the budget of retries. */
 #include <stdio.h>
 #include <string.h>
 
@@ -362,6 +362,11 @@ static enum err cancel_job_fn(struct store_tx *tx, void *arg)
     return queue_admin_act_cancel(tx, arg);
 }
 
+static enum err discard_job_fn(struct store_tx *tx, void *arg)
+{
+    return queue_admin_act_discard(tx, arg);
+}
+
 static enum err retry_job_fn(struct store_tx *tx, void *arg)
 {
     return queue_admin_act_retry(tx, arg);
@@ -373,17 +378,64 @@ static enum err edit_job_fn(struct store_tx *tx, void *arg)
                                 &(struct queue_admin_edit){.has_priority = true, .priority = 3});
 }
 
-/* One is cancelled; one is cancelled and then wanted again; one is changed. */
+static enum err edit_payload_fn(struct store_tx *tx, void *arg)
+{
+    return queue_admin_act_edit(tx, arg, &(struct queue_admin_edit){.payload = STR("345")});
+}
+
+/* One is cancelled; one is cancelled and then wanted again; one is changed; one is discarded; one
+ * becomes another. */
 static void play_operator(struct world *w)
 {
-    struct set set = {.w = w, .first = 340, .kinds = "ggg"};
+    struct set set = {.w = w, .first = 340, .kinds = "ggggg"};
+    struct queue_admin_act acts[5];
     commit(w, operated_fn, &set);
-    say_enqueued(&set, 0, 3);
-    say_together(&set, 3);
-    for (int i = 0; i < 2; i++)
-        commit(w, cancel_job_fn, &(struct queue_admin_act){.id = set.ids[i], .epoch = -1});
-    commit(w, retry_job_fn, &(struct queue_admin_act){.id = set.ids[1], .epoch = -1});
-    commit(w, edit_job_fn, &(struct queue_admin_act){.id = set.ids[2], .epoch = -1});
+    say_enqueued(&set, 0, 5);
+    say_together(&set, 4);
+    for (int i = 0; i < 5; i++)
+        acts[i] = (struct queue_admin_act){.id = set.ids[i], .epoch = -1};
+    commit(w, cancel_job_fn, &acts[0]);
+    commit(w, cancel_job_fn, &acts[1]);
+    commit(w, retry_job_fn, &acts[1]);
+    commit(w, edit_job_fn, &acts[2]);
+    commit(w, discard_job_fn, &acts[3]);
+    world_say(w, "N 345 g\n");
+    world_say(w, "V 344 345\n");
+    commit(w, edit_payload_fn, &acts[4]);
+}
+
+/* The dead, as they are listed. */
+static enum err retry_all_fn(struct store_tx *tx, void *arg)
+{
+    const struct queue_admin_list_filter dead = {.state = QUEUE_DEAD};
+    const struct queue_held none = {0};
+    struct queue_admin_list list;
+    size_t done = 0, refused = 0;
+    struct arena a;
+    int64_t *id = arg;
+    arena_init(&a);
+    enum err err = queue_admin_list(tx, &dead, &none, NULL, MAX_SET, &a, &list);
+    size_t count = 0;
+    for (size_t i = 0; !err && i < list.count; i++)
+        if (list.jobs[i].id == *id)
+            list.jobs[count++] = list.jobs[i];
+    if (!err)
+        err = queue_admin_act_slice(tx, queue_admin_act_retry, list.jobs, count, &none, &done,
+                                    &refused);
+    CHECK(err || (done == 1 && refused == 0));
+    arena_done(&a);
+    return err;
+}
+
+/* One that is dead is tried again, with all its attempts. */
+static void play_retry_of_the_dead(struct world *w)
+{
+    struct set set = {.w = w, .first = 350, .kinds = "d"};
+    commit(w, operated_fn, &set);
+    say_enqueued(&set, 0, 1);
+    world_run_all(w);
+    advance(w, 0); // by its next tries
+    commit(w, retry_all_fn, &set.ids[0]);
 }
 
 /* ---- limits, a pause ---- */
@@ -496,6 +548,10 @@ void world_play_flow(void *world)
     world_add(w, 300, 1, 'n', (struct queue_new){0});
     add_batch_and_cancel(w, 310);
     play_operator(w);
+    play_retry_of_the_dead(w);
+    world_add(w, 360, 1, 'z',
+              (struct queue_new){.seal = w->seal, .key = STR("sealed"), .keep_ms = 3600 * 1000});
+    world_add_softly(w, 370, 2, 'o');
     world_add(w, 330, 1, 'v', (struct queue_new){.keep_ms = KEEP_MS, .tags = tags, .tag_count = 1});
     world_run_all(w);
     prune(w);
@@ -503,6 +559,18 @@ void world_play_flow(void *world)
     commit(w, declare_fn, NULL);
     advance(w, 3 * TICK_MS);
     tick(w);
+    world_run_all(w);
+    world_close(w);
+}
+
+/* A process may begin a hundred retries, and those that it earns. */
+void world_play_budget(void *world)
+{
+    struct world *w = world;
+    struct queue_limits few = {.retry_percent = 1};
+    world_open(w);
+    commit(w, limit_fn, &few);
+    world_add(w, 600, 130, 'f', (struct queue_new){0});
     world_run_all(w);
     world_close(w);
 }

@@ -21,6 +21,8 @@ enum err world_enqueue(struct store_tx *tx, struct world *w, int64_t tag, char k
                        struct queue_new job, int64_t *id_out);
 /* Enqueues count jobs in one transaction. */
 void world_add(struct world *w, int64_t first, int64_t count, char kind, struct queue_new job);
+/* The same, softly. */
+void world_add_softly(struct world *w, int64_t first, int64_t count, char kind);
 enum err world_effect(struct store_tx *tx, int64_t tag, int64_t job_id);
 
 /* By the pieces that workers are made of. */
