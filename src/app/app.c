@@ -382,9 +382,9 @@ static void tear_down(struct app *a)
 
 static void reload_apps(struct app *a)
 {
-    char why[APP_WHY_BYTES];
+    char why[APP_WHY_BYTES], quoted[LOG_QUOTE_BYTES];
     if (app_apps_reload(a->options->apps, a->options->data, &a->apps, why, sizeof(why)) != OK) {
-        log_error("at=app.reload what=apps why=\"%s\"", why);
+        log_error("at=app.reload what=apps why=%s", log_quote(str_of(why), quoted));
         return;
     }
     log_pages_in_memory(a);

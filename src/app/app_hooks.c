@@ -75,8 +75,8 @@ static bool is_token(const char *name)
 static bool is_field_value(const char *value)
 {
     const char *c = value;
-    while (*c == '\t' || (unsigned char)*c >= ' ')
-        c += *c == 0x7f ? 0 : 1;
+    while (*c == '\t' || ((unsigned char)*c >= ' ' && *c != 0x7f))
+        c++;
     return c > value && *c == '\0';
 }
 
@@ -152,6 +152,24 @@ static enum err read_webhook(const cJSON *item, struct reader *r, struct hub_web
     return out->url.len > 0 ? OK : refuse(r, "each needs a url", "");
 }
 
+static bool has_same_headers(const struct hub_webhook *a, const struct hub_webhook *b)
+{
+    bool is_same = a->header_count == b->header_count;
+    for (size_t i = 0; is_same && i < a->header_count; i++)
+        is_same = str_eq(a->headers[i], b->headers[i]);
+    return is_same;
+}
+
+/* A delivery finds its headers by the url. */
+static enum err check_twins(const struct hub_webhook *webhooks, size_t count, struct reader *r)
+{
+    const struct hub_webhook *last = &webhooks[count - 1];
+    for (const struct hub_webhook *w = webhooks; w < last; w++)
+        if (str_eq(w->url, last->url) && !has_same_headers(w, last))
+            return refuse(r, "those of one url need the same headers: ", last->url.at);
+    return OK;
+}
+
 static enum err read_all(const cJSON *list, struct reader *r, struct hub_app *app)
 {
     const cJSON *item;
@@ -162,6 +180,8 @@ static enum err read_all(const cJSON *list, struct reader *r, struct hub_app *ap
     cJSON_ArrayForEach(item, list)
     {
         enum err err = read_webhook(item, r, &webhooks[app->webhook_count++]);
+        if (!err)
+            err = check_twins(webhooks, app->webhook_count, r);
         if (err)
             return err;
     }

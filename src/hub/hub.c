@@ -147,6 +147,7 @@ void hub_send_webhooks(struct hub *h, const struct hub_hook_sink *sink)
 
 void hub_flush_webhooks(struct hub *h)
 {
+    hub_room_end_leaves(h);
     hub_hook_flush(h->webhooks);
 }
 

@@ -140,6 +140,13 @@ static void tell_app(const struct hub_room *r, enum hub_hook_kind kind, struct s
                  });
 }
 
+/* After somebody left. A member whose leave is held back is still there. */
+static void tell_when_vacated(const struct hub_room *r)
+{
+    if (!hub_room_is_occupied(r))
+        tell_app(r, HUB_HOOK_CHANNEL_VACATED, STR(""));
+}
+
 /* After the number of subscribers has changed: their app is told, and they are, as it wants.
  * Presence channels have members instead. */
 static void tell_count(const struct hub_room *r)
@@ -245,19 +252,44 @@ static void start_leave_timer(struct hub_tenant *t)
     io_timer_start(t->hub->loop, &t->leave_timer, wait_ms > 0 ? wait_ms : 0);
 }
 
-static void on_leave_timer(struct io_timer *timer)
+/* Ends the leaves that are held back no longer than that. */
+static void end_leaves(struct hub_tenant *t, int64_t until_ms)
 {
-    struct hub_tenant *t = LIST_ENTRY(timer, struct hub_tenant, leave_timer);
-    int64_t now_ms = io_loop_now_ms(t->hub->loop);
     while (!list_is_empty(&t->leaving)) {
         struct hub_member *m = LIST_ENTRY(t->leaving.next, struct hub_member, leaving);
-        if (m->due_ms > now_ms)
+        if (m->due_ms > until_ms)
             break;
         struct hub_room *r = m->room;
         remove_member(r, m);
+        tell_when_vacated(r);
         drop_room_when_idle(r);
     }
+}
+
+static void on_leave_timer(struct io_timer *timer)
+{
+    struct hub_tenant *t = LIST_ENTRY(timer, struct hub_tenant, leave_timer);
+    end_leaves(t, io_loop_now_ms(t->hub->loop));
     start_leave_timer(t);
+}
+
+void hub_room_end_leaves(struct hub *h)
+{
+    for (size_t i = 0; i < h->tenant_count; i++)
+        if (h->tenants[i])
+            end_leaves(h->tenants[i], INT64_MAX);
+}
+
+/* Before those that are due later: the app's delay may have been longer once. */
+static void hold_back(struct hub_tenant *t, struct hub_member *m)
+{
+    struct list *next = &t->leaving;
+    while (next->prev != &t->leaving &&
+           LIST_ENTRY(next->prev, struct hub_member, leaving)->due_ms > m->due_ms)
+        next = next->prev;
+    list_append(next, &m->leaving);
+    if (t->leaving.next == &m->leaving)
+        start_leave_timer(t);
 }
 
 /* A user with no connection left is gone, at once or after the app's delay. */
@@ -272,9 +304,7 @@ static void leave_user(struct hub_room *r, struct str key)
         return;
     }
     m->due_ms = io_loop_now_ms(t->hub->loop) + t->app->presence_leave_delay_ms;
-    list_append(&t->leaving, &m->leaving);
-    if (t->leaving.next == &m->leaving)
-        start_leave_timer(t);
+    hold_back(t, m);
 }
 
 static void tell_added(struct hub_room *r, const struct hub_note *note)
@@ -392,8 +422,7 @@ static void forget(struct hub_room *r, const struct hub_note *note, struct str u
     hub_recovery_leave(r, note);
     if (user_key.len > 0)
         leave_user(r, user_key);
-    if (r->subscribers == 0)
-        tell_app(r, HUB_HOOK_CHANNEL_VACATED, STR(""));
+    tell_when_vacated(r);
 }
 
 static void take_join(struct hub *owner, const struct hub_note *note)
@@ -409,8 +438,9 @@ static void take_join(struct hub *owner, const struct hub_note *note)
     }
     bool is_same_user = note->is_again && str_eq(note->was_key, note->user_key);
     if (!note->is_again) {
-        if (r->subscribers++ == 0)
+        if (!hub_room_is_occupied(r))
             tell_app(r, HUB_HOOK_CHANNEL_OCCUPIED, STR(""));
+        r->subscribers++;
         tell_count(r);
     }
     hub_recovery_join(r, note);

@@ -56,6 +56,8 @@ void hub_room_walk_end(struct hub_room_walk *w);
 
 /* Somebody joins or leaves. */
 void hub_room_take(struct hub *owner, const struct hub_note *note);
+/* What is held back happens now: the server stops. */
+void hub_room_end_leaves(struct hub *h);
 /* An event for the channel. Takes p. */
 void hub_room_publish(struct hub *owner, struct hub_publication *p);
 /* Sends it to those who are on the channel now. Takes p. */

@@ -37,11 +37,11 @@ async function startReceiver(port = 0) {
     return r;
 }
 
-/** A server whose app has these webhooks. */
-async function startHooked(t, webhooks, { args = ['--webhook-private'], ...options } = {}) {
+/** A server whose app has these webhooks; keys: others of the app. */
+async function startHooked(t, webhooks, { args = ['--webhook-private'], keys = {}, ...options } = {}) {
     const folder = mkdtempSync(join(tmpdir(), 'viche-hooks-'));
     const file = join(folder, 'apps.json');
-    writeFileSync(file, JSON.stringify([{ app_id: app.id, key: app.key, secret: app.secret, webhooks }]));
+    writeFileSync(file, JSON.stringify([{ app_id: app.id, key: app.key, secret: app.secret, webhooks, ...keys }]));
     const server = await startServer({ args: ['--loops', '3', '--apps', file, ...args], ...options });
     t.after(async () => {
         await server.stop();
@@ -171,6 +171,22 @@ test('who comes back within 3 s was never away, on any loop', async (t) => {
     await receiver.until(8);
     assert.ok(receiver.posts.at(-1).at - gone < 60000);
     assert.deepEqual(receiver.events().slice(5).map((e) => e.name).sort(), ['channel_vacated', 'channel_vacated', 'member_removed']);
+});
+
+test('a channel whose member is held back is not vacated; a stop ends that, the member first', async (t) => {
+    const receiver = await startReceiver();
+    t.after(receiver.close);
+    const server = await startHooked(t, [only(receiver.url, 'channel_occupied', 'channel_vacated', 'member_added', 'member_removed')], { keys: { presence_leave_delay: 3600 } });
+    const c = await client(server);
+    await c.join('presence-room', '{"user_id":7}');
+    await receiver.until(2);
+    c.leave('presence-room');
+    await c.join('next');
+    await server.stop({ keep: true });
+    await server.restart();
+    await until(() => jobs(server).length === 0, 'all jobs to be done');
+    const room = receiver.events().filter((e) => e.channel === 'presence-room');
+    assert.deepEqual(room.map((e) => e.name), ['channel_occupied', 'member_added', 'member_removed', 'channel_vacated']);
 });
 
 test('a channel is vacated once, when the last subscriber of all loops has left', async (t) => {

@@ -65,6 +65,12 @@ TEST(app_hooks_refuses_what_it_does_not_understand)
         {"[{\"url\":\"http://a/\",\"headers\":{\"A\":\"b\\r\\nC: d\"}}]", "value"},
         {"[{\"url\":\"http://a/\",\"headers\":{\"A\":\"\"}}]", "value"},
         {"[{\"url\":\"http://a/\",\"headers\":{\"A\":1}}]", "value"},
+        {"[{\"url\":\"http://a/\",\"headers\":{\"A\":\"b\x7f\"}}]", "value"},
+        {"[{\"url\":\"http://a/\"},{\"url\":\"http://a/\",\"headers\":{\"A\":\"b\"}}]",
+         "the same headers: http://a/"},
+        {"[{\"url\":\"http://a/\",\"headers\":{\"A\":\"b\"}},"
+         "{\"url\":\"http://a/\",\"headers\":{\"A\":\"c\"}}]",
+         "the same headers: http://a/"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct arena a;
@@ -75,4 +81,19 @@ TEST(app_hooks_refuses_what_it_does_not_understand)
         ck_assert_msg(strstr(why, cases[i].why) != NULL, "%s: %s", cases[i].text, why);
         arena_done(&a);
     }
+}
+
+TEST(app_hooks_takes_a_url_twice)
+{
+    struct arena a;
+    struct hub_app app;
+    char why[200] = "";
+    arena_init(&a);
+    EXPECT_EQ(read_list("[{\"url\":\"http://a/\",\"headers\":{\"A\":\"b\"}},"
+                        "{\"url\":\"http://a/\",\"headers\":{\"A\":\"b\"},"
+                        "\"filter\":{\"channel_name_starts_with\":\"x\"}}]",
+                        &a, &app, why),
+              OK);
+    EXPECT_EQ(app.webhook_count, 2);
+    arena_done(&a);
 }
