@@ -11,6 +11,7 @@
  */
 #include "io/io_loop.h"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -86,58 +87,81 @@ int64_t io_loop_now_ms(const struct io_loop *l)
     return l->now_ms;
 }
 
-/* ---- from other threads ---- */
+/* ---- from other threads ----
+ * Tasks are a stack onto which anybody pushes and which the loop takes as a whole: nobody waits for
+ * a lock, nor for a thread that was stopped while it held one. */
 
-static void run_posted(struct io_loop *l)
+/* The stack upside down: the first that was posted is the first that runs. */
+static struct io_task *take_posted(struct io_loop *l)
 {
-    pthread_mutex_lock(&l->lock);
-    struct io_task *task = l->tasks;
-    l->tasks = NULL;
-    l->tasks_end = &l->tasks;
-    pthread_mutex_unlock(&l->lock);
+    struct io_task *stack = atomic_exchange_explicit(&l->tasks, NULL, memory_order_acquire);
+    struct io_task *first = NULL;
+    while (stack) {
+        struct io_task *next = stack->next;
+        stack->next = first;
+        first = stack;
+        stack = next;
+    }
+    return first;
+}
 
+static bool run_posted(struct io_loop *l)
+{
+    struct io_task *task = take_posted(l);
+    bool is_any = task != NULL;
     while (task) {
         struct io_task *next = task->next; // run may free or post the task
         task->run(task);
         task = next;
     }
-}
-
-static bool is_stop_wanted(struct io_loop *l)
-{
-    pthread_mutex_lock(&l->lock);
-    bool stop = l->stop_wanted;
-    pthread_mutex_unlock(&l->lock);
-    return stop;
+    return is_any;
 }
 
 static void on_wake(uv_async_t *wake)
 {
     struct io_loop *l = wake->data;
     run_posted(l);
-    if (is_stop_wanted(l))
+    if (atomic_load(&l->is_stop_wanted))
         uv_stop(&l->uv);
+}
+
+/* The task may run, and be the reason to free the loop, before its poster is done with the loop:
+ * io_loop_free waits for those who are between these two. */
+static void begin_posting(struct io_loop *l)
+{
+    atomic_fetch_add_explicit(&l->posters, 1, memory_order_relaxed);
+}
+
+static void end_posting(struct io_loop *l)
+{
+    atomic_fetch_sub_explicit(&l->posters, 1, memory_order_release);
 }
 
 void io_loop_post(struct io_loop *l, struct io_task *task)
 {
-    task->next = NULL;
-    pthread_mutex_lock(&l->lock);
-    bool was_empty = l->tasks == NULL;
-    *l->tasks_end = task;
-    l->tasks_end = &task->next;
-    // Inside the lock, so that the loop cannot be freed between the two.
-    if (was_empty)
+    begin_posting(l);
+    struct io_task *top = atomic_load_explicit(&l->tasks, memory_order_relaxed);
+    do
+        task->next = top;
+    while (!atomic_compare_exchange_weak_explicit(&l->tasks, &top, task, memory_order_acq_rel,
+                                                  memory_order_relaxed));
+    if (!top) // else who pushed the first wakes the loop
         CHECK(uv_async_send(&l->wake) == 0);
-    pthread_mutex_unlock(&l->lock);
+    end_posting(l);
 }
 
 void io_loop_stop(struct io_loop *l)
 {
-    pthread_mutex_lock(&l->lock);
-    l->stop_wanted = true;
+    begin_posting(l);
+    atomic_store(&l->is_stop_wanted, true);
     CHECK(uv_async_send(&l->wake) == 0);
-    pthread_mutex_unlock(&l->lock);
+    end_posting(l);
+}
+
+static void wait_for_posters(struct io_loop *l)
+{
+    while (atomic_load_explicit(&l->posters, memory_order_acquire) > 0)
+        sched_yield();
 }
 
 /* ---- locals ---- */
@@ -168,14 +192,12 @@ struct io_loop *io_loop_new(int index)
     l->self = l;
     l->index = index;
     l->armed_ms = INT64_MAX;
-    l->tasks_end = &l->tasks;
     list_init(&l->conns);
     list_init(&l->dirty);
     list_init(&l->closed);
     list_init(&l->listeners);
     list_init(&l->hooks);
     io_wheel_init(&l->wheel, clock_mono_ms());
-    CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
 
     CHECK(uv_loop_init(&l->uv) == 0);
     CHECK(uv_async_init(&l->uv, &l->wake, on_wake) == 0);
@@ -193,7 +215,7 @@ struct io_loop *io_loop_new(int index)
 
 void io_loop_run(struct io_loop *l)
 {
-    if (!is_stop_wanted(l))
+    if (!atomic_load(&l->is_stop_wanted))
         uv_run(&l->uv, UV_RUN_DEFAULT);
 }
 
@@ -201,8 +223,9 @@ void io_loop_free(struct io_loop *l)
 {
     if (!l)
         return;
-    while (l->tasks) // what was posted after the last turn: its owners count on it
-        run_posted(l);
+    wait_for_posters(l);
+    while (run_posted(l)) // what was posted after the last turn: its owners count on it
+        ;
     do
         io_conn_close_all(l);
     while (io_conn_reap(l));
@@ -217,7 +240,6 @@ void io_loop_free(struct io_loop *l)
     free_locals(l);
     CHECK(uv_loop_close(&l->uv) == 0);
     close(l->epoll_fd);
-    pthread_mutex_destroy(&l->lock);
     mem_free(l);
 }
 

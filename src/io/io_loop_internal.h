@@ -2,7 +2,7 @@
 #ifndef IO_LOOP_INTERNAL_H
 #define IO_LOOP_INTERNAL_H
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -37,9 +37,10 @@ struct io_loop {
         void *at;
     } locals[IO_LOOP_MAX_LOCALS];
 
-    pthread_mutex_t lock; // of the rest
-    struct io_task *tasks, **tasks_end;
-    bool stop_wanted;
+    /* of all threads */
+    _Atomic(struct io_task *) tasks; // posted, the last first
+    atomic_int posters;              // threads that are about to wake the loop
+    atomic_bool is_stop_wanted;
 
     uint8_t read_buffer[IO_LOOP_READ_BYTES];
     uint8_t records[IO_TLS_READ_BYTES]; // what connections under TLS read, before read_buffer

@@ -85,6 +85,31 @@ TEST(io_loop_runs_what_was_posted_after_its_last_turn_when_it_is_freed)
     EXPECT_EQ(sum.runs, 1);
 }
 
+static void stop(struct io_task *task)
+{
+    io_loop_stop(LIST_ENTRY(task, struct numbered, task)->sum->loop);
+}
+
+static void *post_one(void *ctx)
+{
+    struct numbered *n = ctx;
+    io_loop_post(n->sum->loop, &n->task);
+    return NULL;
+}
+
+TEST(io_loop_may_be_freed_while_the_poster_of_its_last_task_is_on_its_way_out)
+{
+    for (int round = 0; round < 200; round++) {
+        struct sum sum = {.loop = io_loop_new(0)};
+        struct numbered n = {.task.run = stop, .sum = &sum};
+        pthread_t poster;
+        EXPECT_EQ(pthread_create(&poster, NULL, post_one, &n), 0);
+        io_loop_run(sum.loop);
+        io_loop_free(sum.loop);
+        pthread_join(poster, NULL);
+    }
+}
+
 /* ---- turns ---- */
 
 struct turns {
