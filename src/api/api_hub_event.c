@@ -8,7 +8,7 @@ bool api_hub_event_is_missing(const struct json_slice *v)
 {
     if (!v || v->kind == JSON_NULL)
         return true;
-    if (v->kind != JSON_STRING && v->kind != JSON_ARRAY)
+    if (v->kind != JSON_STRING && v->kind != JSON_ARRAY && v->kind != JSON_OBJECT)
         return false;
     return str_trim((struct str){v->text.at + 1, v->text.len - 2}).len == 0;
 }
@@ -118,7 +118,7 @@ static void read_channels(struct reader *r)
 static void read_item_channel(struct reader *r)
 {
     if (api_hub_event_is_missing(find(r, "channel")))
-        complain(r, "channel", "is required.");
+        complain(r, "channel", "is required when channels is not present.");
     else
         read_one_channel(r);
 }

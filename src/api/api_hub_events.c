@@ -79,10 +79,12 @@ static void ask(const struct api_hub_call *call, struct info *info)
 static bool read_body(struct http_exchange *x, struct json_field fields[static JSON_MAX_FIELDS],
                       size_t *count_out)
 {
-    if (json_scan_object(x->req.body, fields, JSON_MAX_FIELDS, count_out) == OK)
-        return true;
-    api_hub_call_reply_text(x, 400, "The body must be a JSON object.");
-    return false;
+    enum err err = json_scan_object(x->req.body, fields, JSON_MAX_FIELDS, count_out);
+    if (err)
+        api_hub_call_reply_text(x, 400,
+                                err == ERR_TOO_LARGE ? "The body has more than 64 fields."
+                                                     : "The body must be a JSON object.");
+    return !err;
 }
 
 /* False when it was answered with 503: memory is not for what a disk cannot take. */

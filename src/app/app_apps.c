@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app_data.h"
+#include "app/app_env.h"
 #include "app/app_hooks.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -457,32 +458,49 @@ static const struct variable {
     {"REVERB_APP_RATE_LIMIT_TERMINATE", "rate_limiting", "terminate_on_limit", FLAG},
 };
 
-/* The words of Laravel's env(). */
-static cJSON *parse_value(enum kind kind, const char *text)
+static bool is_any(struct str text, const char *const *words)
 {
-    int64_t number;
-    if (kind == NUMBER && str_parse_int(str_of(text), &number) == OK)
-        return cJSON_CreateNumber((double)number);
-    if (kind == FLAG && (!strcmp(text, "true") || !strcmp(text, "(true)") || !strcmp(text, "1")))
+    while (*words && !str_eq_nocase(text, str_of(*words)))
+        words++;
+    return *words != NULL;
+}
+
+/* What is neither stays a text, of which read_app complains. "off" is true to PHP, so it is
+ * neither. */
+static cJSON *make_flag(const struct app_env *env, const char *text)
+{
+    static const char *const on[] = {"1", "on", "yes", NULL}, *const off[] = {"0", NULL};
+    if (env->kind == APP_ENV_TRUE || is_any(env->text, on))
         return cJSON_CreateTrue();
-    if (kind == FLAG && (!strcmp(text, "false") || !strcmp(text, "(false)") || !strcmp(text, "0")))
+    if (env->kind == APP_ENV_FALSE || is_any(env->text, off))
         return cJSON_CreateFalse();
-    return strcmp(text, "null") == 0 ? cJSON_CreateNull() : cJSON_CreateString(text);
+    return cJSON_CreateString(text);
+}
+
+static cJSON *make_value(enum kind kind, const struct app_env *env, struct arena *a)
+{
+    const char *text = arena_str(a, env->text).at;
+    int64_t number;
+    if (kind == FLAG)
+        return make_flag(env, text);
+    if (kind == NUMBER && str_parse_int(str_trim(env->text), &number) == OK)
+        return cJSON_CreateNumber((double)number);
+    return cJSON_CreateString(text);
 }
 
 /* An app as a file would hold it; the caller deletes it. */
-static cJSON *read_environment(void)
+static cJSON *read_environment(struct arena *a)
 {
     cJSON *item = cJSON_CreateObject();
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         const struct variable *v = &variables[i];
-        const char *text = getenv(v->name);
-        if (!text || !*text)
+        const struct app_env env = app_env_get(v->name);
+        if (env.kind == APP_ENV_NOTHING)
             continue;
         cJSON *home = item;
         if (v->object && !(home = cJSON_GetObjectItemCaseSensitive(item, v->object)))
             home = cJSON_AddObjectToObject(item, v->object);
-        cJSON_AddItemToObject(home, v->key, parse_value(v->kind, text));
+        cJSON_AddItemToObject(home, v->key, make_value(v->kind, &env, a));
     }
     return item;
 }
@@ -506,7 +524,7 @@ static enum err add_made(cJSON *item, const char *data_dir, char *why_out, size_
 static enum err load_one(const char *data_dir, struct app_apps *out, char *why_out, size_t why_cap)
 {
     struct hub_app *app = ARENA_NEW(&out->arena, struct hub_app);
-    cJSON *item = read_environment();
+    cJSON *item = read_environment(&out->arena);
     int given = 0;
     for (int i = 0; i < 3; i++)
         given += cJSON_HasObjectItem(item, variables[i].key);

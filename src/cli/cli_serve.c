@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_env.h"
 #include "cli/cli.h"
 #include "core/log.h"
 #include "queue/queue_redact.h"
@@ -230,9 +231,9 @@ static bool has_rules(const struct serve_target *target, int *status)
 /* False, with the status, when it is no path. */
 static bool set_path(struct serve_target *target, struct arena *texts, int *status)
 {
-    const char *given = target->app.path, *reverb = getenv("REVERB_SERVER_PATH");
-    if (!given[0] && reverb)
-        given = reverb;
+    const char *given = target->app.path;
+    if (!given[0])
+        given = arena_str(texts, app_env_get("REVERB_SERVER_PATH").text).at;
     target->app.path = path_prefix(given, texts);
     if (!target->app.path[0] || is_plain_path(target->app.path))
         return true;
@@ -254,14 +255,16 @@ static bool is_origin(struct str text)
 /* Where Reverb would listen, as its variables say; ours stands above them. Before any thread. */
 static void adopt_reverb_address(void)
 {
-    const char *host = getenv("REVERB_SERVER_HOST"), *port = getenv("REVERB_SERVER_PORT");
-    bool has_host = host && *host, has_port = port && *port;
+    const struct app_env host = app_env_get("REVERB_SERVER_HOST");
+    const struct app_env port = app_env_get("REVERB_SERVER_PORT");
+    struct str h = host.kind == APP_ENV_NOTHING ? STR("0.0.0.0") : host.text;
+    struct str p = port.kind == APP_ENV_NOTHING ? STR("8080") : port.text;
     char address[256];
-    if (!has_host && !has_port)
+    if (host.kind == APP_ENV_NOTHING && port.kind == APP_ENV_NOTHING)
         return;
-    bool is_bare_v6 = has_host && strchr(host, ':') && host[0] != '[';
-    snprintf(address, sizeof(address), is_bare_v6 ? "[%s]:%s" : "%s:%s",
-             has_host ? host : "0.0.0.0", has_port ? port : "8080");
+    bool is_bare_v6 = memchr(h.at, ':', h.len) && h.at[0] != '[';
+    snprintf(address, sizeof(address), is_bare_v6 ? "[%.*s]:%.*s" : "%.*s:%.*s", STR_ARG(h),
+             STR_ARG(p));
     setenv("VICHE_LISTEN", address, 0);
 }
 

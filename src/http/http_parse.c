@@ -178,6 +178,9 @@ static int read_target(struct http_request *req, struct str host)
             return 400;
         rest = (struct str){rest.at + n, rest.len - n};
     }
+    // Clients that join addresses from "/" and "/app" are understood, as Reverb does it.
+    while (rest.len > 1 && rest.at[0] == '/' && rest.at[1] == '/')
+        rest = (struct str){rest.at + 1, rest.len - 1};
     req->path = str_cut(rest, '?', &req->query);
     if (req->path.len == 0)
         req->path = STR("/");

@@ -124,7 +124,10 @@ enum err hub_message_parse_user(struct str channel_data, struct arena *a,
     struct json_field fields[JSON_MAX_FIELDS];
     size_t count;
     *out = (struct hub_message_user){.info_json = STR("{}")};
-    if (json_scan_object(channel_data, fields, JSON_MAX_FIELDS, &count) != OK)
+    enum err err = json_scan_object(channel_data, fields, JSON_MAX_FIELDS, &count);
+    if (err == ERR_TOO_LARGE)
+        return ERR_INVALID; // somebody, but who?
+    if (err)
         return OK; // a value without fields names nobody
     const struct json_slice *id = json_field_find(fields, count, STR("user_id"));
     const struct json_slice *info = json_field_find(fields, count, STR("user_info"));

@@ -29,8 +29,8 @@ function fileOf(apps) {
     return file;
 }
 
-async function greeting(server, key, headers) {
-    const c = await rawSocket(server.port, `/app/${key}`, { headers });
+async function greeting(server, key, headers, prefix = '') {
+    const c = await rawSocket(server.port, `${prefix}/app/${key}`, { headers });
     const first = await c.json();
     return { c, event: first.event, data: JSON.parse(first.data) };
 }
@@ -78,6 +78,27 @@ test('Reverb\'s variables make one app, with its limits', async () => {
     });
     assert.equal(status, 1);
     assert.match(stderr, /must be set together/);
+});
+
+test('Reverb\'s variables are read as Laravel reads them: quotes, and words in any case', async () => {
+    const server = await startServer({
+        env: {
+            REVERB_APP_ID: '"5"', REVERB_APP_KEY: "'quoted'", REVERB_APP_SECRET: '"envsecret"', REVERB_APP_ACTIVITY_TIMEOUT: '"12"',
+            REVERB_APP_MAX_CONNECTIONS: '(NULL)', REVERB_APP_RATE_LIMITING_ENABLED: 'TRUE', REVERB_APP_RATE_LIMIT_MAX_ATTEMPTS: ' 1 ',
+            REVERB_APP_RATE_LIMIT_TERMINATE: '(True)', REVERB_SERVER_PATH: '"ws"',
+        },
+    });
+    const { c, data } = await greeting(server, 'quoted', undefined, '/ws');
+    assert.equal(data.activity_timeout, 12);
+    c.send(frame(TEXT, '{"event":"pusher:ping"}'), frame(TEXT, '{"event":"pusher:ping"}'));
+    assert.deepEqual(await c.json(), { event: 'pusher:pong' });
+    assert.equal(await c.closed(), 4301);
+    await server.stop();
+    const { status, stderr } = runViche(['serve', '--listen', '127.0.0.1:0', '--data', join(dir, 'bad')], {
+        env: { REVERB_APP_ID: '5', REVERB_APP_KEY: 'k', REVERB_APP_SECRET: 's', REVERB_APP_RATE_LIMITING_ENABLED: 'off' },
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /true or false/); // to PHP "off" is true
 });
 
 test('REVERB_SERVER_HOST and _PORT say where to listen', async () => {

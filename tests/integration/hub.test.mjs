@@ -101,6 +101,15 @@ test('any query, or none, is accepted', async () => {
         (await greeted(query)).destroy();
 });
 
+test('slashes at the beginning of a path are one, in what is signed too', async () => {
+    const c = await rawSocket(server.port, `//app/${app.key}`);
+    assert.equal((await c.json()).event, 'pusher:connection_established');
+    c.destroy();
+    const path = `/apps/${app.id}/channels`;
+    const answer = await signedCall(server, 'GET', path, { prefix: '/' });
+    assert.equal(answer.status, 200);
+});
+
 test('an unknown key gets 4001 and is closed with it', async () => {
     const c = await rawSocket(server.port, '/app/nobody');
     assert.equal(c.status, 101);
@@ -383,6 +392,7 @@ test('fields are validated as Laravel validates them', async () => {
     for (const [change, complaints] of [
         [{ data: undefined }, { data: ['The data field is required.'] }],
         [{ data: '' }, { data: ['The data field is required.'] }],
+        [{ data: {} }, { data: ['The data field is required.'] }],
         [{ data: { a: 1 } }, { data: ['The data field must be a string.'] }],
         [{ name: undefined }, { name: ['The name field is required.'] }],
         [{ name: 5 }, { name: ['The name field must be a string.'] }],
@@ -425,8 +435,10 @@ test('a batch is delivered whole or not at all', async () => {
         assert.deepEqual(await c.json(), { event, data: 'abc/d', channel: 'batched' });
     const counted = await batch({ batch: [{ ...item('d'), info: 'subscription_count' }, item('e')] });
     assert.deepEqual(counted.json, { batch: [{ subscription_count: 1 }, {}] });
-    for (const wrong of [{}, { batch: 5 }, { batch: [] }])
+    for (const wrong of [{}, { batch: 5 }, { batch: [] }, { batch: {} }])
         assert.equal((await batch(wrong)).status, 422);
+    const nowhere = await batch({ batch: [{ ...item('a'), channel: undefined, channels: ['batched'] }] });
+    assert.deepEqual(nowhere.json, { 'batch.0.channel': ['The batch.0.channel field is required when channels is not present.'] });
     assert.equal((await batch({ batch: [5] })).status, 422);
     c.destroy();
 });

@@ -419,6 +419,8 @@ test('what is not a JSON object is told so with 400', async () => {
             const got = await call('POST', path, { body });
             assert.deepEqual([got.status, got.text], [400, 'The body must be a JSON object.']);
         }
+    const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f${i}`, i]));
+    assert.equal((await call('POST', '/events', { body: many })).text, 'The body has more than 64 fields.');
 });
 
 test('the example of Pusher\'s documentation is accepted', async () => {

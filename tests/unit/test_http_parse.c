@@ -224,6 +224,8 @@ TEST(http_parse_accepts_the_forms_of_the_rfc)
         {"absolute form", "GET http://a/x?y HTTP/1.1\r\n" HOST END, "/x", true},
         {"absolute form without a path", "GET http://A HTTP/1.1\r\n" HOST END, "/", true},
         {"absolute form with a query only", "GET http://a?y HTTP/1.1\r\n" HOST END, "/", true},
+        {"leading slashes", "GET ///x//y HTTP/1.1\r\n" HOST END, "/x//y", true},
+        {"slashes alone", "GET // HTTP/1.1\r\n" HOST END, "/", true},
         {"star", "OPTIONS * HTTP/1.1\r\n" HOST END, "*", true},
         {"HTTP/1.0 without host", "GET / HTTP/1.0\r\n" END, "/", false},
         {"HTTP/1.0 kept", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n" END, "/", true},

@@ -49,6 +49,26 @@ TEST(hub_message_reads_a_subscribe_with_its_data_as_object_or_text)
     EXPECT_STR(s.channel, "5");
 }
 
+TEST(hub_message_takes_a_member_of_too_many_fields_for_no_member_without_a_name)
+{
+    struct arena a;
+    struct hub_message_user user;
+    struct buf json;
+    arena_init(&a);
+    buf_init(&json, 4096);
+    EXPECT_EQ(buf_printf(&json, "{\"user_id\":1"), OK);
+    for (int i = 0; i < 63; i++)
+        EXPECT_EQ(buf_printf(&json, ",\"f%d\":0", i), OK);
+    EXPECT_EQ(buf_append(&json, "}", 1), OK);
+    EXPECT_EQ(hub_message_parse_user(text_of(&json), &a, &user), OK);
+    EXPECT_STR(user.key, "1");
+    buf_trim(&json, 1);
+    EXPECT_EQ(buf_printf(&json, ",\"more\":0}"), OK);
+    EXPECT_EQ(hub_message_parse_user(text_of(&json), &a, &user), ERR_INVALID);
+    buf_done(&json);
+    arena_done(&a);
+}
+
 TEST(hub_message_refuses_what_is_malformed)
 {
     static const char *const bad[] = {
