@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 
 void app_signals_block(sigset_t *signals_out)
@@ -15,11 +16,16 @@ void app_signals_block(sigset_t *signals_out)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* timeout(1) tells the process and its group, npm what the terminal told already: that is one wish.
+ */
+enum { ONE_WISH_MS = 500 };
+
 static void *watch(void *arg)
 {
     const sigset_t *signals = arg;
+    int64_t began_ms = clock_mono_ms();
     int number = SIGHUP;
-    while (number == SIGHUP)
+    while (number == SIGHUP || clock_mono_ms() - began_ms < ONE_WISH_MS)
         if (sigwait(signals, &number) != 0)
             number = SIGHUP;
     log_warn("at=app.stop why=\"second signal\"");

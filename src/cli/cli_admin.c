@@ -2,17 +2,31 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "cli/cli_text.h"
 #include "core/check.h"
+
+/* What is whole, and keeps the rest. False: who reads a pipe went away. */
+static bool print_lines(struct buf *lines)
+{
+    const char *head = (const char *)buf_head(lines);
+    const char *end = buf_len(lines) > 0 ? memrchr(head, '\n', buf_len(lines)) : NULL;
+    if (!end)
+        return true;
+    size_t len = (size_t)(end - head) + 1;
+    cli_text_print_json(stdout, (struct str){head, len});
+    buf_consume(lines, len);
+    return fflush(stdout) == 0;
+}
 
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct cli_admin_answer *a = ctx;
     size_t len = size * count;
-    if (!a->is_streamed)
-        return buf_append(&a->body, bytes, len) == OK ? len : 0;
-    size_t written = fwrite(bytes, 1, len, stdout);
-    return fflush(stdout) == 0 ? written : 0; // who reads a pipe went away: it ends
+    if (buf_append(&a->body, bytes, len) != OK)
+        return 0;
+    return !a->is_streamed || print_lines(&a->body) ? len : 0;
 }
 
 static CURLcode perform(CURL *curl, const char *socket, const char *path,

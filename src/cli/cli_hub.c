@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/cli_admin.h"
 #include "cli/cli_table.h"
+#include "cli/cli_text.h"
 #include "core/check.h"
 #include "core/json.h"
 
@@ -64,27 +65,45 @@ const struct conf_table cli_hub_options = {options, sizeof(options) / sizeof(opt
 
 /* ---- asking ---- */
 
-/* Appends "&name=value", escaped, when there is a value. */
-static void add_param(struct buf *url, const char *name, const char *value)
+/* Appends before and the value, escaped, when there is one. */
+static enum err add_value(struct buf *path, const char *before, const char *value)
 {
     if (!value[0])
-        return;
+        return OK;
     char *escaped = curl_easy_escape(NULL, value, 0);
-    CHECK(escaped && buf_printf(url, "&%s=%s", name, escaped) == OK);
+    CHECK(escaped);
+    enum err err = buf_printf(path, "%s%s", before, escaped);
     curl_free(escaped);
+    return err;
 }
 
-static int get(const struct hub_target *t, const char *what, struct cli_admin_answer *a)
+/* The one connection has a path of its own. */
+static enum err write_path(const struct hub_target *t, const char *what, bool is_one,
+                           struct buf *path)
 {
-    char why[CLI_ADMIN_WHY_BYTES];
+    enum err err = buf_printf(path, "/hub/%s", what);
+    if (!err && is_one)
+        err = add_value(path, "/", t->socket);
+    if (!err)
+        err = buf_printf(path, "?limit=%d", t->limit);
+    if (!err)
+        err = add_value(path, "&app=", t->app);
+    if (!err)
+        err = add_value(path, "&channel=", t->channel);
+    if (!err)
+        err = add_value(path, "&socket=", t->socket);
+    return err ? err : buf_append(path, "", 1);
+}
+
+static int get(const struct hub_target *t, const char *what, bool is_one,
+               struct cli_admin_answer *a)
+{
+    char why[CLI_ADMIN_WHY_BYTES] = "that is longer than any name";
     struct buf path;
     buf_init(&path, MAX_PATH_BYTES);
-    CHECK(buf_printf(&path, "/hub/%s?limit=%d", what, t->limit) == OK);
-    add_param(&path, "app", t->app);
-    add_param(&path, "channel", t->channel);
-    add_param(&path, "socket", t->socket);
-    CHECK(buf_append(&path, "", 1) == OK);
-    enum err err = cli_admin_get(t->data, (const char *)buf_head(&path), a, why, sizeof(why));
+    enum err err = write_path(t, what, is_one, &path);
+    if (!err)
+        err = cli_admin_get(t->data, (const char *)buf_head(&path), a, why, sizeof(why));
     buf_done(&path);
     if (err)
         return cli_fail(CLI_FAILED, "%s", why);
@@ -111,17 +130,20 @@ static int print_list(struct str body, const char *const *names)
     return CLI_DONE;
 }
 
-/* names NULL: whatever comes is printed as it is. */
+/* names NULL: JSON is printed. */
 static int ask(const struct hub_target *t, const char *what, const char *const *names)
 {
+    bool is_one = strcmp(what, "connections") == 0 && t->socket[0];
     struct cli_admin_answer a = {.is_streamed = strcmp(what, "tail") == 0};
     buf_init(&a.body, MAX_ANSWER_BYTES);
-    int status = get(t, what, &a);
+    int status = get(t, what, is_one, &a);
     struct str body = {(const char *)buf_head(&a.body), buf_len(&a.body)};
-    if (status == CLI_DONE && names && !t->is_json)
+    if (status == CLI_DONE && names && !t->is_json && !is_one) {
         status = print_list(body, names);
-    else if (status == CLI_DONE && !a.is_streamed)
-        printf("%.*s\n", STR_ARG(body));
+    } else if (status == CLI_DONE && !a.is_streamed) {
+        cli_text_print_json(stdout, body);
+        putchar('\n');
+    }
     buf_done(&a.body);
     return status;
 }
@@ -134,13 +156,9 @@ static int run(const struct cli_command *command, int argc, char *const *argv, c
     struct arena texts;
     struct hub_target target = {0};
     int status = CLI_DONE;
-    char one[512];
     arena_init(&texts);
-    if (cli_read_options(command, argc, argv, &texts, &target, &status) == OK) {
-        bool is_one = strcmp(what, "connections") == 0 && target.socket[0];
-        snprintf(one, sizeof(one), "connections/%s", target.socket);
-        status = is_one ? ask(&target, one, NULL) : ask(&target, what, names);
-    }
+    if (cli_read_options(command, argc, argv, &texts, &target, &status) == OK)
+        status = ask(&target, what, names);
     arena_done(&texts);
     return status;
 }

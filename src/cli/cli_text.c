@@ -31,6 +31,34 @@ static struct str take(struct str *text)
     return first;
 }
 
+/* As JSON escapes it: code units of UTF-16. */
+static void print_escape(FILE *file, uint32_t code)
+{
+    if (code < 0x10000) {
+        fprintf(file, "\\u%04x", (unsigned)code);
+        return;
+    }
+    uint32_t rest = code - 0x10000;
+    fprintf(file, "\\u%04x\\u%04x", (unsigned)(0xd800 + (rest >> 10)),
+            (unsigned)(0xdc00 + (rest & 0x3ff)));
+}
+
+void cli_text_print_json(FILE *file, struct str json)
+{
+    while (json.len > 0) {
+        uint32_t code = 0;
+        size_t len = utf8_first(json, &code);
+        if (len == 0)
+            fputc('?', file);
+        else if (code >= 0x7f && is_unfit(code))
+            print_escape(file, code);
+        else // what is before that is escaped already, or white space between lines
+            fwrite(json.at, 1, len, file);
+        size_t step = len > 0 ? len : 1;
+        json = (struct str){json.at + step, json.len - step};
+    }
+}
+
 size_t cli_text_write(struct str text, size_t max, char *out)
 {
     size_t count = 0;

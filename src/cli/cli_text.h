@@ -15,5 +15,7 @@ enum { CLI_TEXT_CHARACTER_BYTES = 4 };
 size_t cli_text_write(struct str text, size_t max, char *out);
 /* Prints the whole of it so. */
 void cli_text_print(FILE *file, struct str text);
+/* Prints JSON, with escapes for such characters: it means what it meant. */
+void cli_text_print_json(FILE *file, struct str json);
 
 #endif

@@ -446,14 +446,15 @@ test('viche hub says from the shell what the server does', async () => {
     assert.deepEqual(JSON.parse(hub('connections', '--socket', c.id).stdout).channels.map((x) => x.channel), ['shell-room']);
     assert.match(hub('refusals').stdout, /private-shell +401/);
     assert.ok(JSON.parse(hub('channels', '--json').stdout).rows.length > 0);
-    assert.match(hub('connections', '--socket', '1.1').stderr, /no such connection/);
+    for (const id of ['1.1', 'a b', '../frames']) assert.match(hub('connections', '--socket', id).stderr, /no such connection/);
+    assert.match(hub('channels', '--channel', 'ї'.repeat(10000)).stderr, /longer than any name/);
 
     const tail = spawn(viche, ['hub', 'tail', '--channel', 'shell-room', '--data', server.dataDir], { stdio: ['ignore', 'pipe', 'pipe'] });
     let lines = '';
     tail.stdout.on('data', (text) => (lines += text));
     await until(async () => {
-        await backend('tail').trigger('shell-room', 'hello', {});
-        return /"what":"published".*hello/.test(lines);
+        await backend('tail').trigger('shell-room', 'hello\u202e\u009b', {});
+        return /"what":"published".*hello\\u202e\\u009b"/.test(lines); // nothing that a terminal obeys
     });
     tail.kill('SIGTERM');
     c.destroy();

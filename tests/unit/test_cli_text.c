@@ -1,4 +1,7 @@
 #include "cli/cli_text.h"
+
+#include <stdlib.h>
+
 #include "test.h"
 
 TEST(cli_text_lets_nothing_through_that_a_terminal_obeys)
@@ -37,4 +40,18 @@ TEST(cli_text_cuts_between_characters)
     char out[3 * CLI_TEXT_CHARACTER_BYTES + 1];
     EXPECT_EQ(cli_text_write(STR("\xd0\x9e\xd0\xbb\xd0\xb5\xd0\xbd\xd0\xb0"), 3, out), 3);
     EXPECT_STR(str_of(out), "\xd0\x9e\xd0\xbb\xd0\xb5");
+}
+
+TEST(cli_text_escapes_in_json_what_a_terminal_obeys)
+{
+    static const char json[] =
+        "{\"a\":\"\\u001b\xc2\x9b\xe2\x80\xae\x7f\xf3\xa0\x80\x81\xd0\x9e\"}\n\xff";
+    char *text = NULL;
+    size_t len = 0;
+    FILE *file = open_memstream(&text, &len);
+    EXPECT(file != NULL);
+    cli_text_print_json(file, str_of(json));
+    EXPECT_EQ(fclose(file), 0);
+    EXPECT_STR(str_of(text), "{\"a\":\"\\u001b\\u009b\\u202e\\u007f\\udb40\\udc01\xd0\x9e\"}\n?");
+    free(text);
 }
