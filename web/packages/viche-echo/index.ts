@@ -36,6 +36,7 @@ export interface Recovery {
 /** Makes every subscription of the client recoverable, those to come. */
 export function recover(pusher: PusherLike): Recovery {
     const positions = new Map<string, Position>();
+    const asking = new Set<string>(); // what comes before the answer is not counted: it is what a cache channel keeps
     const whole = new Set<string>();
     const { connection } = pusher;
     const send = pusher.send_event.bind(pusher);
@@ -44,7 +45,9 @@ export function recover(pusher: PusherLike): Recovery {
     pusher.send_event = (event, data, channel) => {
         const name = data?.channel;
         if (event === 'pusher:unsubscribe') positions.delete(name);
-        return send(event, event === 'pusher:subscribe' ? { ...data, recover: positions.get(name) ?? {} } : data, channel);
+        if (event !== 'pusher:subscribe') return send(event, data, channel);
+        asking.add(name);
+        return send(event, { ...data, recover: positions.get(name) ?? {} }, channel);
     };
 
     const start = (name: string, { stream_id, serial }: Position): void => {
@@ -56,13 +59,14 @@ export function recover(pusher: PusherLike): Recovery {
         const position = positions.get(name);
         if (event === 'pusher_internal:subscription_succeeded') {
             const answer = data?.recovery;
+            asking.delete(name);
             positions.delete(name);
             whole.delete(name);
             if (answer?.stream_id) start(name, answer);
             if (answer?.recovered) whole.add(name);
             return answer?.recovered === false ? answer.code : undefined;
         }
-        if (!position) return;
+        if (!position || asking.has(name)) return;
         if (event === 'pusher_internal:skip') position.serial = data.serial;
         else if (event === 'pusher_internal:position') {
             const isSame = position.serial === data.serial && position.stream_id === data.stream_id;
