@@ -593,6 +593,7 @@ test('a stop closes every socket with 4200', async () => {
     for (let i = 0; i < 10; i++) clients.push(await rawSocket(own.port, `/app/${app.key}`));
     for (const c of clients) await c.json();
     const stopped = own.stop();
+    own.child.kill('SIGTERM'); // as timeout(1) and npm do: it is the same wish
     await Promise.all(
         clients.map(async (c) => {
             assert.equal(JSON.parse((await c.json()).data).code, 4200);
