@@ -84,8 +84,11 @@ static void close_unserved(struct hub *h)
 void hub_use_apps(struct hub *h, const struct hub_apps *apps)
 {
     h->apps = apps;
-    for (size_t i = 0; i < apps->count; i++)
-        hub_tenant_of(h, &apps->at[i])->app = &apps->at[i];
+    for (size_t i = 0; i < apps->count; i++) {
+        struct hub_tenant *t = hub_tenant_of(h, &apps->at[i]);
+        t->app = &apps->at[i];
+        hub_room_use_app(t);
+    }
     close_unserved(h);
 }
 

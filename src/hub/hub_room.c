@@ -280,18 +280,6 @@ void hub_room_end_leaves(struct hub *h)
             end_leaves(h->tenants[i], INT64_MAX);
 }
 
-/* Before those that are due later: the app's delay may have been longer once. */
-static void hold_back(struct hub_tenant *t, struct hub_member *m)
-{
-    struct list *next = &t->leaving;
-    while (next->prev != &t->leaving &&
-           LIST_ENTRY(next->prev, struct hub_member, leaving)->due_ms > m->due_ms)
-        next = next->prev;
-    list_append(next, &m->leaving);
-    if (t->leaving.next == &m->leaving)
-        start_leave_timer(t);
-}
-
 /* A user with no connection left is gone, at once or after the app's delay. */
 static void leave_user(struct hub_room *r, struct str key)
 {
@@ -304,7 +292,9 @@ static void leave_user(struct hub_room *r, struct str key)
         return;
     }
     m->due_ms = io_loop_now_ms(t->hub->loop) + t->app->presence_leave_delay_ms;
-    hold_back(t, m);
+    list_append(&t->leaving, &m->leaving);
+    if (t->leaving.next == &m->leaving)
+        start_leave_timer(t);
 }
 
 static void tell_added(struct hub_room *r, const struct hub_note *note)
@@ -519,6 +509,28 @@ static void cache(struct hub_tenant *t, const struct hub_publication *p)
     list_append(&t->cached, &cached->node);
     while (t->cached_bytes > MAX_CACHED_BYTES)
         drop_first_cached(t);
+    start_cache_timer(t);
+}
+
+/* ---- an app that was changed ---- */
+
+static void make_earlier(int64_t *due_ms, int64_t latest_ms)
+{
+    if (*due_ms > latest_ms)
+        *due_ms = latest_ms;
+}
+
+void hub_room_use_app(struct hub_tenant *t)
+{
+    int64_t now_ms = io_loop_now_ms(t->hub->loop);
+    struct list *node;
+    for (node = t->leaving.next; node != &t->leaving; node = node->next)
+        make_earlier(&LIST_ENTRY(node, struct hub_member, leaving)->due_ms,
+                     now_ms + t->app->presence_leave_delay_ms);
+    for (node = t->cached.next; node != &t->cached; node = node->next)
+        make_earlier(&LIST_ENTRY(node, struct hub_cached, node)->due_ms,
+                     now_ms + t->app->cache_ttl_s * 1000);
+    start_leave_timer(t);
     start_cache_timer(t);
 }
 

@@ -56,6 +56,9 @@ void hub_room_walk_end(struct hub_room_walk *w);
 
 /* Somebody joins or leaves. */
 void hub_room_take(struct hub *owner, const struct hub_note *note);
+/* The tenant's app is another: what is held back or cached goes no later than it says. So the lists
+ * stay in the order in which they are due. */
+void hub_room_use_app(struct hub_tenant *t);
 /* What is held back happens now: the server stops. */
 void hub_room_end_leaves(struct hub *h);
 /* An event for the channel. Takes p. */

@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { hubClient, signedCall } from './hub_client.mjs';
 import { runViche, startServer, until, viche } from './lib.mjs';
 import { TEXT, frame, rawSocket } from './ws_client.mjs';
 
@@ -144,6 +145,36 @@ test('SIGHUP loads the apps anew and drops nobody but those whose app is gone or
     writeFileSync(file, JSON.stringify([keys(1), keys(2)]));
     server.child.kill('SIGHUP');
     await until(async () => (await greeting(server, 'key2')).event === 'pusher:connection_established');
+    await server.stop();
+});
+
+test('a shorter presence_leave_delay and cache_ttl hold for what is held back and cached already', async () => {
+    const own = keys(1);
+    const file = fileOf([{ ...own, presence_leave_delay: 3600 }]);
+    const server = await startServer({ args: ['--loops', '2', '--apps', file] });
+    const [stays, leaves] = [await hubClient(server.port, own), await hubClient(server.port, own)];
+    stays.join('presence-a', '{"user_id":1}');
+    assert.equal((await stays.json()).event, 'pusher_internal:subscription_succeeded');
+    leaves.join('presence-a', '{"user_id":2}');
+    assert.equal((await stays.json()).event, 'pusher_internal:member_added');
+    leaves.destroy();
+    const path = `/apps/${own.app_id}/events`;
+    assert.equal((await signedCall(server, 'POST', path, { ...own, body: { name: 'e', channel: 'cache-a', data: 'x' } })).status, 200);
+    const kept = async () => {
+        const c = await hubClient(server.port, own);
+        c.join('cache-a');
+        await c.json();
+        const { event } = await c.json();
+        c.destroy();
+        return event;
+    };
+    assert.equal(await kept(), 'e');
+
+    writeFileSync(file, JSON.stringify([{ ...own, cache_ttl: 1 }]));
+    server.child.kill('SIGHUP');
+    assert.equal((await stays.json()).event, 'pusher_internal:member_removed');
+    await until(async () => (await kept()) === 'pusher:cache_miss');
+    stays.destroy();
     await server.stop();
 });
 
