@@ -10,7 +10,7 @@
 #include "queue/queue_redact.h"
 #include "queue/queue_tally.h"
 
-enum { MAX_KINDS = 20, MAX_CHARTED_KINDS = 6 }; // that fail, on the page
+enum { MAX_KINDS = 20, MAX_CHARTED_KINDS = 6, MAX_CHOICE = 200 }; // on the page
 
 /* ---- what the pages share ---- */
 
@@ -270,22 +270,32 @@ static void add_span_url(struct api_call *call, const char *name, struct str que
                                STR_ARG(page_form_encode(queue, a))));
 }
 
-/* The choice of the queue: all that there are, and the one that was asked for. */
+static void add_option(cJSON *options, struct str name, struct str chosen)
+{
+    const cJSON *other;
+    cJSON_ArrayForEach(other, options)
+    {
+        if (str_eq(str_of(cJSON_GetObjectItemCaseSensitive(other, "name")->valuestring), name))
+            return;
+    }
+    cJSON *row = cJSON_CreateObject();
+    cJSON_AddItemToArray(options, row);
+    page_json_add(row, "name", name);
+    cJSON_AddBoolToObject(row, "is_chosen", str_eq(name, chosen));
+}
+
+/* The choice of the queue: those that have jobs, those that ran some, and the one asked for. */
 static void add_choice(struct api_call *call, struct str chosen,
-                       const struct queue_admin_counts *counts)
+                       const struct queue_admin_counts *counts,
+                       const struct queue_meter_copies *meters)
 {
     cJSON *options = cJSON_AddArrayToObject(page_draw_asked(call)->view, "choice");
-    bool is_there = chosen.len == 0;
-    for (size_t i = 0; i < counts->count + 1; i++) {
-        struct str name = i < counts->count ? counts->at[i].name : chosen;
-        if (i == counts->count && is_there)
-            break;
-        is_there = is_there || str_eq(name, chosen);
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddItemToArray(options, row);
-        page_json_add(row, "name", name);
-        cJSON_AddBoolToObject(row, "is_chosen", chosen.len > 0 && str_eq(name, chosen));
-    }
+    for (size_t i = 0; i < counts->count && i < MAX_CHOICE; i++)
+        add_option(options, counts->at[i].name, chosen);
+    for (size_t i = 0; i < meters->count && i < MAX_CHOICE; i++)
+        add_option(options, meters->at[i].queue, chosen);
+    if (chosen.len > 0)
+        add_option(options, chosen, chosen);
 }
 
 static struct str asked_queue(struct api_call *call)
@@ -342,9 +352,9 @@ static enum err load(struct store_tx *tx, struct api_call *call)
     cJSON *queues = cJSON_AddArrayToObject(ask->view, "queues");
     for (size_t i = 0; i < counts.count; i++)
         add_queue(call, queues, &counts.at[i]);
+    add_choice(call, queue, &counts, &meters);
     choose(&meters, queue);
     add_failures(call, &meters);
-    add_choice(call, queue, &counts);
     add_charts(call, queue);
     page_queue_add_notice(call);
     return OK;

@@ -111,7 +111,9 @@ test('failures and charts are of all processes, or of the queue that is chosen',
     assert.match(html, /Failures by kind: apart/);
     assert.match(html, /href="\/admin\/queues\?span=day&amp;queue=apart"/);
     assert.doesNotMatch(html, /kinds without a handler/, 'those of other queues');
-    assert.ok((await get('/admin/queues')).html.includes(failed));
+    const all = (await get('/admin/queues')).html;
+    assert.ok(all.includes(failed));
+    assert.match(all, /<option value="apart">apart<\/option>/, 'also when it has no job');
     const other = (await get('/admin/queues?queue=nobody%20%3Cb%3E&span=day')).html;
     assert.match(other, /<option value="nobody &lt;b&gt;" selected>/);
     assert.match(other, /name="span" value="day"/);
