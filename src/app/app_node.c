@@ -5,12 +5,11 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "http/http_static.h"
 #include "page/page.h"
 #include "ws/ws_echo.h"
 
 static const struct http_route static_routes[] = {
-    {.method = HTTP_GET, .path = "/static/{*}", .handler = http_static_serve},
+    {.method = HTTP_GET, .path = "/static/{*}", .handler = page_serve_file},
 };
 
 /* ---- on the loop's thread ---- */
@@ -100,7 +99,7 @@ static void add_routes(struct app_node *n, const struct app_parts *parts)
     n->has_web = parts->has_web;
     if (parts->has_web) {
         http_server_add(n->server, api_routes_table, api_routes_count, parts->api);
-        http_server_add(n->server, static_routes, 1, NULL);
+        http_server_add(n->server, static_routes, 1, parts->api);
         http_server_add(n->server, page_routes_table, page_routes_count, parts->api);
     }
     http_server_on_unrouted(n->server, on_unrouted, n);

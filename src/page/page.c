@@ -129,9 +129,28 @@ void page_touch_all(void *ctx)
     page_version_touch_all(&page->version);
 }
 
+/* A navigation names it first; what a page loads does not name it at all. */
+static bool wants_page(const struct http_request *req)
+{
+    struct str accept = http_field_get(req, STR("Accept"));
+    return accept.len > 0 && memmem(accept.at, accept.len, "text/html", 9) != NULL;
+}
+
+static const struct http_route not_found = {.extra = &page_routes_not_found};
+
+void page_serve_file(struct http_exchange *x, void *ctx)
+{
+    struct str name = arena_printf(&x->arena, "static/%.*s", STR_ARG(x->params[0]));
+    if (http_static_find(name) || !wants_page(&x->req)) {
+        http_static_serve(x, NULL);
+        return;
+    }
+    x->route = &not_found;
+    api_handle(x, ctx);
+}
+
 void page_unrouted(struct http_exchange *x, int status, void *ctx)
 {
-    static const struct http_route not_found = {.extra = &page_routes_not_found};
     static const struct http_route not_allowed = {.extra = &page_routes_not_allowed};
     static const struct http_route too_large = {.extra = &page_routes_too_large};
     const struct str programs[] = {STR("/api/"), STR("/apps/"), STR("/broadcasting/"),

@@ -36,6 +36,10 @@ void page_touch_all(void *ctx);
 extern const struct http_route page_routes_table[];
 extern const size_t page_routes_count;
 
+/* "/static/{*}": a file; where there is none, a page says so to a browser that shall show one. ctx
+ * is the struct api. */
+void page_serve_file(struct http_exchange *x, void *ctx);
+
 /* 404 and 405: drawn for browsers, problem+json below /api/. ctx is the struct api. */
 void page_unrouted(struct http_exchange *x, int status, void *ctx);
 

@@ -6,7 +6,8 @@
 #include "api/api.h"
 
 /* The body is a form and comes from one of our own pages; notes whose page it was. Refuses with
- * 415, 403 "cross-site" or 400 "malformed". */
+ * 415, 403 "cross-site" or 400 "malformed". Before it nothing of the body may be kept to be shown
+ * again (docs/decisions/0019). */
 MUST_USE enum err page_form_check(struct api_call *call);
 
 /* A field of the body; empty when absent. Refuses with 400 "malformed" (bad escape, not UTF-8). */

@@ -90,6 +90,30 @@ test('what an operator has ticked stays ticked while the list moves under it', a
     await close();
 });
 
+test('the header is one row and a menu, with the words of the state below it, whole, and above the page', async () => {
+    const LONGEST = 'З’єднуємося знову… Дані станом на 23:59';
+    for (const width of [360, 768, 1024, 1280]) {
+        const { page, close } = await reader(browser, server, { user: people.admin, lang: 'uk', width });
+        await page.goto('/admin/queues');
+        await live(page);
+        const seen = await page.evaluate((longest) => {
+            const count = document.querySelector('[data-bell-count]');
+            count.hidden = false;
+            count.textContent = '99';
+            const words = document.querySelector('[data-live-status]');
+            words.querySelector('[data-live-text]').textContent = longest;
+            return {
+                header: document.querySelector('header.site').offsetHeight,
+                isCut: words.scrollWidth > words.clientWidth,
+                free: document.querySelector('h1').getBoundingClientRect().top - words.getBoundingClientRect().bottom,
+                out: document.documentElement.scrollWidth - innerWidth,
+            };
+        }, LONGEST);
+        assert.ok(seen.header <= 100 && !seen.isCut && seen.free >= 0 && seen.out <= 0, `${width} px: ${JSON.stringify(seen)}`);
+        await close();
+    }
+});
+
 test('a moderator looks and has no buttons, a member is refused', async () => {
     const id = await deadJob();
     const one = await reader(browser, server, { user: people.moderator });

@@ -515,6 +515,7 @@ test('forms from other sites are refused and change nothing', async () => {
     ]) {
         const answer = await visitor.post(`${path}/comments`, { body: 'чужий сайт' }, headers);
         assert.equal(answer.status, 403);
+        assert.doesNotMatch(answer.html, /чужий сайт/, 'another site puts no words into our forms');
         assert.equal((await new Visitor().post('/login', { email: 'a@b.cd', password: 'x' }, headers)).status, 403);
     }
     assert.doesNotMatch((await visitor.get(`${path}?sort=new`)).html, /<p>чужий сайт/);
@@ -528,6 +529,13 @@ test('what is missing or not allowed is a page in the language of the reader', a
     const missing = await new Visitor('uk').get('/no/such/page');
     assert.equal(missing.status, 404);
     assert.match(missing.html, /<html lang="uk">[\s\S]*<h1>/);
+    const opened = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
+    const noFile = await new Visitor('uk').get('/static/no-such.css', opened);
+    assert.deepEqual([noFile.status, noFile.headers.get('content-type')], [404, 'text/html; charset=utf-8']);
+    assert.match(noFile.html, /<html lang="uk">[\s\S]*<h1>/);
+    const loaded = await new Visitor('uk').get('/static/no-such.css', { Accept: 'text/css,*/*;q=0.1' });
+    assert.deepEqual([loaded.status, loaded.headers.get('content-type')], [404, 'application/problem+json']);
+    assert.match((await new Visitor().get('/static/site.webmanifest', opened)).headers.get('content-type'), /manifest/);
     assert.equal((await new Visitor().get('/proposals/999999')).status, 404);
     assert.equal((await new Visitor().get('/proposals/abc')).status, 404);
     assert.equal((await new Visitor().get('/proposals/-1')).status, 404);
