@@ -213,8 +213,8 @@ test('a fleet of a server and two workers loses no job and doubles no effect, wh
     const all = push(dir, 'test.effect', { id: 'r', sleep_ms: 100 }, '--count', '240');
     const programs = push(dir, 'prog', { mark, sleep: 0.05 }, '--count', '40');
     for (let round = 0; round < 3; round++) {
-        const before = effects(dir).length;
-        await until(() => effects(dir).length > before + 20, 'progress');
+        const enough = Math.min(effects(dir).length + 20, all.length); // a slow start here, and the others have done it all
+        await until(() => effects(dir).length >= enough, 'progress');
         if (round === 0) {
             await server.kill9();
             await server.restart();
