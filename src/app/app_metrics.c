@@ -1,6 +1,7 @@
 #include "app/app_metrics.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "api/api_metrics.h"
@@ -72,11 +73,14 @@ enum err app_metrics_new(const char *listen, struct app_metrics **out, char *why
     *out = NULL;
     if (!listen[0])
         return OK;
-    enum err err = io_listener_open(str_of(listen), &fd, why_out, why_cap);
+    char local[64];
+    bool is_port = listen[strspn(listen, "0123456789")] == '\0';
+    snprintf(local, sizeof(local), "127.0.0.1:%.32s", listen);
+    enum err err = io_listener_open(str_of(is_port ? local : listen), &fd, why_out, why_cap);
     if (err) {
         snprintf(why_out, why_cap,
-                 "--metrics: cannot listen on %s (%s); write another address as 127.0.0.1:9091",
-                 listen, err_text(err));
+                 "--metrics: cannot listen on %s (%s); write it as 9091 or 127.0.0.1:9091", listen,
+                 err_text(err));
         return err;
     }
     log_info("at=app.metrics port=%d", io_listener_port(fd));

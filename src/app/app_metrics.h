@@ -9,8 +9,8 @@
 
 struct app_metrics;
 
-/* Opens the address; empty: *out is NULL, which the others take. After the last fork. Errors as
- * io_listener_open. */
+/* Opens the address, or the port of 127.0.0.1; empty: *out is NULL, which the others take. After
+ * the last fork. Errors as io_listener_open. */
 MUST_USE enum err app_metrics_new(const char *listen, struct app_metrics **out, char *why_out,
                                   size_t why_cap);
 MUST_USE enum err app_metrics_start(struct app_metrics *m);

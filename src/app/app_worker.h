@@ -20,7 +20,7 @@ struct app_worker_options {
     const char *queues;    // "mail,images"
     const char *handlers;  // JSON file of handlers of jobs, or ""
     const char *seal_keys; // as app_options
-    const char *metrics;   // address to serve /metrics on, or ""
+    const char *metrics;   // address or port to serve /metrics on, or ""
     const char *periodic;  // file of periodic jobs (app_periodic.h), or ""
     int concurrency;       // jobs of each queue at once, of handlers in C
     bool has_test_jobs;    // as app_options; else when the database has their table

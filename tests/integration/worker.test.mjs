@@ -54,7 +54,7 @@ test('a worker runs the jobs of its queues without a server, and ends with 0', a
 test('what a worker counts is in its own metrics, and in those of the server, by a label', async () => {
     const server = await startServer({ args: ['--admin', '127.0.0.1:0'] });
     const dir = server.dataDir;
-    const worker = await startWorker(dir, '--queues', 'mail', '--metrics', '127.0.0.1:0');
+    const worker = await startWorker(dir, '--queues', 'mail', '--metrics', '0');
     const [admin, own] = [[server, 'app.admin'], [worker, 'app.metrics']].map(([of, at]) => of.log().match(new RegExp(`at=${at} port=(\\d+)`))[1]);
     const metrics = async (port) => {
         const response = await fetch(`http://127.0.0.1:${port}/metrics`);
