@@ -162,8 +162,11 @@ enum err runner_line_parse(struct str line, struct arena *a, struct runner_line 
         err = read_rest(&f, out, &wrong);
     if (!err)
         return OK;
-    struct str begin = runner_line_clean(line, 80, a);
-    *why_out = arena_printf(a, "nonsense from the handler: %s: %.*s", wrong, STR_ARG(begin));
+    // What has fields may have some that nobody is shown.
+    bool has_fields = line.len > 0 && memchr(line.at, '{', line.len) != NULL;
+    struct str begin = has_fields ? STR("") : runner_line_clean(line, 80, a);
+    *why_out = arena_printf(a, "nonsense from the handler: %s%s%.*s", wrong,
+                            begin.len > 0 ? ": " : "", STR_ARG(begin));
     return ERR_INVALID;
 }
 

@@ -66,6 +66,22 @@ TEST(runner_line_refuses_nonsense)
     arena_done(&a);
 }
 
+TEST(runner_line_does_not_repeat_fields_in_what_it_says_of_nonsense)
+{
+    struct arena a;
+    struct runner_line line;
+    struct str why;
+    arena_init(&a);
+    EXPECT_EQ(runner_line_parse(STR("{\"type\":\"job\",\"password\":\"x\"}"), &a, &line, &why),
+              ERR_INVALID);
+    EXPECT_STR(why, "nonsense from the handler: type must be progress, log, result or end");
+    EXPECT_EQ(runner_line_parse(STR("> {\"password\":\"x"), &a, &line, &why), ERR_INVALID);
+    EXPECT_STR(why, "nonsense from the handler: it is not a JSON object");
+    EXPECT_EQ(runner_line_parse(STR("Traceback"), &a, &line, &why), ERR_INVALID);
+    EXPECT_STR(why, "nonsense from the handler: it is not a JSON object: Traceback");
+    arena_done(&a);
+}
+
 TEST(runner_line_cuts_texts_between_characters)
 {
     struct arena a;
