@@ -16,6 +16,7 @@ enum {
     MAX_FILE_BYTES = 1024 * 1024,
     MAX_APPS = 1000,
     MAX_ORIGINS = 1000,
+    MAX_REQUEST_BYTES = 1024 * 1024,
     MAX_RECOVERY_CHANNELS = 1000
 };
 
@@ -47,7 +48,7 @@ static const struct number {
     {"presence_leave_delay", AT(presence_leave_delay_ms), 0, 3600, 1000},
     {"cache_ttl", AT(cache_ttl_s), 1, 86400, 0},
     {"timestamp_tolerance", AT(max_timestamp_skew_s), 0, INT64_C(1) << 40, 0},
-    {"max_request_size", AT(max_request_bytes), 1, INT64_C(1) << 20, 0},
+    {"max_request_size", AT(max_request_bytes), 1, INT64_C(1) << 40, 0},
     {"max_event_name_length", AT(max_event_name_bytes), 0, MAX_SIZE, 0},
     {"max_event_payload_size", AT(max_event_payload_bytes), 0, MAX_SIZE, 0},
     {"max_event_channels", AT(max_event_channels), 0, 1000, 0},
@@ -163,11 +164,13 @@ static enum err set_numbers(const struct reader *r, const cJSON *item, const str
     return OK;
 }
 
-static enum err read_flag(const struct reader *r, const cJSON *item, const char *name, bool *out)
+/* within: of the inner object, with a dot, or empty. */
+static enum err read_flag(const struct reader *r, const cJSON *item, const char *within,
+                          const char *name, bool *out)
 {
     const cJSON *value = get(item, name);
     if (value && !cJSON_IsBool(value))
-        return complain(r, "%s must be true or false", name);
+        return complain(r, "%s%s must be true or false", within, name);
     if (value)
         *out = cJSON_IsTrue(value);
     return OK;
@@ -178,7 +181,7 @@ static enum err set_flags(const struct reader *r, const cJSON *item)
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         bool *field = (bool *)(void *)((char *)r->app + flags[i].at);
         bool value = *field != flags[i].is_negated;
-        enum err err = read_flag(r, item, flags[i].name, &value);
+        enum err err = read_flag(r, item, "", flags[i].name, &value);
         if (err)
             return err;
         *field = value != flags[i].is_negated;
@@ -199,9 +202,9 @@ static enum err set_rate(const struct reader *r, const cJSON *item)
     enum err err =
         set_numbers(r, rate, rate_numbers, sizeof(rate_numbers) / sizeof(rate_numbers[0]));
     if (!err)
-        err = read_flag(r, rate, "enabled", &is_enabled);
+        err = read_flag(r, rate, "rate_limiting.", "enabled", &is_enabled);
     if (!err)
-        err = read_flag(r, rate, "terminate_on_limit", &r->app->rate.terminates);
+        err = read_flag(r, rate, "rate_limiting.", "terminate_on_limit", &r->app->rate.terminates);
     if (!is_enabled)
         r->app->rate.max_attempts = 0;
     return err;
@@ -338,6 +341,18 @@ static void warn_of_unknown(const cJSON *item, const struct hub_app *app)
     }
 }
 
+/* People give Reverb any number, to be rid of its 413. More is not read: an event of that size
+ * would fill the queue of each of its subscribers. */
+static void limit_requests(struct hub_app *app)
+{
+    char id[LOG_QUOTE_BYTES];
+    if (app->max_request_bytes <= MAX_REQUEST_BYTES)
+        return;
+    app->max_request_bytes = MAX_REQUEST_BYTES;
+    log_warn("at=app.apps app=%s key=max_request_size why=\"more than 1 MiB is not read\"",
+             log_quote(app->id, id));
+}
+
 static enum err read_app(const cJSON *item, struct arena *a, struct hub_app *app, char *why_out,
                          size_t why_cap)
 {
@@ -367,6 +382,7 @@ static enum err read_app(const cJSON *item, struct arena *a, struct hub_app *app
         err = set_webhooks(&r, item);
     if (!err)
         err = set_recovery(&r, item);
+    limit_requests(app);
     warn_of_unknown(item, app);
     return err;
 }

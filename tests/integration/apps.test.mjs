@@ -86,11 +86,12 @@ test('Reverb\'s variables are read as Laravel reads them: quotes, and words in a
         env: {
             REVERB_APP_ID: '"5"', REVERB_APP_KEY: "'quoted'", REVERB_APP_SECRET: '"envsecret"', REVERB_APP_ACTIVITY_TIMEOUT: '"12"',
             REVERB_APP_MAX_CONNECTIONS: '(NULL)', REVERB_APP_RATE_LIMITING_ENABLED: 'TRUE', REVERB_APP_RATE_LIMIT_MAX_ATTEMPTS: ' 1 ',
-            REVERB_APP_RATE_LIMIT_TERMINATE: '(True)', REVERB_SERVER_PATH: '"ws"',
+            REVERB_APP_RATE_LIMIT_TERMINATE: '(True)', REVERB_SERVER_PATH: '"ws"', REVERB_MAX_REQUEST_SIZE: '5000000',
         },
     });
     const { c, data } = await greeting(server, 'quoted', undefined, '/ws');
     assert.equal(data.activity_timeout, 12);
+    assert.match(server.log(), /key=max_request_size why="more than 1 MiB is not read"/);
     c.send(frame(TEXT, '{"event":"pusher:ping"}'), frame(TEXT, '{"event":"pusher:ping"}'));
     assert.deepEqual(await c.json(), { event: 'pusher:pong' });
     assert.equal(await c.closed(), 4301);
@@ -99,7 +100,7 @@ test('Reverb\'s variables are read as Laravel reads them: quotes, and words in a
         env: { REVERB_APP_ID: '5', REVERB_APP_KEY: 'k', REVERB_APP_SECRET: 's', REVERB_APP_RATE_LIMITING_ENABLED: 'off' },
     });
     assert.equal(status, 1);
-    assert.match(stderr, /true or false/); // to PHP "off" is true
+    assert.match(stderr, /rate_limiting\.enabled must be true or false/); // to PHP "off" is true
 });
 
 test('REVERB_SERVER_HOST and _PORT say where to listen', async () => {
