@@ -89,7 +89,7 @@ int64_t io_loop_now_ms(const struct io_loop *l)
 
 /* ---- from other threads ----
  * Tasks are a stack onto which anybody pushes and which the loop takes as a whole: nobody waits for
- * a lock, nor for a thread that was stopped while it held one. */
+ * a lock. Who pushes the first wakes the loop. */
 
 /* The stack upside down: the first that was posted is the first that runs. */
 static struct io_task *take_posted(struct io_loop *l)
@@ -137,6 +137,14 @@ static void end_posting(struct io_loop *l)
     atomic_fetch_sub_explicit(&l->posters, 1, memory_order_release);
 }
 
+/* libuv reads first whether a wake-up is under way, which must not be before others can see what it
+ * is for. (TSan does not know C11's fence.) */
+static void wake(struct io_loop *l)
+{
+    __sync_synchronize();
+    CHECK(uv_async_send(&l->wake) == 0);
+}
+
 void io_loop_post(struct io_loop *l, struct io_task *task)
 {
     begin_posting(l);
@@ -145,8 +153,8 @@ void io_loop_post(struct io_loop *l, struct io_task *task)
         task->next = top;
     while (!atomic_compare_exchange_weak_explicit(&l->tasks, &top, task, memory_order_acq_rel,
                                                   memory_order_relaxed));
-    if (!top) // else who pushed the first wakes the loop
-        CHECK(uv_async_send(&l->wake) == 0);
+    if (!top)
+        wake(l);
     end_posting(l);
 }
 
@@ -154,7 +162,7 @@ void io_loop_stop(struct io_loop *l)
 {
     begin_posting(l);
     atomic_store(&l->is_stop_wanted, true);
-    CHECK(uv_async_send(&l->wake) == 0);
+    wake(l);
     end_posting(l);
 }
 
