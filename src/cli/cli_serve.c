@@ -268,6 +268,16 @@ static void adopt_reverb_address(void)
     setenv("VICHE_LISTEN", address, 0);
 }
 
+/* Whoever runs several Reverbs behind Redis would lose events without a word. */
+static void warn_of_scaling(void)
+{
+    const struct app_env scaling = app_env_get("REVERB_SCALING_ENABLED");
+    if (scaling.kind == APP_ENV_TRUE ||
+        (scaling.kind == APP_ENV_TEXT && !str_eq(scaling.text, STR("0"))))
+        log_warn("at=cli.serve key=REVERB_SCALING_ENABLED why=\"servers do not hear each other: "
+                 "run one, which uses all cores\"");
+}
+
 int cli_serve_run(const struct cli_command *command, int argc, char *const *argv)
 {
     struct arena texts;
@@ -302,6 +312,7 @@ int cli_serve_run(const struct cli_command *command, int argc, char *const *argv
         goto out;
     }
     log_set_level(level);
+    warn_of_scaling();
     enum err err = app_serve(&target.app, why, sizeof(why));
     if (err)
         status = cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err));

@@ -87,10 +87,12 @@ test('Reverb\'s variables are read as Laravel reads them: quotes, and words in a
             REVERB_APP_ID: '"5"', REVERB_APP_KEY: "'quoted'", REVERB_APP_SECRET: '"envsecret"', REVERB_APP_ACTIVITY_TIMEOUT: '"12"',
             REVERB_APP_MAX_CONNECTIONS: '(NULL)', REVERB_APP_RATE_LIMITING_ENABLED: 'TRUE', REVERB_APP_RATE_LIMIT_MAX_ATTEMPTS: ' 1 ',
             REVERB_APP_RATE_LIMIT_TERMINATE: '(True)', REVERB_SERVER_PATH: '"ws"', REVERB_MAX_REQUEST_SIZE: '5000000',
+            REVERB_SCALING_ENABLED: 'true',
         },
     });
     const { c, data } = await greeting(server, 'quoted', undefined, '/ws');
     assert.equal(data.activity_timeout, 12);
+    assert.match(server.log(), /key=REVERB_SCALING_ENABLED why="servers do not hear each other/);
     assert.match(server.log(), /key=max_request_size why="more than 1 MiB is not read"/);
     c.send(frame(TEXT, '{"event":"pusher:ping"}'), frame(TEXT, '{"event":"pusher:ping"}'));
     assert.deepEqual(await c.json(), { event: 'pusher:pong' });
