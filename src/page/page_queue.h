@@ -4,6 +4,7 @@
  *     /admin/queues                 how much waits, how it went lately, what fails; pausing
  *     /admin/queues/jobs?...        a search; what is done to many, after a question
  *     /admin/queues/jobs/{id}       one job's story
+ *     /admin/queues/batches         batches, the newest first (page_queue_batch.h)
  *     /admin/queues/batches/{id}    a batch and how its jobs hang together; /cancel
  *                                   (page_queue_batch.h)
  *

@@ -2,6 +2,7 @@
 #include "page/page_draw.h"
 #include "page/page_form.h"
 #include "page/page_queue.h"
+#include "page/page_queue_batch.h"
 #include "page/page_time.h"
 
 enum { GRAPH_ROWS = 100 }; // jobs of a batch on its page
@@ -233,11 +234,7 @@ static void add_batch(struct api_call *call, const struct queue_batch *b)
     page_json_add(
         batch, "percent",
         arena_printf(call->arena, "%lld", (long long)(b->total > 0 ? ended * 100 / b->total : 0)));
-    page_json_add(batch, "state_text",
-                  locale_text(call->lang, b->is_finished    ? STR("queue.batch.finished")
-                                          : b->is_cancelled ? STR("queue.batch.cancelled")
-                                          : b->is_closed    ? STR("queue.batch.closed")
-                                                            : STR("queue.batch.open")));
+    page_json_add(batch, "state_text", page_queue_batch_state(call, b));
     page_json_add(batch, "id", arena_printf(call->arena, "%lld", (long long)b->id));
     cJSON_AddBoolToObject(batch, "may_cancel",
                           page_json_is(view, "may_act") && !b->is_finished && !b->is_cancelled);

@@ -123,6 +123,7 @@ const struct http_route page_routes_table[] = {
     {HTTP_GET,  "/admin/queues/jobs/apply",   api_handle, &form_address,               0},
     {HTTP_POST, "/admin/queues/jobs/apply",   api_handle, &page_queue_jobs_apply,      MAX_JOBS_BYTES},
     {HTTP_GET,  "/admin/queues/jobs/{id}",    api_handle, &page_queue_job_get,         0},
+    {HTTP_GET,  "/admin/queues/batches",      api_handle, &page_queue_batch_get_list,  0},
     {HTTP_GET,  "/admin/queues/batches/{id}", api_handle, &page_queue_job_get_batch,   0},
     {HTTP_GET,  "/admin/queues/batches/{id}/cancel", api_handle, &page_queue_batch_get_cancel, 0},
     {HTTP_POST, "/admin/queues/batches/{id}/cancel", api_handle, &page_queue_batch_post_cancel, MAX_BUTTON_BYTES},

@@ -1,6 +1,7 @@
 // /admin/queues in a browser: an operator sees a dead job, opens it, retries it and sees it go, without reloading; the
 // same by plain forms; nothing for others. And the pages fit a phone and a screen reader.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
@@ -128,6 +129,8 @@ test('a moderator looks and has no buttons, a member is refused', async () => {
 
 test('axe-core finds nothing, nothing sticks out sideways, and charts are drawn', async () => {
     const id = await deadJob();
+    const made = spawnSync('sqlite3', ['-cmd', '.timeout 5000', `${dir}/viche.db`, "INSERT INTO job_batch (id, name, total, pending, created_at_ms) VALUES (9, 'import', 3, 2, 1000)"]);
+    assert.equal(made.status, 0, `${made.stderr}`);
     const wrong = [];
     const samples = async (page) => (await page.evaluate(() => JSON.parse(document.getElementById('viche-data').textContent).charts?.at.length ?? 0)) > 1;
     for (const [lang, scheme, width] of [['uk', 'light', 360], ['en', 'dark', 768], ['uk', 'dark', 1280]]) {
@@ -136,7 +139,7 @@ test('axe-core finds nothing, nothing sticks out sideways, and charts are drawn'
         await until(async () => (await page.reload()) && samples(page), 'two samples', 60_000);
         await page.waitForSelector('[data-charts] canvas');
         assert.equal(await page.locator('[data-charts] canvas').count(), 6);
-        for (const path of ['/admin/queues', '/admin/queues/jobs', '/admin/queues/jobs?state=dead', '/admin/queues/jobs?kind=none', `/admin/queues/jobs/${id}`]) {
+        for (const path of ['/admin/queues', '/admin/queues/batches', '/admin/queues/batches/9/cancel', '/admin/queues/jobs', '/admin/queues/jobs?state=dead', '/admin/queues/jobs?kind=none', `/admin/queues/jobs/${id}`]) {
             await page.goto(path);
             await live(page);
             await page.evaluate(axe);

@@ -222,6 +222,15 @@ test('a batch tells how far it is, and which of its jobs need which', async () =
     assert.equal((await get('/admin/queues/batches/72')).status, 404);
     assert.match(html, /href="\/admin\/queues\/batches\/71\/cancel"/);
     assert.doesNotMatch((await get('/admin/queues/batches/71', 'moderator')).html, /\/cancel"/);
+    write(`INSERT INTO job_batch (id, name, total, is_sealed, created_at_ms, finished_at_ms)
+        WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 199) SELECT i, 'done ' || i, 1, 1, 1000, 2000 FROM n`);
+    const listed = (await get('/admin/queues/batches', 'moderator')).html;
+    assert.deepEqual([...listed.matchAll(/batches\/(\d+)">/g)].length, 100);
+    const older = (await get(listed.match(/href="([^"]+)" rel="next"/)[1])).html;
+    assert.match(older, /batches\/71">71<\/a><\/th><td>import &lt;1&gt;<\/td>/);
+    const unfinished = (await get('/admin/queues/batches?unfinished=1')).html;
+    assert.deepEqual([...unfinished.matchAll(/batches\/(\d+)">/g)].map((m) => m[1]), ['71']);
+    assert.equal((await get('/admin/queues/batches', 'member')).status, 403);
     const cancel = '/admin/queues/batches/71/cancel';
     const asked = (await get(cancel)).html;
     assert.match(asked, /Cancel batch 71\?[^]*import &lt;1&gt;[^]*2 jobs/);
