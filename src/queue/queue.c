@@ -441,6 +441,8 @@ static enum err find_ready(struct store_tx *tx, const struct queue_options *opti
     while (!(err = store_step(st))) {
         if (store_column_int(st, 9) == 0 || store_column_int(st, 8) >= QUEUE_BY_ROW) {
             out->needs_claim = true;
+            if (store_column_int(st, 8) & QUEUE_HAS_TURN) // what is behind it comes after its turn
+                break;
             continue;
         }
         struct queue_job *job = &out->jobs[out->count++];
@@ -450,6 +452,7 @@ static enum err find_ready(struct store_tx *tx, const struct queue_options *opti
         if (err)
             return err;
     }
+    store_finish(st);
     return err == ERR_NOT_FOUND ? OK : err;
 }
 

@@ -344,7 +344,8 @@ struct queue_look {
 /* Claims in memory: finds up to cap ready jobs of the options' queue, in order, that have no
  * unique key (a key is free for the next job while one runs, which the row must say), no other
  * option that needs the row (QUEUE_BY_ROW) and an id above last_id (crashes of an earlier process's
- * are counted in their rows). A read; the caller leaves out those that it has in hand. */
+ * are counted in their rows); none behind one with a key, whose turn comes first. A read; the
+ * caller leaves out those that it has in hand. */
 MUST_USE enum err queue_find(struct store_tx *tx, const struct queue_options *options,
                              struct queue_cursor after, size_t cap, struct queue_look *out);
 /* The highest id that any job has had. */

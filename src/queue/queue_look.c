@@ -121,7 +121,8 @@ static void claim(struct queue *q)
     // A claim that a loss of power takes back was nobody's: soft, so that a job waits for no sync.
     q->claim =
         (struct store_write){.fn = claim_fn, .arg = q, .on_done = on_claimed, .is_soft = true};
-    q->may_be_ready = false;
+    if (!q->look_options.is_alone) // else it does not see all that may have woken us since the look
+        q->may_be_ready = false;
     q->is_claiming = true;
     if (store_write_later(q->store, &q->claim)) {
         q->is_claiming = false;

@@ -7,6 +7,7 @@ struct act {
     int times;
     struct queue_job jobs[8];
     size_t cap, count;
+    bool needs_claim;
     int64_t next_ms, until_ms, pruned;
     struct queue_limits limits;
     const struct queue_job *job_out;
@@ -26,6 +27,18 @@ static enum err claim_fn(struct store_tx *tx, void *arg)
     struct act *act = arg;
     const struct queue_options options = {.lease_ms = 1000};
     return queue_claim(tx, &options, act->jobs, act->cap, &act->count, &act->next_ms);
+}
+
+/* What an owner of the file would hold in memory. */
+static enum err find_fn(struct store_tx *tx, void *arg)
+{
+    struct act *act = arg;
+    const struct queue_options options = {.is_alone = true};
+    struct queue_look look = {.jobs = act->jobs};
+    enum err err = queue_find(tx, &options, (struct queue_cursor){INT64_MIN, 0}, act->cap, &look);
+    act->count = look.count;
+    act->needs_claim = look.needs_claim;
+    return err;
 }
 
 static enum err ack_fn(struct store_tx *tx, void *arg)
@@ -106,6 +119,33 @@ TEST(queue_gives_the_single_job_of_a_key_the_next_turn)
     serve(&t, "many");
     serve(&t, "single");
     serve(&t, "other");
+    test_store_end(&t);
+}
+
+static void find(struct test_store *t, const char *kind, bool needs_claim)
+{
+    struct act act = {.cap = 8};
+    EXPECT_EQ(store_read(t->store, find_fn, &act), OK);
+    EXPECT_EQ(act.needs_claim, needs_claim);
+    EXPECT_EQ(act.count, 1);
+    EXPECT_STR(act.jobs[0].kind, kind);
+    let_go(&act);
+}
+
+TEST(queue_holds_in_memory_no_job_behind_one_whose_turn_comes_first)
+{
+    struct test_store t;
+    test_queue_begin(&t);
+    add(&t, "before", "", 0, 1);
+    clock_test_advance(1000);
+    add(&t, "turn", "a", 0, 2);
+    clock_test_advance(1000);
+    add(&t, "behind", "", 0, 1);
+    find(&t, "before", true);
+    serve(&t, "before");
+    serve(&t, "turn");
+    serve(&t, "turn");
+    find(&t, "behind", false);
     test_store_end(&t);
 }
 
