@@ -6,6 +6,8 @@
  */
 #include "queue/queue_internal.h"
 
+enum { CLOCK_STEP_US = 1000 * 1000 }; // a clock may be set back so far, and nothing begins anew
+
 /* ---- rates ---- */
 
 static int64_t step_us(const struct queue_rate *rate)
@@ -14,25 +16,37 @@ static int64_t step_us(const struct queue_rate *rate)
     return step > 0 ? step : 1;
 }
 
-static int64_t tat_us(const struct queue_rate *rate, int64_t now_ms)
-{
-    return rate->tat_us > now_ms * 1000 ? rate->tat_us : now_ms * 1000;
-}
-
 static int64_t burst_of(const struct queue_rate *rate)
 {
     return rate->burst > 0 ? rate->burst : 1;
 }
 
+/* How long so many take by the rate; so bounded that sums of it are numbers. */
+static int64_t span_us(const struct queue_rate *rate, int64_t jobs)
+{
+    const int64_t max = INT64_MAX / 4;
+    int64_t step = step_us(rate);
+    return jobs < max / step ? jobs * step : max;
+}
+
+/* It is never further ahead than a burst, unless the clock was set back or the rate was another:
+ * then it begins anew. */
+static int64_t tat_us(const struct queue_rate *rate, int64_t now_ms)
+{
+    int64_t now_us = now_ms * 1000;
+    int64_t last_us = now_us + span_us(rate, burst_of(rate)) + CLOCK_STEP_US;
+    return rate->tat_us > now_us && rate->tat_us <= last_us ? rate->tat_us : now_us;
+}
+
 int64_t queue_limit_due_ms(const struct queue_rate *rate, int64_t now_ms)
 {
-    int64_t due_us = tat_us(rate, now_ms) - (burst_of(rate) - 1) * step_us(rate);
+    int64_t due_us = tat_us(rate, now_ms) - span_us(rate, burst_of(rate) - 1);
     return (due_us + 999) / 1000; // never too early
 }
 
 void queue_limit_note(struct queue_rate *rate, int64_t now_ms, int64_t count)
 {
-    rate->tat_us = tat_us(rate, now_ms) + count * step_us(rate);
+    rate->tat_us = tat_us(rate, now_ms) + span_us(rate, count);
 }
 
 /* ---- what may be claimed ---- */
@@ -94,7 +108,7 @@ static void lower(struct queue_room *room, int64_t cap, int64_t next_ms)
 static void ask_rate(int64_t now_ms, struct queue_room *out)
 {
     const struct queue_rate *rate = &out->rate;
-    int64_t free_us = now_ms * 1000 + burst_of(rate) * step_us(rate) - tat_us(rate, now_ms);
+    int64_t free_us = now_ms * 1000 + span_us(rate, burst_of(rate)) - tat_us(rate, now_ms);
     lower(out, free_us / step_us(rate), queue_limit_due_ms(rate, now_ms));
 }
 

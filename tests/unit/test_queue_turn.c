@@ -236,6 +236,45 @@ TEST(queue_begins_jobs_at_its_rate_with_a_burst)
     test_store_end(&t);
 }
 
+TEST(queue_waits_no_longer_for_its_rate_when_the_clock_was_set_back)
+{
+    struct test_store t;
+    struct act act, set = {.limits = {.rate = 10, .rate_ms = 1000, .burst = 3}};
+    test_queue_begin(&t);
+    clock_test_stop();
+    EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
+    add(&t, "a", "", 0, 20);
+    clock_test_set_forward(24 * 3600 * 1000);
+    EXPECT_EQ(claim(&t, &act, 8), 3);
+    let_go(&act);
+    clock_test_set_forward(-24 * 3600 * 1000);
+    EXPECT_EQ(claim(&t, &act, 8), 3); // anew
+    let_go(&act);
+    EXPECT_EQ(claim(&t, &act, 8), 0);
+    clock_test_advance(101);
+    EXPECT_EQ(claim(&t, &act, 8), 1);
+    let_go(&act);
+    test_store_end(&t);
+}
+
+TEST(queue_takes_the_slowest_rate_and_the_largest_burst)
+{
+    struct test_store t;
+    struct act act, set = {.limits = {.rate = 1, .rate_ms = QUEUE_MAX_MS, .burst = INT32_MAX}};
+    set.limits.key_rate = 1;
+    set.limits.key_rate_ms = QUEUE_MAX_MS;
+    set.limits.key_burst = INT32_MAX;
+    test_queue_begin(&t);
+    EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
+    add(&t, "a", "", 0, 4);
+    add(&t, "b", "key", 0, 4);
+    EXPECT_EQ(claim(&t, &act, 8), 5); // of a key one by one
+    let_go(&act);
+    EXPECT_EQ(claim(&t, &act, 8), 1);
+    let_go(&act);
+    test_store_end(&t);
+}
+
 TEST(queue_with_limits_and_nothing_to_do_waits_for_no_time)
 {
     struct test_store t;
