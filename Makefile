@@ -10,7 +10,7 @@ HARDEN     = -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 OPT.debug  = -O0 -g3
 OPT.release= -O2 -g -D_FORTIFY_SOURCE=2 $(HARDEN) -fPIE
 LD.release = -pie -Wl,-z,relro,-z,now
-OPT.asan   = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT.asan   = -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPT.tsan   = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 OPT.cov    = -O0 -g --coverage
 OPT.clang  = -O1 -g
@@ -34,6 +34,7 @@ OBJ  = $(SRC:%.c=$(OUT)/%.o) $(OUT)/embed.o
 all: $(OUT)/viche                                  ## build the server
 
 DATA   = data
+BUILD = $(MAKE) --no-print-directory -j2
 NODE_TEST = node --test --test-concurrency=1 --test-timeout=900000
 
 run: ; @tools/deps run                              ## build, fill with demo data, serve http://127.0.0.1:8080
@@ -42,12 +43,12 @@ run: ; @tools/deps run                              ## build, fill with demo dat
 	build/release/viche serve --data $(DATA) $(ARGS)
 
 test: ; @tools/deps test                            ## lint, unit, integration, browser and crash tests
-	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche build/asan/unit
-	@$(MAKE) --no-print-directory -j2 V=release build/release/viche build/release/proof build/release/queue_agent
-	@node tests/run.mjs 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
-	    'unit=build/asan/unit {1..4}/4' 'proof=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
-	    'browser=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'conformance=VICHE=build/release/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
+	@$(MAKE) --no-print-directory -j2 V=asan build/asan/viche
+	@node tests/run.mjs 'release=$(BUILD) V=release build/release/viche build/release/proof build/release/queue_agent' \
+	    'asan=$(BUILD) V=asan build/asan/unit' 'integration=VICHE=build/asan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
+	    'unit@asan=build/asan/unit {1..4}/4' 'proof@release=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
+	    'browser@release=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
+	    'conformance@release=VICHE=build/release/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'crash!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills, a soak

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // run.mjs -- runs test suites, three jobs at a time, and closes with `N passed, N failed`.
-// usage: run.mjs SUITE...   a suite is NAME=COMMAND (shell), or NAME!=COMMAND for one that must have the machine
-// to itself. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
+// usage: run.mjs SUITE...   a suite is NAME=COMMAND (shell), NAME@OTHER=COMMAND for one that waits for the suite OTHER
+// (a build) and is not run when that failed, or NAME!=COMMAND for one that must have the machine to itself. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
 // that no suite is left to run alone at the end; suites give jobs in turn, large files first. Counts are read from the output: "N passed, N failed", or node
 // --test's "# pass N" and "# fail N"; a command without counts is one test that passes when it exits with 0. What a
 // job prints is shown when it ends.
@@ -19,16 +19,17 @@ const TMPFS = 0x01021994; // TMPFS_MAGIC, statfs(2)
 const strip = (text) => text.replace(/\x1b\[[0-9;]*m/g, '');
 const running = new Set();
 const broken = [];
+const outcomes = new Map(); // of suites that are one job
 const total = { passed: 0, failed: 0 };
 
-/** The jobs of a suite: {suite, command, isAlone}. */
+/** The jobs of a suite: {suite, command, isAlone, after}. */
 function jobsOf(text) {
-    const [, suite, alone, command] = text.match(/^([^=!]+)(!?)=(.*)$/s);
+    const [, suite, after, alone, command] = text.match(/^([^=!@]+)(?:@([^=!]+))?(!?)=(.*)$/s);
     const isAlone = alone !== '';
-    const each = (word, words) => words.map((one) => ({ suite, command: command.replace(word, one), isAlone }));
+    const each = (word, words) => words.map((one) => ({ suite, command: command.replace(word, one), isAlone, after }));
     const files = command.match(/(\S+)\/\*(\.test\.mjs)$/);
     const parts = command.match(/\{1\.\.(\d+)\}/);
-    if (isAlone || !(files || parts)) return [{ suite, command, isAlone }];
+    if (isAlone || !(files || parts)) return [{ suite, command, isAlone, after }];
     if (parts) return each(parts[0], Array.from({ length: Number(parts[1]) }, (_, i) => String(i + 1)));
     const names = readdirSync(files[1]).filter((name) => name.endsWith(files[2]));
     const sized = names.map((name) => join(files[1], name)).map((path) => ({ path, size: statSync(path).size }));
@@ -88,6 +89,7 @@ async function run({ suite, command, isAlone }) {
     const status = await new Promise((done) => child.on('close', (code) => done(code ?? 1)));
     const [p, f] = count(output, status);
     if (f > 0) broken.push(`${suite}: ${command}`, ...failures(output));
+    outcomes.set(suite, f === 0);
     total.passed += p;
     total.failed += f;
     const seconds = ((Date.now() - began) / 1000).toFixed(1);
@@ -99,13 +101,24 @@ process.on('exit', () => memory && rmSync(memory, { recursive: true, force: true
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 const lists = process.argv.slice(2).map(jobsOf);
 const isAlone = ([job]) => job.isAlone;
-for (const job of [...inTurn(lists.filter((list) => !isAlone(list))), ...lists.filter(isAlone).flat()]) {
-    while (running.size >= (job.isAlone ? 1 : LANES)) await Promise.race(running);
+const waiting = inTurn(lists.filter((list) => !isAlone(list)));
+while (waiting.length || running.size) {
+    const next = running.size < LANES ? waiting.findIndex(({ after }) => !after || outcomes.has(after)) : -1;
+    if (next < 0 && !running.size) throw new Error(`nothing makes ${waiting[0].after}`);
+    if (next < 0) {
+        await Promise.race(running);
+        continue;
+    }
+    const [job] = waiting.splice(next, 1);
+    if (job.after && !outcomes.get(job.after)) {
+        broken.push(`${job.suite}: not run, ${job.after} failed: ${job.command}`);
+        total.failed++;
+        continue;
+    }
     const done = run(job).finally(() => running.delete(done));
     running.add(done);
-    if (job.isAlone) await done;
 }
-await Promise.all(running);
+for (const job of lists.filter(isAlone).flat()) await run(job);
 if (broken.length) console.log(`\nfailed:\n${broken.join('\n')}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);

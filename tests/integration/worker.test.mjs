@@ -107,7 +107,7 @@ test('wrong options of worker are wrong usage', () => {
 test('a server that hangs loses its jobs to a worker after a lease, and does nothing twice when it goes on', async () => {
     const server = await startServer({ args: ['--test-jobs', '--lease', '1s'] });
     const dir = server.dataDir;
-    const slow = push(dir, 'test.effect', { id: 'slow', sleep_ms: 500 }, '--deadline', '+1h', '--count', '2');
+    const slow = push(dir, 'test.effect', { id: 'slow', sleep_ms: 2000 }, '--deadline', '+1h', '--count', '2');
     await until(() => running(dir) === 2, 'the server to have claimed two');
     server.child.kill('SIGSTOP');
     const all = push(dir, 'test.effect', { id: 'h' }, '--count', '20');
