@@ -215,13 +215,13 @@ static void count_group(struct store_writer *w, const struct store_lane *group, 
 static void commit_group(struct store_writer *w, struct store_lane *group)
 {
     bool is_changed = run_group(w->conn, group);
+    store_writer_end_if_sync_lost(w->conn); // before anybody goes on by what he is told
     count_group(w, group, is_changed);
     if (is_changed && w->on_commit)
         w->on_commit(w->on_commit_ctx);
     if (is_changed)
         store_peers_ring(w->peers);
     tell(group);
-    store_writer_end_if_sync_lost(w->conn);
 }
 
 /* With the mutex held, waits for a write or for max_ms (0: for ever). */

@@ -15,7 +15,8 @@
 struct tag {
     char kind;
     bool is_tried, is_enqueued, is_skipped, is_rolled_back, is_done, is_replaced;
-    bool is_soft; // and nothing was synced since
+    bool is_soft;      // and nothing was synced since
+    bool is_soft_last; // nor until its process ended
     int64_t id, effects, rows, state, attempt;
     int64_t effect_id; // their order
     int fails;
@@ -77,6 +78,8 @@ static void check_line(struct state *s, const char *line)
         CHECK(sscanf(line, "S %lld", &number) == 1);
         s->began_ms = number;
         s->last_id = 0;
+        for (int i = 1; i < MAX_TAGS; i++)
+            s->tags[i].is_soft_last |= s->tags[i].is_soft;
         return;
     }
     CHECK(sscanf(line + 1, "%d", &tag) == 1 && tag > 0 && tag < MAX_TAGS);
@@ -201,7 +204,7 @@ static void check_end(struct state *s, int tag)
 {
     const struct tag *t = &s->tags[tag];
     bool is_job = t->is_enqueued && !t->is_rolled_back && !is_of_a_twin(s, tag);
-    bool may_be_lost = t->kind == 'x' || t->is_replaced || (t->is_soft && s->has_lost_power);
+    bool may_be_lost = t->kind == 'x' || t->is_replaced || (t->is_soft_last && s->has_lost_power);
     if ((!t->is_tried || t->is_rolled_back || t->is_skipped) && is_there(t))
         blame(s, "G2: tag %d is there, and should not be", tag);
     if (t->effects > 1)
