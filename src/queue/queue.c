@@ -380,12 +380,15 @@ static enum err promote(struct store_tx *tx, struct str name, size_t *count_out)
     return err;
 }
 
-/* Returns what the dead had. */
-static enum err bring_back(struct store_tx *tx, const struct queue_options *options)
+/* Returns what the dead had, if the first lease is over. */
+static enum err bring_back(struct store_tx *tx, const struct queue_options *options,
+                           int64_t lease_end_ms)
 {
+    int64_t now_ms = options->asked_at_ms > 0 ? options->asked_at_ms : store_now_ms(tx);
+    if (lease_end_ms == 0 || lease_end_ms > now_ms)
+        return OK;
     enum err err = queue_renew_many(tx, options->hand, options->hand_count, options->lease_ms);
-    return err ? err
-               : queue_recover(tx, name_of(options), store_now_ms(tx) - options->set_forward_ms);
+    return err ? err : queue_recover(tx, name_of(options), now_ms - options->set_forward_ms);
 }
 
 enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
@@ -397,8 +400,8 @@ enum err queue_claim(struct store_tx *tx, const struct queue_options *options,
     size_t count = 0, promoted = 0;
     enum err err = ask_next(tx, options, &next);
     bool has_over = !err && is_over(tx, first_of(&next));
-    if (!err && is_over(tx, next.lease_end_ms))
-        err = bring_back(tx, options);
+    if (!err)
+        err = bring_back(tx, options, next.lease_end_ms);
     if (!err && is_over(tx, next.due_ms))
         err = FAILPOINT("queue.promote", promote(tx, name_of(options), &promoted));
     if (!err && has_over)

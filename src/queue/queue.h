@@ -237,7 +237,7 @@ struct queue_options {
      * early. */
     const struct queue_job *hand;
     size_t hand_count;
-    int64_t set_forward_ms;
+    int64_t set_forward_ms, asked_at_ms; // the second: when that was so; 0: now
     bool leaves_unknown; // jobs of kinds without a handler here are other processes', also when
                          // none runs; else they are buried unless one does
     /* What opens sealed payloads; NULL: nothing. A job whose key is not there is an error, tried

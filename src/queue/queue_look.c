@@ -225,6 +225,8 @@ void queue_look_once(struct queue *q)
         look.cap = 1; // to know whether to claim
     q->look_options = q->options;
     q->look_options.is_alone = is_alone;
+    // The clock may be set between this and the claim's transaction.
+    q->look_options.asked_at_ms = clock_unix_ms();
     q->look_options.set_forward_ms = queue_keeper_set_forward_ms(q);
     q->look_options.kinds = q->options.leaves_unknown || q->is_crowded ? q->kinds : NULL;
     q->is_claiming = q->is_looking = true;
