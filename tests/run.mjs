@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// run.mjs -- runs test suites, three jobs at a time, and closes with `N passed, N failed`.
+// run.mjs -- runs test suites, four jobs at a time, and closes with `N passed, N failed`.
 // usage: run.mjs SUITE...   a suite is NAME=COMMAND (shell), NAME@OTHER=COMMAND for one that waits for the suite OTHER
 // (a build) and is not run when that failed, or NAME!=COMMAND for one that must have the machine to itself. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
 // that no suite is left to run alone at the end; suites give jobs in turn, large files first. Counts are read from the output: "N passed, N failed", or node
@@ -12,7 +12,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-const LANES = 3; // two processors: much of a test is waiting for what must not come too early
+const LANES = 4; // two processors: much of a test is waiting for what must not come too early
 const MEMORY = '/dev/shm';
 const MEMORY_BYTES = 2 * 1024 ** 3;
 const TMPFS = 0x01021994; // TMPFS_MAGIC, statfs(2)
