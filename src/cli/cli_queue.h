@@ -93,8 +93,9 @@ int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out);
 
 /* Prints the document with a line feed. What a terminal would obey is escaped. */
 int cli_queue_print(const cJSON *document);
-/* Prints the object for people, line by line; a row of an array on one. */
-void cli_queue_show_print(const cJSON *object);
+/* Prints the object as the call asks: as JSON, or for people, line by line, a row of an array on
+ * one. Frees it. Returns the exit status. */
+int cli_queue_show_print(const struct cli_queue_call *call, cJSON *object);
 
 /* The number of a job. Returns the exit status. */
 int cli_queue_parse_id(const char *text, int64_t *out);

@@ -152,12 +152,7 @@ static int show(struct cli_queue_call *call)
     for (size_t i = 0; i < s.jobs.count; i++)
         add_job(rows, &s.shows[i]);
     cJSON_AddBoolToObject(root, "has_more", s.jobs.has_more);
-    if (call->target->is_json)
-        status = cli_queue_print(root);
-    else
-        cli_queue_show_print(root);
-    cJSON_Delete(root);
-    return status;
+    return cli_queue_show_print(call, root);
 }
 
 /* ---- cancel ---- */

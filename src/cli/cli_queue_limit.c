@@ -108,17 +108,6 @@ static enum err list_fn(struct store_tx *tx, void *arg)
     return queue_admin_limit_list(tx, a->arena, &a->all);
 }
 
-static int print(const struct cli_queue_call *call, cJSON *root)
-{
-    int status = CLI_DONE;
-    if (call->target->is_json)
-        status = cli_queue_print(root);
-    else
-        cli_queue_show_print(root);
-    cJSON_Delete(root);
-    return status;
-}
-
 /* CLI_USAGE: no names of a queue and a key. */
 static int read_names(const struct cli_queue_call *call, struct asking *out)
 {
@@ -143,9 +132,9 @@ static int read_now(const struct cli_queue_call *call, struct asking *a)
 static int print_now(const struct cli_queue_call *call, struct asking *a)
 {
     int status = read_now(call, a);
-    return status == CLI_DONE
-               ? print(call, a->key.len > 0 ? write_key(&a->own) : write_limit(&a->limit))
-               : status;
+    return status == CLI_DONE ? cli_queue_show_print(call, a->key.len > 0 ? write_key(&a->own)
+                                                                          : write_limit(&a->limit))
+                              : status;
 }
 
 static int show(struct cli_queue_call *call)

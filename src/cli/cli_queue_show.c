@@ -71,7 +71,7 @@ static void print_row(const cJSON *row)
     printf("\n");
 }
 
-void cli_queue_show_print(const cJSON *root)
+static void print_lines(const cJSON *root)
 {
     const cJSON *field, *row;
     cJSON_ArrayForEach(field, root)
@@ -86,6 +86,17 @@ void cli_queue_show_print(const cJSON *root)
             cJSON_ArrayForEach(row, field) print_row(row);
         }
     }
+}
+
+int cli_queue_show_print(const struct cli_queue_call *call, cJSON *root)
+{
+    int status = CLI_DONE;
+    if (call->target->is_json)
+        status = cli_queue_print(root);
+    else
+        print_lines(root);
+    cJSON_Delete(root);
+    return status;
 }
 
 static void hide(const struct cli_queue_call *call, struct queue_admin_show *show)
@@ -112,13 +123,7 @@ static int show(struct cli_queue_call *call)
     if (err)
         return cli_fail(CLI_FAILED, "cannot read the job: %s", err_text(err));
     hide(call, &s.show);
-    cJSON *root = queue_admin_json_show(&s.show);
-    if (call->target->is_json)
-        status = cli_queue_print(root);
-    else
-        cli_queue_show_print(root);
-    cJSON_Delete(root);
-    return status;
+    return cli_queue_show_print(call, queue_admin_json_show(&s.show));
 }
 
 int cli_queue_show(const struct cli_command *command, int argc, char *const *argv)
