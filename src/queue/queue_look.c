@@ -108,7 +108,7 @@ bool queue_look_is_wanted(const struct queue *q)
            q->hand_count <= (HAND_BATCHES - 1) * q->options.batch;
 }
 
-/* Called with the mutex held. */
+/* Called with the mutex held, which it lets go of meanwhile. */
 static void claim(struct queue *q)
 {
     queue_keeper_list_claimed(q, &q->claim_hand);
@@ -124,7 +124,10 @@ static void claim(struct queue *q)
     if (!q->look_options.is_alone) // else it does not see all that may have woken us since the look
         q->may_be_ready = false;
     q->is_claiming = true;
-    if (store_write_later(q->store, &q->claim)) {
+    pthread_mutex_unlock(&q->mutex);
+    enum err err = store_write_soon(q->store, &q->claim);
+    pthread_mutex_lock(&q->mutex);
+    if (err) {
         q->is_claiming = false;
         mem_free(q->claim_hand.jobs);
         claim_later(q);
@@ -242,15 +245,14 @@ void queue_look_once(struct queue *q)
         forget_found(&look.found);
         log_warn("at=queue_look.look why=\"%s\"", err_text(err));
         claim_later(q);
-    } else {
+    } else
         take_found(q, &look, is_all);
-        if (look.found.needs_claim && !q->is_stopping)
-            claim(q);
-    }
-    end_look(q);
+    end_look(q); // before the claim, which lets go of the mutex
     mem_free(look.found.jobs);
     pthread_cond_broadcast(&q->work);
     pthread_cond_signal(&q->ended);
+    if (!err && look.found.needs_claim && !q->is_stopping)
+        claim(q);
 }
 
 void queue_look_anew(struct queue *q)

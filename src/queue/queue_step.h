@@ -19,7 +19,7 @@
 
 enum { QUEUE_STEP_MAX_RESULT_BYTES = 64 * 1024 };
 
-/* On the writer thread, in the step's transaction. The result may be left empty; else in the job's
+/* In the step's transaction, as every store_fn. The result may be left empty; else in the job's
  * arena or longer-lived. */
 typedef enum err queue_step_fn(struct store_tx *tx, struct queue_job *job, void *arg,
                                struct str *result_out);

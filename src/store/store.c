@@ -144,6 +144,11 @@ enum err store_write_later(struct store *s, struct store_write *w)
     return store_writer_submit(&s->writer, STORE_LATER, w);
 }
 
+enum err store_write_soon(struct store *s, struct store_write *w)
+{
+    return store_writer_perform(&s->writer, STORE_LATER, w);
+}
+
 struct waiter {
     struct store_write write;
     pthread_mutex_t mutex;
@@ -168,7 +173,7 @@ static enum err write_wait(struct store *s, store_fn *fn, void *arg, bool is_sof
         .write = {.fn = fn, .arg = arg, .on_done = on_waited, .is_soft = is_soft}};
     pthread_mutex_init(&waiter.mutex, NULL);
     pthread_cond_init(&waiter.done, NULL);
-    enum err err = store_write(s, &waiter.write);
+    enum err err = store_writer_perform(&s->writer, STORE_NOW, &waiter.write);
     if (!err) {
         pthread_mutex_lock(&waiter.mutex);
         while (!waiter.is_done)

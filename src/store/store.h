@@ -70,7 +70,7 @@ MUST_USE enum err store_check(struct store *s, char *why_out, size_t why_cap);
 struct store_write {
     store_fn *fn;
     void *arg;
-    /* Runs on the writer thread right after the commit (or failure): only hand the result on
+    /* Runs on the thread that writes right after the commit (or failure): only hand the result on
      * (io_loop_post, signal). err is what fn returned, or the failure of the commit. */
     void (*on_done)(struct store_write *w, enum err err);
     /* Need not be durable when it is done (a loss of power may take it back, kill -9 may not), but
@@ -95,13 +95,18 @@ MUST_USE enum err store_write(struct store *s, struct store_write *w);
  * STORE_MAX_QUEUED of them, counted apart. */
 MUST_USE enum err store_write_later(struct store *s, struct store_write *w);
 
-/* Blocks until done. Never on a loop thread nor inside a store_fn or on_done. */
+/* As store_write_later, but where nobody else writes it is done, fn and on_done, on the calling
+ * thread before the call returns. Never on a loop thread nor inside a store_fn. */
+MUST_USE enum err store_write_soon(struct store *s, struct store_write *w);
+
+/* Blocks until done, on the calling thread where nobody else writes. Never on a loop thread nor
+ * inside a store_fn or on_done. */
 MUST_USE enum err store_write_wait(struct store *s, store_fn *fn, void *arg);
 
 /* The same for a write that is_soft. */
 MUST_USE enum err store_write_soft_wait(struct store *s, store_fn *fn, void *arg);
 
-/* Called on the writer thread after each group that changed something, before its on_dones:
+/* Called on the thread that writes after each group that changed something, before its on_dones:
  * invalidate caches here. At most one; set it before the first write. Where the store is watching
  * it is called also, on a thread of the store's own, as soon as another process that opened it so
  * has committed, and within a second of what anything else has written. It may call store_write

@@ -105,9 +105,12 @@ struct store_writer {
     pthread_cond_t wake;
     struct store_lane lanes[STORE_LANES];
     bool is_closing, is_waiting;
+    bool is_resting;          // waits and has nothing to tidy
+    bool is_writing;          // a thread has what follows the blank line
+    uint64_t turns;           // of other threads that wrote
     struct store_stats stats; // waiting is counted from the lanes
 
-    struct store_conn *conn; // the thread's own from here on
+    struct store_conn *conn; // from here on the thread's that writes
     bool is_watching;
     void (*on_commit)(void *ctx);
     void *on_commit_ctx;
@@ -136,6 +139,8 @@ void store_writer_hear(void *writer);
 /* Finishes what is queued, closes the connections. */
 void store_writer_stop(struct store_writer *w);
 MUST_USE enum err store_writer_submit(struct store_writer *w, int lane, struct store_write *write);
+/* store_write_soon. */
+MUST_USE enum err store_writer_perform(struct store_writer *w, int lane, struct store_write *write);
 /* Ends the process when a sync failed: see store.h. */
 void store_writer_end_if_sync_lost(struct store_conn *c);
 

@@ -8,20 +8,43 @@
 
 #include "core/mem.h"
 
-enum { MAX_BYTES = 1024 * 1024, FIRST_BYTES = 64 * 1024, CALL_BYTES = 64 * 1024, SYNC_KIND = 0x0f };
+enum {
+    MAX_BYTES = 1024 * 1024,
+    FIRST_BYTES = 64 * 1024,
+    CALL_BYTES = 64 * 1024,
+    GROW_BYTES = 1024 * 1024,
+    SYNC_KIND = 0x0f,
+};
 
 struct wal {
     sqlite3_file base; // first: SQLite knows no more of us
     uint8_t *bytes;    // waiting for the system; NULL until the first write
     size_t len, cap;
-    sqlite3_int64 at; // where in the file they belong
-    bool is_soft;     // the commit that runs need not last
+    sqlite3_int64 at;    // where in the file they belong
+    sqlite3_int64 grown; // the file is so long, as far as we know
+    bool is_soft;        // the commit that runs need not last
     sqlite3_file *real;
 };
 
 static struct wal *wal_of(sqlite3_file *f)
 {
     return (struct wal *)(void *)f;
+}
+
+/* Makes the file longer than it must be, with zeros, which are no frames. The sync of a write that
+ * changes the length waits for the file system's journal too, twice as long as that of one in
+ * place. What another process wrote stays. Where there is no room for it, it is left. */
+static void grow(struct wal *w, sqlite3_int64 end)
+{
+    static const uint8_t zeros[CALL_BYTES];
+    const sqlite3_io_methods *real = w->real->pMethods;
+    sqlite3_int64 size = 0;
+    if (real->xFileSize(w->real, &size) != SQLITE_OK)
+        return;
+    for (; size < end + GROW_BYTES; size += CALL_BYTES)
+        if (real->xWrite(w->real, zeros, CALL_BYTES, size) != SQLITE_OK)
+            break;
+    w->grown = size > end ? size : end;
 }
 
 /* SQLite's own layer takes at most 128 KiB at a time. */
@@ -36,6 +59,9 @@ static int flush(struct wal *w)
         if (code != SQLITE_OK)
             return code;
     }
+    sqlite3_int64 end = w->at + (sqlite3_int64)len;
+    if (len > 0 && end > w->grown)
+        grow(w, end);
     return SQLITE_OK;
 }
 
@@ -90,6 +116,7 @@ static int on_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     struct wal *w = wal_of(f);
     int code = flush(w);
+    w->grown = 0;
     return code == SQLITE_OK ? w->real->pMethods->xTruncate(w->real, size) : code;
 }
 

@@ -1,4 +1,5 @@
-/* store_wal.h -- gathers the writes of SQLite's log (WAL) into one system call for each commit.
+/* store_wal.h -- gathers the writes of SQLite's log (WAL) into one system call for each commit, and
+ * makes the log longer ahead of them, so that a commit writes in place.
  *
  * SQLite writes every page of a commit with two calls, frame header and page; a group of 50
  * comments has some 50 pages. Between it and the file we keep what is written one behind the other,

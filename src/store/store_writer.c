@@ -1,8 +1,11 @@
 /* store_writer.c -- the thread that writes: it takes what waits and commits it as one group.
  *
- *     lanes NOW, LATER --> take_group --> BEGIN, each fn, COMMIT --> on_commit,
- * on_dones
- *                                                                         '--> tidy (checkpoint)
+ *     lanes NOW, LATER --> take_group --> BEGIN, each fn, COMMIT --> on_commit, on_dones
+ *                                                           '--> tidy (checkpoint)
+ *
+ * A caller that may block writes on his own thread while nobody else does, a group of one
+ * (store_writer_perform): so no thread has to wake for it, there and back. Whoever writes has
+ * is_writing; the connection is his alone.
  *
  * There is no artificial delay: while one group is synced the next one gathers, so that the size of
  * the groups follows the load. The checkpoint comes after the answers: only the next group can feel
@@ -224,18 +227,6 @@ static void commit_group(struct store_writer *w, struct store_lane *group)
     tell(group);
 }
 
-/* With the mutex held, waits for a write or for max_ms (0: for ever). */
-static void wait_for_work(struct store_writer *w, int64_t max_ms)
-{
-    struct timespec end = thread_deadline(max_ms);
-    int code = 0;
-    w->is_waiting = true;
-    while (is_empty(w) && !w->is_closing && code != ETIMEDOUT)
-        code = max_ms > 0 ? pthread_cond_timedwait(&w->wake, &w->mutex, &end)
-                          : pthread_cond_wait(&w->wake, &w->mutex);
-    w->is_waiting = false;
-}
-
 /* True: one was finished. */
 static bool checkpoint(struct store_writer *w, bool is_idle)
 {
@@ -270,23 +261,43 @@ static int64_t patience_ms(const struct store_writer *w)
     return w->is_watching ? WATCH_MS : 0;
 }
 
+/* With the mutex held, waits for the connection, and for a write or a time to tidy. */
+static void wait_for_turn(struct store_writer *w)
+{
+    while (w->is_writing || (is_empty(w) && !w->is_closing)) {
+        uint64_t turns = w->turns;
+        int64_t max_ms = w->is_writing ? IDLE_MS : patience_ms(w);
+        struct timespec end = thread_deadline(max_ms);
+        w->is_waiting = true;
+        w->is_resting = max_ms != IDLE_MS;
+        int code = max_ms > 0 ? pthread_cond_timedwait(&w->wake, &w->mutex, &end)
+                              : pthread_cond_wait(&w->wake, &w->mutex);
+        w->is_waiting = false;
+        if (code == ETIMEDOUT && !w->is_writing && w->turns == turns)
+            return; // nobody wrote meanwhile
+    }
+}
+
 static void *run(void *arg)
 {
     struct store_writer *w = arg;
+    pthread_mutex_lock(&w->mutex);
     for (;;) {
         struct store_lane group = {.last = &group.first};
-        pthread_mutex_lock(&w->mutex);
-        if (is_empty(w) && !w->is_closing)
-            wait_for_work(w, patience_ms(w));
+        wait_for_turn(w);
         take_group(w, &group);
-        bool is_over = !group.first && w->is_closing;
+        if (!group.first && w->is_closing)
+            break;
+        w->is_writing = true;
         pthread_mutex_unlock(&w->mutex);
-        if (is_over)
-            return NULL;
         if (group.first)
             commit_group(w, &group);
         tidy(w, !group.first);
+        pthread_mutex_lock(&w->mutex);
+        w->is_writing = false;
     }
+    pthread_mutex_unlock(&w->mutex);
+    return NULL;
 }
 
 enum err store_writer_start(struct store_writer *w, struct store_conn *conn,
@@ -340,12 +351,34 @@ enum err store_writer_submit(struct store_writer *w, int lane, struct store_writ
     pthread_mutex_lock(&w->mutex);
     if (!w->is_closing && w->lanes[lane].count < STORE_MAX_QUEUED) {
         lane_push(&w->lanes[lane], write);
-        must_wake = w->is_waiting;
-        w->is_waiting = false; // one call is enough
+        must_wake = w->is_waiting && !w->is_writing; // else whoever writes wakes it
+        w->is_waiting &= !must_wake;                 // one call is enough
         err = OK;
     }
     pthread_mutex_unlock(&w->mutex);
     if (must_wake)
         pthread_cond_signal(&w->wake);
     return err;
+}
+
+enum err store_writer_perform(struct store_writer *w, int lane, struct store_write *write)
+{
+    struct store_lane group = {.last = &group.first};
+    pthread_mutex_lock(&w->mutex);
+    bool is_free = !w->is_writing && is_empty(w) && !w->is_closing;
+    w->is_writing |= is_free;
+    pthread_mutex_unlock(&w->mutex);
+    if (!is_free)
+        return store_writer_submit(w, lane, write);
+
+    lane_push(&group, write);
+    commit_group(w, &group);
+    tidy(w, false);
+    pthread_mutex_lock(&w->mutex);
+    w->is_writing = false;
+    w->turns++;
+    if (w->is_waiting && (!is_empty(w) || w->is_resting))
+        pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->mutex);
+    return OK;
 }

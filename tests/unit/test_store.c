@@ -567,7 +567,14 @@ static void *write_and_read(void *arg)
     for (int i = 0; i < ROUNDS; i++) {
         struct note_write n;
         note_init(&n, c->number * ROUNDS + i + 1, OK);
-        EXPECT_EQ(store_write_wait(c->store, insert_note, &n), OK);
+        if (i % 2 == 0)
+            EXPECT_EQ(store_write_wait(c->store, insert_note, &n), OK);
+        else {
+            EXPECT_EQ(store_write_soon(c->store, &n.write), OK);
+            while (!atomic_load(&n.is_done))
+                sched_yield();
+            EXPECT_EQ(n.err, OK);
+        }
         struct test_store_question q = {"SELECT count(*) FROM note", 0};
         EXPECT_EQ(store_read(c->store, test_store_int_fn, &q), OK);
         EXPECT(q.answer > i);
@@ -590,6 +597,47 @@ TEST(store_serves_many_threads)
     EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM note"), CLIENTS * ROUNDS);
     char why[200] = "";
     EXPECT_EQ(store_check(t.store, why, sizeof(why)), OK);
+    test_store_end(&t);
+}
+
+static enum err tell_thread(struct store_tx *tx, void *arg)
+{
+    (void)tx;
+    *(pthread_t *)arg = pthread_self();
+    return OK;
+}
+
+struct caller {
+    struct store *store;
+    pthread_t wrote;
+};
+
+static void *wait_for_thread(void *arg)
+{
+    struct caller *c = arg;
+    EXPECT_EQ(store_write_wait(c->store, tell_thread, &c->wrote), OK);
+    return NULL;
+}
+
+TEST(store_writes_on_the_thread_that_waits_unless_another_writes)
+{
+    struct test_store t;
+    struct store_stats stats = {0};
+    struct gate gate;
+    pthread_t wrote, thread;
+    test_store_begin(&t);
+    EXPECT_EQ(store_write_wait(t.store, tell_thread, &wrote), OK);
+    EXPECT(pthread_equal(wrote, pthread_self()));
+
+    gate_close(&gate, t.store);
+    struct caller caller = {.store = t.store};
+    EXPECT_EQ(pthread_create(&thread, NULL, wait_for_thread, &caller), 0);
+    while (stats.waiting == 0)
+        store_get_stats(t.store, &stats);
+    gate_open(&gate);
+    pthread_join(thread, NULL);
+    EXPECT(!pthread_equal(caller.wrote, thread));
+    drain(t.store);
     test_store_end(&t);
 }
 
@@ -634,13 +682,54 @@ static void on_filled(struct store_write *write, enum err err)
         EXPECT_EQ(store_write(stream->store, write), OK);
 }
 
+static enum err add_note(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    struct store_stmt *st;
+    enum err err = store_prepare(tx, "INSERT INTO note (text) VALUES (randomblob(50000))", &st);
+    return err ? err : store_run(st, NULL);
+}
+
+static off_t log_bytes(const struct test_store *t)
+{
+    struct stat log;
+    char name[120];
+    snprintf(name, sizeof(name), "%s-wal", t->path);
+    EXPECT_EQ(stat(name, &log), 0);
+    return log.st_size;
+}
+
+TEST(store_makes_its_log_longer_before_it_must)
+{
+    enum { WRITES = 60 }; // 50 KB each and store: more than it is longer at once
+    struct test_store t;
+    struct store *other;
+    char why[200] = "";
+    open_with_notes(&t);
+    off_t at_first = log_bytes(&t);
+    EXPECT(at_first >= 1 << 20);
+    EXPECT_EQ(store_write_wait(t.store, do_nothing, NULL), OK);
+    EXPECT_EQ(test_store_run(t.store, "INSERT INTO note (text) VALUES ('in place')"), OK);
+    EXPECT_EQ(log_bytes(&t), at_first);
+
+    // Two processes do not know of each other how long it is.
+    const struct store_options options = {.path = t.path};
+    EXPECT_EQ(store_open(&options, &other, why, sizeof(why)), OK);
+    for (int i = 0; i < WRITES; i++) {
+        EXPECT_EQ(store_write_wait(i % 3 ? t.store : other, add_note, NULL), OK);
+        EXPECT_EQ(store_write_wait(i % 3 ? other : t.store, add_note, NULL), OK);
+    }
+    store_close(other);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM note"), 2 * WRITES + 1);
+    EXPECT_EQ(store_check(t.store, why, sizeof(why)), OK);
+    test_store_end(&t);
+}
+
 TEST(store_begins_its_log_anew_while_writers_never_rest)
 {
     enum { WRITES = 200, MAX_LOG_BYTES = 100 << 20 }; // 1 MB each
     struct test_store t;
     struct store_stats stats;
-    struct stat log;
-    char name[120];
     open_with_notes(&t);
     struct stream stream = {t.store, WRITES, {{0}}};
     struct store_write write = {.fn = fill_notes, .arg = &stream, .on_done = on_filled};
@@ -648,9 +737,7 @@ TEST(store_begins_its_log_anew_while_writers_never_rest)
     EXPECT_EQ(store_write(t.store, &write), OK);
     while (sem_wait(&stream.ended))
         continue;
-    snprintf(name, sizeof(name), "%s-wal", t.path);
-    EXPECT_EQ(stat(name, &log), 0);
-    EXPECT(log.st_size < MAX_LOG_BYTES);
+    EXPECT(log_bytes(&t) < MAX_LOG_BYTES);
     store_get_stats(t.store, &stats);
     EXPECT(stats.checkpoints > 0);
     EXPECT_EQ(test_store_int(t.store, "SELECT length(text) FROM note WHERE id = 1"), 1000000);
