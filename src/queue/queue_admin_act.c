@@ -33,32 +33,6 @@ static bool is_running(const struct queue_admin_act *act, const struct queue_row
 
 /* ---- retry ---- */
 
-/* Of a job that is over: its key was freed. ERR_CONFLICT: another has it now. */
-static enum err take_key(struct store_tx *tx, struct queue_admin_act *act,
-                         const struct queue_row *row)
-{
-    struct str key = str_of(row->unique_key);
-    bool holds = row->options & QUEUE_HOLDS_KEY;
-    int frees = holds ? QUEUE_FREES_AT_END : QUEUE_FREES_AT_START;
-    struct store_stmt *st;
-    int64_t holder = 0;
-    if (key.len == 0)
-        return OK;
-    enum err err = queue_row_holder(tx, key, QUEUE_SPACE_UNIQUE, &holder);
-    if (err)
-        return err;
-    if (holder == 0)
-        return queue_row_take_key(tx, key, QUEUE_SPACE_UNIQUE, row->id, frees, 0);
-    if (holder != row->id)
-        return refuse(act, ERR_CONFLICT, "another job has its unique key");
-    err = store_prepare(tx, "UPDATE job_unique SET frees = $2 WHERE key = $1 AND space = 0", &st);
-    if (err)
-        return err;
-    store_bind_text(st, 1, key); // by its window, which stays as it is
-    store_bind_int(st, 2, frees);
-    return store_run(st, NULL);
-}
-
 /* Edges of the job: how many are open, how many can never be met. */
 static enum err count_needs(struct store_tx *tx, const struct queue_row *row, int64_t *open_out,
                             int64_t *broken_out)
@@ -125,7 +99,9 @@ static enum err revive(struct store_tx *tx, struct queue_admin_act *act, struct 
     if (!err && is_cancelled)
         return refuse(act, ERR_CONFLICT, "its batch was cancelled");
     if (!err)
-        err = take_key(tx, act, row);
+        err = queue_row_take_key_back(tx, row);
+    if (err == ERR_CONFLICT)
+        return refuse(act, err, "another job has its unique key");
     if (!err && (row->options & QUEUE_IN_FLOW))
         err = queue_batch_revived(tx, row);
     return err ? err : forget_run(tx, row);
@@ -165,6 +141,9 @@ static enum err end(struct store_tx *tx, struct queue_row *row, const char *why)
 {
     int64_t keep_ms = 0;
     enum err err = queue_batch_keep_ms(tx, row->id, &keep_ms);
+    if (!err)
+        err = queue_report_cancel(tx, row->id); // it is not revived with others
+    row->options |= QUEUE_HAS_RUN;
     if (!err)
         err = queue_row_note(tx, row, "cancel", str_of(why));
     if (keep_ms < QUEUE_KEEP_CANCELLED_MS)

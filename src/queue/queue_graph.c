@@ -1,9 +1,9 @@
 /* queue_graph.c -- what waits for what.
  *
- * An edge is a row of job_need; job_option.needs counts those of a job that are open. An end takes
- * the open edges that lead from it, each to met or broken. A job with a broken edge is cancelled,
- * which is an end too: the list `ends` goes on until there are no more, so that a long chain takes
- * no stack.
+ * An edge is a row of job_need; job_option.needs counts those of a job that are not met. An end
+ * takes the open edges that lead from it, each to met or broken. A job with a broken edge is
+ * cancelled, which is an end too: the list `ends` goes on until there are no more, so that a long
+ * chain takes no stack.
  */
 #include "queue/queue_graph.h"
 
@@ -175,11 +175,9 @@ static enum err add_node(const struct adding *a, size_t at)
         if (has_node_edge(&edge))
             edge.job_id = a->ids[edge.node];
         err = judge_job(a->tx, a->batch_id, &edge, &states[i]);
-        job.needs += states[i] == OPEN;
+        job.needs += states[i] != MET;
         is_broken |= states[i] == BROKEN;
     }
-    if (is_broken && job.needs == 0)
-        job.needs = 1; // so that it is not ready before it is cancelled
     if (job.keep_ms == 0)
         job.keep_ms = QUEUE_GRAPH_KEEP_MS;
     if (!err)
@@ -318,37 +316,31 @@ static enum err set_edge(struct store_tx *tx, int64_t job_id, int64_t needs_id,
     return FAILPOINT("queue.edge", store_run(st, NULL));
 }
 
-/* Counts the open edges anew and gives their number. */
-static enum err count_needs(struct store_tx *tx, int64_t job_id, int64_t *out)
+/* One more edge is met: gives how many are not. */
+static enum err count_met(struct store_tx *tx, int64_t job_id, int64_t *left_out)
 {
-    struct store_stmt *st;
-    enum err err = store_prepare(tx,
-                                 "UPDATE job_option SET needs = (SELECT count(*) FROM job_need "
-                                 "WHERE job_id = $1 AND is_met <> 1) WHERE job_id = $1 RETURNING "
-                                 "needs",
-                                 &st);
-    if (err)
-        return err;
-    store_bind_int(st, 1, job_id);
-    return store_get_int(st, out);
+    enum err err =
+        queue_row_run(tx, "UPDATE job_option SET needs = needs - 1 WHERE job_id = $1", job_id);
+    return err ? err
+               : queue_row_ask(tx, "SELECT needs FROM job_option WHERE job_id = $1", job_id,
+                               left_out);
 }
 
 /* The job of an edge that has become met or broken. */
 static enum err move(struct store_tx *tx, int64_t job_id, enum edge_state state, struct ends *ends)
 {
     struct queue_row row;
-    int64_t open = 0;
-    enum err err = count_needs(tx, job_id, &open);
-    if (!err)
-        err = queue_row_get(tx, job_id, &row);
+    int64_t left = 0;
+    enum err err = state == MET ? count_met(tx, job_id, &left) : OK;
+    if (err || left > 0)
+        return err;
+    err = queue_row_get(tx, job_id, &row);
     if (err || row.state != QUEUE_WAITING) // cancelled before, by another edge or by somebody
         return err;
     if (state == BROKEN) {
         push(ends, job_id);
         return cancel(tx, &row);
     }
-    if (open > 0)
-        return OK;
     err = queue_row_make_due(tx, &row, row.run_at_ms);
     return err ? err : queue_row_save(tx, &row, (struct str){0});
 }
@@ -388,19 +380,39 @@ enum err queue_graph_ended(struct store_tx *tx, int64_t job_id, enum queue_state
 
 /* ---- and back ---- */
 
+/* It was cancelled by its edges alone, all of which can be met again, and its unique key is free.
+ */
+static enum err may_revive(struct store_tx *tx, const struct queue_row *row, bool *out)
+{
+    bool is_unwanted = false;
+    int64_t broken = 0;
+    *out = false;
+    enum err err = queue_row_is_cancelled(tx, row, &is_unwanted);
+    if (!err)
+        err = queue_row_ask(tx, "SELECT count(*) FROM job_need WHERE job_id = $1 AND is_met = 2",
+                            row->id, &broken);
+    if (err || is_unwanted || broken > 0)
+        return err;
+    err = queue_row_take_key_back(tx, row);
+    *out = !err;
+    return err == ERR_CONFLICT ? OK : err;
+}
+
 /* One that was cancelled because of the job which is put back. */
 static enum err revive(struct store_tx *tx, int64_t job_id, struct ends *ends)
 {
     struct queue_row row;
-    int64_t open = 0;
+    bool may = false;
     enum err err = queue_row_get(tx, job_id, &row);
     if (err || row.state != QUEUE_CANCELLED)
         return err == ERR_NOT_FOUND ? OK : err; // it was kept no longer
+    err = may_revive(tx, &row, &may);
+    if (err || !may)
+        return err;
     row.state = QUEUE_WAITING;
     row.at_ms = 0;
     push(ends, job_id);
-    err = count_needs(tx, job_id, &open);
-    return err ? err : queue_row_save(tx, &row, (struct str){0});
+    return queue_row_save(tx, &row, (struct str){0});
 }
 
 static enum err follow_back(struct store_tx *tx, int64_t id, struct ends *ends)

@@ -10,7 +10,8 @@
  * When it has ended the other way, the edge can never be met: the job that has it is cancelled, and
  * so on from there. A branch for failures is cancelled likewise when nothing failed; that is no
  * failure of the batch. A dead job that is retried takes those back that were cancelled because of
- * it.
+ * it, unless they need another that was not done either, an operator has cancelled them, or another
+ * job has their unique key by now.
  *
  * Jobs of a graph are kept for QUEUE_GRAPH_KEEP_MS when they have no keep_ms of their own, so that
  * later ones can need them and people can see the graph.

@@ -67,6 +67,8 @@ enum { QUEUE_SPACE_UNIQUE, QUEUE_SPACE_IDEMPOTENCY };
 enum { QUEUE_FREES_AT_START, QUEUE_FREES_AT_END, QUEUE_FREES_BY_TIME };
 MUST_USE enum err queue_row_holder(struct store_tx *tx, struct str key, int space,
                                    int64_t *job_id_out);
+/* The unique key of a job that had begun, or was over. ERR_CONFLICT: another has it now. */
+MUST_USE enum err queue_row_take_key_back(struct store_tx *tx, const struct queue_row *row);
 MUST_USE enum err queue_row_take_key(struct store_tx *tx, struct str key, int space, int64_t job_id,
                                      int frees, int64_t until_ms);
 

@@ -232,28 +232,37 @@ enum err queue_row_free_key_at_start(struct store_tx *tx, struct str key, int64_
     return free_key(tx, key, job_id, QUEUE_FREES_AT_START);
 }
 
-/* For a job that goes back: its key was freed when it began. ERR_NOT_FOUND: another has it now. */
-static enum err take_key_again(struct store_tx *tx, const struct queue_row *row)
+enum err queue_row_take_key_back(struct store_tx *tx, const struct queue_row *row)
 {
     struct str key = str_of(row->unique_key);
+    int frees = row->options & QUEUE_HOLDS_KEY ? QUEUE_FREES_AT_END : QUEUE_FREES_AT_START;
+    struct store_stmt *st;
     int64_t holder = 0;
-    if (key.len == 0 || (row->options & QUEUE_HOLDS_KEY))
+    if (key.len == 0)
         return OK;
     enum err err = queue_row_holder(tx, key, QUEUE_SPACE_UNIQUE, &holder);
     if (err)
         return err;
-    if (holder == row->id) { // by its window, which stays as it is
-        struct store_stmt *st;
-        err =
-            store_prepare(tx, "UPDATE job_unique SET frees = 0 WHERE key = $1 AND space = 0", &st);
-        if (err)
-            return err;
-        store_bind_text(st, 1, key);
-        return store_run(st, NULL);
-    }
-    return holder != 0
-               ? ERR_NOT_FOUND
-               : queue_row_take_key(tx, key, QUEUE_SPACE_UNIQUE, row->id, QUEUE_FREES_AT_START, 0);
+    if (holder == 0)
+        return queue_row_take_key(tx, key, QUEUE_SPACE_UNIQUE, row->id, frees, 0);
+    if (holder != row->id)
+        return ERR_CONFLICT;
+    // by its window, which stays as it is
+    err = store_prepare(tx, "UPDATE job_unique SET frees = $2 WHERE key = $1 AND space = 0", &st);
+    if (err)
+        return err;
+    store_bind_text(st, 1, key);
+    store_bind_int(st, 2, frees);
+    return store_run(st, NULL);
+}
+
+/* For a job that goes back: its key was freed when it began. ERR_NOT_FOUND: another has it now. */
+static enum err take_key_again(struct store_tx *tx, const struct queue_row *row)
+{
+    if (row->options & QUEUE_HOLDS_KEY)
+        return OK;
+    enum err err = queue_row_take_key_back(tx, row);
+    return err == ERR_CONFLICT ? ERR_NOT_FOUND : err;
 }
 
 /* ---- back, or over ---- */

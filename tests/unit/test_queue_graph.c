@@ -1,5 +1,8 @@
 /* Batches and graphs: by example, then against an oracle in memory. */
+#include <time.h>
+
 #include "core/clock.h"
+#include "queue/queue_admin_act.h"
 #include "queue/queue_graph.h"
 #include "queue/queue_internal.h"
 #include "test_queue.h"
@@ -533,6 +536,115 @@ TEST(queue_graph_runs_a_chain_in_order_and_breaks_it_at_a_failure)
     test_store_end(&t);
 }
 
+static enum err retry_fn(struct store_tx *tx, void *arg)
+{
+    static const struct queue_held nothing;
+    struct queue_admin_act act = {
+        .id = ((struct call *)arg)->job_id, .epoch = -1, .held = &nothing};
+    return queue_admin_act_retry(tx, &act);
+}
+
+static enum err enqueue_fn(struct store_tx *tx, void *arg)
+{
+    struct call *c = arg;
+    return queue_enqueue(tx, c->jobs, &c->job_id);
+}
+
+TEST(queue_graph_takes_back_what_nothing_else_holds)
+{
+    struct test_store t;
+    const struct queue_edge both[] = {{.node = 0}, {.node = 1}};
+    const struct queue_node nodes[] = {
+        {.job = {.kind = {"a", 1}}}, {.job = {.kind = {"b", 1}}}, {{.kind = {"c", 1}}, both, 2}};
+    int64_t ids[3];
+    test_queue_begin(&t);
+    int64_t batch = open_batch(&t, &whole);
+    EXPECT_EQ(add_graph(&t, batch, nodes, 3, ids), OK);
+    close_batch(&t, batch);
+    end_job(&t, ids[0], DIE);
+    end_job(&t, ids[1], DIE);
+    EXPECT_EQ(store_write_wait(t.store, retry_fn, &(struct call){.job_id = ids[0]}), OK);
+    EXPECT_EQ(state_of(&t, ids[2]), QUEUE_CANCELLED); // the other edge is broken
+    end_job(&t, ids[0], SUCCEED);
+    EXPECT(batch_of(&t, batch).is_finished);
+    EXPECT_EQ(store_write_wait(t.store, retry_fn, &(struct call){.job_id = ids[1]}), OK);
+    EXPECT_EQ(state_of(&t, ids[2]), QUEUE_WAITING);
+    end_job(&t, ids[1], SUCCEED);
+    end_job(&t, ids[2], SUCCEED);
+    EXPECT_EQ(batch_of(&t, batch).done, 3);
+    expect_told(&t, 1, 1, 1);
+    test_store_end(&t);
+}
+
+TEST(queue_graph_takes_back_no_second_job_of_a_unique_key)
+{
+    struct test_store t;
+    const struct queue_new jobs[] = {{.kind = {"a", 1}},
+                                     {.kind = {"b", 1}, .unique_key = {"k", 1}}};
+    for (int is_taken = 0; is_taken < 2; is_taken++) {
+        struct call chain = {.batch = &whole, .jobs = jobs, .count = 2}, other = {.jobs = &jobs[1]};
+        test_queue_begin(&t);
+        EXPECT_EQ(store_write_wait(t.store, chain_fn, &chain), OK);
+        end_job(&t, 1, DIE); // the key of 2 is free
+        if (is_taken)
+            EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &other), OK);
+        EXPECT_EQ(store_write_wait(t.store, retry_fn, &(struct call){.job_id = 1}), OK);
+        EXPECT_EQ(state_of(&t, 2), is_taken ? QUEUE_CANCELLED : QUEUE_WAITING);
+        if (!is_taken)
+            EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &other), OK);
+        EXPECT_EQ(other.job_id == 2, !is_taken);
+        test_store_end(&t);
+    }
+}
+
+static enum err end_some_fn(struct store_tx *tx, void *arg)
+{
+    struct queue_job jobs[MAX_NODES];
+    size_t count = 0;
+    int64_t next;
+    (void)arg;
+    enum err err = queue_claim(tx, &alone, jobs, MAX_NODES, &count, &next);
+    for (size_t i = 0; i < count; i++) {
+        err = err ? err : queue_ack(tx, &jobs[i]);
+        arena_done(&jobs[i].arena);
+    }
+    return err;
+}
+
+/* Processor time of some ends of jobs that one job needs, with so many others. */
+static int64_t cost_of_ends(size_t needs_count)
+{
+    enum { ROUNDS = 10 };
+    struct test_store t;
+    struct queue_node *nodes = calloc(needs_count + 1, sizeof(*nodes));
+    struct queue_edge *edges = calloc(needs_count, sizeof(*edges));
+    EXPECT(nodes != NULL && edges != NULL);
+    for (size_t i = 0; i < needs_count; i++) {
+        edges[i].node = i;
+        nodes[i].job.kind = STR("a");
+    }
+    nodes[needs_count] = (struct queue_node){{.kind = {"b", 1}}, edges, needs_count};
+    test_queue_begin(&t);
+    int64_t batch = open_batch(&t, &whole);
+    EXPECT_EQ(add_graph(&t, batch, nodes, needs_count + 1, NULL), OK);
+    clock_t began = clock();
+    for (int i = 0; i < ROUNDS; i++)
+        EXPECT_EQ(store_write_wait(t.store, end_some_fn, NULL), OK);
+    int64_t cost = (int64_t)(clock() - began);
+    EXPECT_EQ(batch_of(&t, batch).done, ROUNDS * MAX_NODES);
+    free(nodes);
+    free(edges);
+    test_store_end(&t);
+    return cost;
+}
+
+TEST(queue_graph_pays_for_an_end_alone_however_many_more_are_needed)
+{
+    int64_t few = cost_of_ends(400), many = cost_of_ends(QUEUE_GRAPH_MAX_EDGES - 1);
+    ck_assert_msg(many < 3 * few, "an end costs %lld of many, %lld of few", (long long)many,
+                  (long long)few);
+}
+
 TEST(queue_graph_keeps_the_time_that_a_waiting_job_was_enqueued_for)
 {
     struct test_store t;
@@ -620,9 +732,16 @@ TEST(queue_graph_is_bounded)
 struct model_node {
     int64_t id;
     int state;
+    bool is_unwanted; // an operator has cancelled it
     int needs[MAX_EDGES];
     enum queue_when when[MAX_EDGES];
+    int edges[MAX_EDGES]; // as edge_of
     int needs_count;
+};
+
+struct act {
+    queue_admin_act_fn *fn;
+    struct queue_admin_act act;
 };
 
 struct model {
@@ -642,8 +761,7 @@ static int pick(int count)
 /* 1: met, 0: open, -1: broken. By the words of queue_graph.h. */
 static int edge_of(int state, enum queue_when when)
 {
-    bool has_ended = state == QUEUE_DONE_STATE || state == QUEUE_DEAD || state == QUEUE_CANCELLED;
-    if (!has_ended)
+    if (state != QUEUE_DONE_STATE && state != QUEUE_DEAD && state != QUEUE_CANCELLED)
         return 0;
     if (when == QUEUE_ON_FINISH)
         return 1;
@@ -658,7 +776,27 @@ static int count_state(const struct model *m, int state)
     return count;
 }
 
-/* Until nothing moves. */
+static bool has_ended(int state)
+{
+    return state == QUEUE_DONE_STATE || state == QUEUE_DEAD || state == QUEUE_CANCELLED;
+}
+
+static int worst_edge(const struct model_node *node)
+{
+    int worst = 1;
+    for (int j = 0; j < node->needs_count; j++)
+        worst = node->edges[j] < worst ? node->edges[j] : worst;
+    return worst;
+}
+
+static bool is_over(const struct model *m)
+{
+    int ended = count_state(m, QUEUE_DONE_STATE) + count_state(m, QUEUE_DEAD) +
+                count_state(m, QUEUE_CANCELLED);
+    return m->is_closed && ended == m->count;
+}
+
+/* Until nothing moves. An edge that was met stays met. */
 static void model_settle(struct model *m)
 {
     bool has_moved;
@@ -666,24 +804,20 @@ static void model_settle(struct model *m)
         has_moved = false;
         for (int i = 0; i < m->count; i++) {
             struct model_node *node = &m->nodes[i];
-            int worst = 1;
-            for (int j = 0; j < node->needs_count; j++) {
-                int edge = edge_of(m->nodes[node->needs[j]].state, node->when[j]);
-                worst = edge < worst ? edge : worst;
-            }
+            for (int j = 0; j < node->needs_count; j++)
+                if (node->edges[j] == 0)
+                    node->edges[j] = edge_of(m->nodes[node->needs[j]].state, node->when[j]);
+            int worst = worst_edge(node);
             if (node->state != QUEUE_WAITING || worst == 0)
                 continue;
             node->state = worst > 0 ? QUEUE_READY : QUEUE_CANCELLED;
             has_moved = true;
         }
     } while (has_moved);
-    int ended = count_state(m, QUEUE_DONE_STATE) + count_state(m, QUEUE_DEAD) +
-                count_state(m, QUEUE_CANCELLED);
-    bool is_over = m->is_closed && ended == m->count;
     bool has_failed = count_state(m, QUEUE_DEAD) > 0;
     m->catch |= has_failed && !m->is_cancelled;
-    m->finally |= is_over;
-    m->then |= is_over && !m->is_cancelled && (!has_failed || m->allows_failures);
+    m->finally |= is_over(m);
+    m->then |= is_over(m) && !m->is_cancelled && (!has_failed || m->allows_failures);
 }
 
 static void expect_same(struct test_store *t, const struct model *m, int64_t batch_id, int step)
@@ -737,7 +871,7 @@ static void add_random(struct test_store *t, struct model *m, int64_t batch_id)
         }
         nodes[at] = (struct queue_node){{.kind = {"n", 1}}, edges[at], (size_t)node->needs_count};
     }
-    bool is_taken = !m->is_cancelled && !m->finally;
+    bool is_taken = !m->is_cancelled && !is_over(m);
     enum err err = add_graph(t, batch_id, nodes, (size_t)count, ids);
     EXPECT_EQ(err, is_taken ? OK : ERR_CONFLICT);
     if (err)
@@ -773,7 +907,7 @@ static void end_random(struct test_store *t, struct model *m)
 
 static void cancel_random(struct test_store *t, struct model *m, int64_t batch_id)
 {
-    bool is_late = m->finally && !m->is_cancelled;
+    bool is_late = is_over(m) && !m->is_cancelled;
     EXPECT_EQ(store_write_wait(t->store, cancel_fn, &(struct call){.batch_id = batch_id}),
               is_late ? ERR_CONFLICT : OK);
     if (is_late)
@@ -782,6 +916,64 @@ static void cancel_random(struct test_store *t, struct model *m, int64_t batch_i
     for (int i = 0; i < m->count; i++)
         if (m->nodes[i].state == QUEUE_READY || m->nodes[i].state == QUEUE_WAITING)
             m->nodes[i].state = QUEUE_CANCELLED;
+}
+
+/* What the end of this one had broken is open again, and goes back with it when nothing else holds
+ * it. */
+static void model_revive(struct model *m, int at)
+{
+    m->nodes[at].state = QUEUE_WAITING;
+    for (int i = 0; i < m->count; i++) {
+        struct model_node *node = &m->nodes[i];
+        bool was_broken = false;
+        for (int j = 0; j < node->needs_count; j++) {
+            if (node->needs[j] != at || node->edges[j] >= 0)
+                continue;
+            node->edges[j] = 0;
+            was_broken = true;
+        }
+        if (was_broken && node->state == QUEUE_CANCELLED && !node->is_unwanted &&
+            worst_edge(node) == 0)
+            model_revive(m, i);
+    }
+}
+
+static enum err act_fn(struct store_tx *tx, void *arg)
+{
+    static const struct queue_held nothing;
+    struct act *act = arg;
+    act->act.held = &nothing;
+    return act->fn(tx, &act->act);
+}
+
+/* By an operator: what is over goes back. */
+static void retry_random(struct test_store *t, struct model *m)
+{
+    if (m->count == 0)
+        return;
+    int at = pick(m->count);
+    struct model_node *node = &m->nodes[at];
+    struct act act = {queue_admin_act_retry, {.id = node->id, .epoch = -1}};
+    bool may = has_ended(node->state) && worst_edge(node) >= 0 && !m->is_cancelled;
+    EXPECT_EQ(store_write_wait(t->store, act_fn, &act), may ? OK : ERR_CONFLICT);
+    if (!may)
+        return;
+    node->is_unwanted = false;
+    model_revive(m, at);
+}
+
+static void unwant_random(struct test_store *t, struct model *m)
+{
+    if (m->count == 0)
+        return;
+    struct model_node *node = &m->nodes[pick(m->count)];
+    struct act act = {queue_admin_act_cancel, {.id = node->id, .epoch = -1}};
+    bool may = !has_ended(node->state);
+    EXPECT_EQ(store_write_wait(t->store, act_fn, &act), may ? OK : ERR_CONFLICT);
+    if (!may)
+        return;
+    node->state = QUEUE_CANCELLED;
+    node->is_unwanted = true;
 }
 
 static void play(unsigned number)
@@ -802,6 +994,10 @@ static void play(unsigned number)
             m.is_closed = true;
         } else if (what == 4 && pick(6) == 0) {
             cancel_random(&t, &m, batch_id);
+        } else if (what == 5 || what == 6) {
+            retry_random(&t, &m);
+        } else if (what == 7 && pick(2)) {
+            unwant_random(&t, &m);
         } else {
             end_random(&t, &m);
         }
