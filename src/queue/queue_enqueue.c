@@ -110,7 +110,7 @@ static int options_of(const struct queue_new *job)
                       job->max_attempts > 0 || job->keep_ms > 0 || job->trace.len > 0 ||
                       job->batch_id > 0 || job->key.len > 0 || job->seal;
     bool is_in_flow = job->batch_id > 0 || job->is_tick;
-    bool is_by_row = job->deadline_ms > 0 || job->is_tick || job->key.len > 0;
+    bool is_by_row = job->deadline_ms > 0 || is_in_flow || job->key.len > 0;
     bool holds_key = job->unique_key.len > 0 && job->unique_until == QUEUE_UNTIL_END;
     return (has_option ? QUEUE_HAS_OPTION : 0) | (job->tag_count > 0 ? QUEUE_HAS_TAGS : 0) |
            (is_by_row ? QUEUE_BY_ROW : 0) | (is_in_flow ? QUEUE_IN_FLOW : 0) |

@@ -482,10 +482,25 @@ static void tell_finished(struct queue *q)
     queue_look_maybe(q);
 }
 
-/* A retry that there is no budget for goes back, not tried. */
+static enum err ask_batch_fn(struct store_tx *tx, void *arg)
+{
+    struct queue_run *run = arg;
+    return queue_batch_is_cancelled(tx, run->job.id, &run->is_late);
+}
+
+/* Its batch was cancelled since the claim. */
+static bool is_late(struct queue_run *run)
+{
+    if (!(run->job.options & QUEUE_IN_FLOW))
+        return false;
+    enum err err = store_read(run->queue->store, ask_batch_fn, run);
+    return !err && run->is_late;
+}
+
+/* A retry that there is no budget for goes back, not tried; one that is late ends when it does. */
 static void run_or_put_off(struct queue_run *run, bool may_run)
 {
-    if (may_run)
+    if (may_run && !is_late(run))
         run_job(run);
     else
         submit(run, snooze_fn, on_snoozed);

@@ -44,6 +44,7 @@ struct queue_run {
     bool is_begun;   // a worker has it, or had it
     bool is_watched; // its handler's run does the work
     bool is_told_late;
+    bool is_late; // nobody wants it any more
     _Atomic int unwanted; // enum queue_unwanted; for run, without the mutex
     bool is_claimed;      // held at first, and by its row since
     bool is_stale;        // set in the transaction: the fence refused it

@@ -408,6 +408,78 @@ static void wake_queue(void *ctx)
     queue_wake(ctx);
 }
 
+/* Runs until it may end; finally tells how many ran when it came. */
+struct slow {
+    _Atomic int begun, ended, seen;
+    _Atomic bool may_end;
+};
+
+static enum err run_slow(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct slow *slow = ctx;
+    (void)job, (void)why_out;
+    slow->begun++;
+    while (!slow->may_end)
+        usleep(1000);
+    slow->ended++;
+    return OK;
+}
+
+static enum err run_finally(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    struct slow *slow = ctx;
+    (void)job, (void)why_out;
+    slow->seen = slow->begun * 100 + slow->ended;
+    return OK;
+}
+
+static enum err commit_slow(struct store_tx *tx, struct queue_job *job, void *ctx)
+{
+    (void)ctx;
+    return test_queue_add_effect(tx, job->id);
+}
+
+static void check_cancel_beside_workers(bool is_alone)
+{
+    struct test_store t;
+    struct slow slow = {0};
+    const struct queue_handler handlers[] = {
+        {.kind = "slow", .run = run_slow, .commit = commit_slow, .ctx = &slow},
+        {.kind = "finally", .run = run_finally, .ctx = &slow}};
+    const struct queue_new finally = {.kind = {"finally", 7}}, jobs[] = {{.kind = {"slow", 4}},
+                                                                         {.kind = {"slow", 4}},
+                                                                         {.kind = {"slow", 4}}};
+    test_queue_begin(&t);
+    int64_t batch = open_batch(&t, &(struct queue_batch_new){.finally = &finally});
+    EXPECT_EQ(add_jobs(&t, batch, jobs, 3, NULL), OK);
+    const struct queue_options options = {.workers = 1, .is_alone = is_alone};
+    struct queue *q = queue_new(t.store, &options, handlers, 2);
+    store_on_commit(t.store, wake_queue, q);
+    EXPECT_EQ(queue_start(q), OK);
+    while (slow.begun == 0)
+        usleep(1000);
+    EXPECT_EQ(store_write_wait(t.store, cancel_fn, &(struct call){.batch_id = batch}), OK);
+    EXPECT(!batch_of(&t, batch).is_finished); // one runs
+    slow.may_end = true;
+    while (slow.seen == 0)
+        usleep(1000);
+    EXPECT_EQ(slow.seen, 101); // the others were not begun
+    struct queue_batch b = batch_of(&t, batch);
+    EXPECT_EQ(b.done, 1);
+    EXPECT_EQ(b.cancelled, 2);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM effect"), 1);
+    EXPECT(queue_stop(q, 10000));
+    store_on_commit(t.store, NULL, NULL);
+    queue_free(q);
+    test_store_end(&t);
+}
+
+TEST(queue_batch_is_over_after_what_ran_when_it_was_cancelled)
+{
+    check_cancel_beside_workers(false);
+    check_cancel_beside_workers(true);
+}
+
 TEST(queue_batch_of_thousands_is_cancelled_in_slices_by_a_job)
 {
     struct test_store t;
