@@ -135,9 +135,10 @@ void queue_worker_drain(struct queue *q);
 bool queue_worker_stop(struct queue *q, int64_t drain_ms);
 void queue_worker_free(struct queue *q);
 void queue_worker_wake(struct queue *q);
-/* Without workers: the calling thread runs what is due, and what that makes due at once. Gives when
- * the next job is due; 0: none waits, or that is not known. */
-int64_t queue_worker_run_due(struct queue *q);
+/* Without workers: the calling thread runs what is due, and what that makes due at once, about
+ * max_runs at most. Gives when the next job is due; 0: none waits, or that is not known; now: there
+ * may be more than it ran; INT64_MAX: the queue is paused for good. */
+int64_t queue_worker_run_due(struct queue *q, int64_t max_runs);
 void queue_worker_finish(struct queue_job *job, const struct queue_end *end);
 
 /* queue_watch.c */

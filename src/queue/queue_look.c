@@ -102,7 +102,7 @@ static bool is_spent(const struct queue *q)
 bool queue_look_is_wanted(const struct queue *q)
 {
     int reserve = reserve_of(q);
-    return q->is_started && !q->is_stopping && !q->is_claiming && q->may_be_ready &&
+    return q->is_started && !q->is_stopping && !q->is_sated && !q->is_claiming && q->may_be_ready &&
            clock_mono_ms() >= q->paused_until_ms && !q->is_switching && !is_joining(q) &&
            !is_spent(q) && reserve > 0 && q->ready_count <= reserve / 2 &&
            q->hand_count <= (HAND_BATCHES - 1) * q->options.batch;

@@ -18,7 +18,8 @@ enum err queue_test_begin_with(struct queue_test *t, struct store *store,
 {
     CHECK(options->workers == 0);
     clock_test_stop();
-    *t = (struct queue_test){store, queue_new(store, options, handlers, count)};
+    *t =
+        (struct queue_test){store, queue_new(store, options, handlers, count), QUEUE_TEST_MAX_RUNS};
     enum err err = queue_start(t->queue);
     if (err)
         queue_test_end(t);
@@ -39,16 +40,16 @@ void queue_test_end(struct queue_test *t)
 
 int64_t queue_test_run_due(struct queue_test *t)
 {
-    return queue_worker_run_due(t->queue);
+    return queue_worker_run_due(t->queue, t->max_runs);
 }
 
 bool queue_test_run_until_idle(struct queue_test *t, int max_steps)
 {
-    int64_t next_ms = queue_test_run_due(t);
-    for (int i = 0; next_ms > 0 && i < max_steps; i++) {
-        int64_t now_ms = clock_unix_ms();
-        queue_test_advance(next_ms > now_ms ? next_ms - now_ms : 0);
+    int64_t next_ms = queue_test_run_due(t), now_ms = clock_unix_ms();
+    for (int i = 0; next_ms > now_ms && next_ms < INT64_MAX && i < max_steps; i++) {
+        queue_test_advance(next_ms - now_ms);
         next_ms = queue_test_run_due(t);
+        now_ms = clock_unix_ms();
     }
     return next_ms == 0;
 }

@@ -27,7 +27,9 @@
 struct queue_test {
     struct store *store; // borrowed
     struct queue *queue; // of QUEUE_DEFAULT; without threads
+    int max_runs;        // before the clock moves, about; begin says QUEUE_TEST_MAX_RUNS
 };
+enum { QUEUE_TEST_MAX_RUNS = 20000 };
 
 /* Stops the clock; gives back what an earlier process had in hand, as each start does. The handlers
  * are borrowed until the end. */
@@ -40,11 +42,14 @@ MUST_USE enum err queue_test_begin_with(struct queue_test *t, struct store *stor
 /* The store stays open, the clock stands. */
 void queue_test_end(struct queue_test *t);
 
-/* Runs what is due now, and what that enqueues for now. Gives when the next job is due (Unix ms; 0:
- * none waits). Blocks; a handler that is_async may end on any thread. */
+/* Runs what is due now, and what that enqueues for now; up to max_runs. Gives when the next job is
+ * due (Unix ms; 0: none waits; now: there may be more than it ran; INT64_MAX: the queue is paused
+ * until somebody resumes it). Blocks; a handler that is_async may end on any thread. */
 int64_t queue_test_run_due(struct queue_test *t);
 /* The same, and moves the clock to the next job's time, again and again, until none waits. False:
- * some still do after max_steps moves: a job that is tried for ever, or that enqueues itself. */
+ * some still do after max_steps moves, or max_runs runs at one time: a job that is tried
+ * for ever, or that enqueues itself; or the queue is paused. A job that waits for another queue's
+ * is not waited for: look with queue_test_count. */
 bool queue_test_run_until_idle(struct queue_test *t, int max_steps);
 /* Moves the clock. */
 void queue_test_advance(int64_t ms);

@@ -511,6 +511,7 @@ static void take_ready(struct queue *q)
     struct queue_run *run = LIST_ENTRY(list_shift(&q->ready), struct queue_run, place);
     q->ready_count--;
     q->busy++;
+    q->begun++;
     run->is_begun = true;
     run->is_watched = run->handler && !run->handler->is_async;
     run->begun_ns = clock_mono_ns();
@@ -565,19 +566,21 @@ static void *work(void *arg)
     return NULL;
 }
 
-int64_t queue_worker_run_due(struct queue *q)
+int64_t queue_worker_run_due(struct queue *q, int64_t max_runs)
 {
     bool has_run = true;
     CHECK(q->options.workers <= 0);
     pthread_mutex_lock(&q->mutex);
+    int64_t last = q->begun + max_runs;
     q->is_started = true;
     for (;;) {
+        q->is_sated = q->begun >= last;
         bool is_busy = q->hand_count > 0 || q->is_claiming;
         if (work_once(q))
             has_run |= q->hand_count > 0;
         else if (is_busy)
             pthread_cond_wait(&q->work, &q->mutex);
-        else if (!has_run)
+        else if (!has_run || q->is_sated)
             break;
         else { // what ran may have made more
             has_run = false;
@@ -586,8 +589,8 @@ int64_t queue_worker_run_due(struct queue *q)
             queue_look_maybe(q);
         }
     }
-    int64_t paused_ms = q->paused_until_ms - clock_mono_ms();
-    int64_t due_at_ms = paused_ms > 0 ? clock_unix_ms() + paused_ms : q->due_at_ms;
+    int64_t paused_ms = q->paused_until_ms - clock_mono_ms(), now_ms = clock_unix_ms();
+    int64_t due_at_ms = q->is_sated ? now_ms : paused_ms > 0 ? now_ms + paused_ms : q->due_at_ms;
     pthread_mutex_unlock(&q->mutex);
     return due_at_ms;
 }

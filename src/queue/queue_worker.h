@@ -44,7 +44,7 @@ struct queue_run {
     bool is_begun;   // a worker has it, or had it
     bool is_watched; // its handler's run does the work
     bool is_told_late;
-    bool is_late; // nobody wants it any more
+    bool is_late;         // nobody wants it any more
     _Atomic int unwanted; // enum queue_unwanted; for run, without the mutex
     bool is_claimed;      // held at first, and by its row since
     bool is_stale;        // set in the transaction: the fence refused it
@@ -95,6 +95,8 @@ struct queue {
     bool is_pruning; // more may have been kept long enough
     bool is_full;    // the queue runs as many as it may: the end of one lets the next go
     bool is_fair;    // its keys take turns: none is claimed before a worker is free for it
+    bool is_sated;   // inline: as many have run as may, it looks for no more
+    int64_t begun;   // runs, ever
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
     struct queue_cursor cursor; // what was found so far

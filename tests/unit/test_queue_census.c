@@ -154,7 +154,7 @@ TEST(queue_meter_counts_runs_by_their_end_and_failures_by_kind)
     for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++)
         enqueue_payload(&t, "second", payloads[i]);
     enqueue_payload(&t, "nobody's", "");
-    (void)queue_worker_run_due(q);
+    (void)queue_worker_run_due(q, 100);
     queue_meter_read(&a, &copies);
     EXPECT_EQ((int)copies.count, 1);
     const struct queue_meter *m = &copies.at[0].meter;

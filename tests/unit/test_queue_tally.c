@@ -45,7 +45,7 @@ static void run_jobs(struct test_store *t, struct queue *q, const char *payload,
         struct queue_new job = {.kind = STR("kind"), .payload = str_of(payload)};
         EXPECT_EQ(store_write_wait(t->store, enqueue_fn, &job), OK);
     }
-    (void)queue_worker_run_due(q);
+    (void)queue_worker_run_due(q, 100);
 }
 
 static uint64_t runs_of(const struct queue_meter_copy *copy)

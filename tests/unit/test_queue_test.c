@@ -130,6 +130,67 @@ TEST(queue_test_keeps_dead_jobs_in_sight)
     test_store_end(&shop.t);
 }
 
+static enum err commit_again(struct store_tx *tx, struct queue_job *job, void *ctx)
+{
+    (void)ctx;
+    return queue_enqueue(tx, &(struct queue_new){.kind = job->kind, .payload = STR("{}")}, NULL);
+}
+
+static enum err run_later(struct queue_job *job, void *ctx, struct str *why_out)
+{
+    (void)ctx;
+    job->end = (struct queue_end){.verdict = QUEUE_SNOOZE};
+    *why_out = STR("not now");
+    return ERR_AGAIN;
+}
+
+TEST(queue_test_comes_back_from_a_job_that_is_always_there)
+{
+    static const struct queue_handler endless[] = {{.kind = "again", .commit = commit_again},
+                                                   {.kind = "later", .run = run_later}};
+    struct test_store store;
+    struct queue_test t;
+    for (int i = 0; i < 2; i++) {
+        test_queue_begin(&store);
+        EXPECT_EQ(queue_test_begin(&t, store.store, endless, 2), OK);
+        t.max_runs = 100;
+        int64_t now_ms = clock_unix_ms();
+        enqueue(t.store, endless[i].kind, 0);
+        EXPECT(!queue_test_run_until_idle(&t, 1000));
+        EXPECT_EQ(clock_unix_ms(), now_ms);
+        EXPECT_EQ(queue_test_count(&t, &(struct queue_test_like){.kind = endless[i].kind}), 1);
+        queue_test_end(&t);
+        test_store_end(&store);
+    }
+}
+
+static enum err pause_fn(struct store_tx *tx, void *arg)
+{
+    return queue_pause(tx, STR(QUEUE_DEFAULT), *(const int64_t *)arg);
+}
+
+TEST(queue_test_waits_for_the_end_of_a_pause_if_there_is_one)
+{
+    struct shop shop = {.refusals = 0};
+    struct queue_test t;
+    int64_t pauses_ms[] = {INT64_MAX, 0};
+    test_queue_begin(&shop.t);
+    begin(&t, &shop, false);
+    int64_t now_ms = clock_unix_ms(), hour_ms = 3600 * 1000;
+    pauses_ms[1] = now_ms + hour_ms;
+    enqueue(t.store, "mail", 0);
+    EXPECT_EQ(store_write_wait(t.store, pause_fn, &pauses_ms[0]), OK);
+    EXPECT_EQ(queue_test_run_due(&t), INT64_MAX);
+    EXPECT(!queue_test_run_until_idle(&t, 10));
+    EXPECT_EQ(clock_unix_ms(), now_ms);
+    EXPECT_EQ(store_write_wait(t.store, pause_fn, &pauses_ms[1]), OK);
+    EXPECT(queue_test_run_until_idle(&t, 10));
+    EXPECT_EQ(clock_unix_ms(), now_ms + hour_ms);
+    EXPECT_EQ(shop.mails, 1);
+    queue_test_end(&t);
+    test_store_end(&shop.t);
+}
+
 /* In a child: sends what waits. */
 static void play(void *arg)
 {
