@@ -180,7 +180,7 @@ static int add(struct cli_queue_call *call)
         return cli_fail(CLI_USAGE, "--overlap: '%s' is not allow, skip, buffer-one or cancel-other",
                         t->overlap);
     if (json_scan_document(c.periodic.payload) != OK)
-        return cli_fail(CLI_USAGE, "the payload is not JSON: %.100s", c.periodic.payload.at);
+        return cli_fail(CLI_USAGE, "the payload is not JSON");
     enum err err = store_write_wait(call->store, declare_fn, &c);
     if (err == ERR_INVALID || err == ERR_TOO_LARGE)
         return cli_fail(CLI_USAGE, "%.*s", STR_ARG(c.why));

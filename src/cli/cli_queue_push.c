@@ -208,6 +208,17 @@ static int read_job(struct push *push, const struct cli_queue_target *t,
     return status == CLI_DONE ? read_numbers(push, t) : status;
 }
 
+/* What shall not be seen by `ps` nor stay in a shell's history. */
+static int read_stdin(struct arena *a, struct str *payload)
+{
+    char *text = arena_alloc(a, QUEUE_MAX_PAYLOAD_BYTES + 2); // a line feed more
+    size_t len = fread(text, 1, QUEUE_MAX_PAYLOAD_BYTES + 2, stdin);
+    if (ferror(stdin))
+        return cli_fail(CLI_FAILED, "cannot read the payload from the standard input");
+    *payload = str_trim((struct str){text, len});
+    return CLI_DONE;
+}
+
 static int push(struct cli_queue_call *call)
 {
     const struct cli_queue_target *t = call->target;
@@ -218,12 +229,16 @@ static int push(struct cli_queue_call *call)
         return status;
     if (!read_durability(t->durability, &push->job.durability))
         return cli_fail(CLI_USAGE, "--durability is full or normal");
+    if (str_eq(push->job.payload, STR("-")))
+        status = read_stdin(call->arena, &push->job.payload);
+    if (status != CLI_DONE)
+        return status;
     if (push->job.kind.len == 0)
         return cli_fail(CLI_USAGE, "the kind is empty");
     if (push->job.payload.len > QUEUE_MAX_PAYLOAD_BYTES)
         return cli_fail(CLI_USAGE, "the payload has more than %d bytes", QUEUE_MAX_PAYLOAD_BYTES);
     if (json_scan_document(push->job.payload) != OK)
-        return cli_fail(CLI_USAGE, "the payload is not JSON: %.100s", push->job.payload.at);
+        return cli_fail(CLI_USAGE, "the payload is not JSON"); // it may be a secret
     if (queue_check(&push->job, &why) != OK)
         return cli_fail(CLI_USAGE, "%s", why);
     if (!t->is_sealed)

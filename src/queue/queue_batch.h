@@ -47,7 +47,8 @@ MUST_USE enum err queue_batch_add(struct store_tx *tx, int64_t batch_id,
 MUST_USE enum err queue_batch_close(struct store_tx *tx, int64_t batch_id);
 /* Closes it and cancels its jobs that do not run, the first thousands now and the rest by a job of
  * the queue's own; those that a worker has claimed and not begun when it comes to them. Those that
- * run end as they do, but are not tried again (queue_batch_is_cancelled tells them). Again is harmless. ERR_NOT_FOUND. ERR_CONFLICT: it is finished. */
+ * run end as they do, but are not tried again (queue_batch_is_cancelled tells them). Again is
+ * harmless. ERR_NOT_FOUND. ERR_CONFLICT: it is finished. */
 MUST_USE enum err queue_batch_cancel(struct store_tx *tx, int64_t batch_id);
 
 struct queue_batch {

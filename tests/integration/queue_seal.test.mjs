@@ -1,6 +1,6 @@
 // Payloads that are sealed in the file: who has the key runs their jobs, nobody else reads them.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -111,6 +111,28 @@ test('keys that others may read, broken keys and no keys are refused, and never 
         }
     assert.match(runViche(sealed).stderr, /no --seal-keys FILE/);
     assert.deepEqual(sql(dir, 'SELECT count(*) AS n FROM job'), [{ n: 0 }]);
+});
+
+test('a payload may come from the standard input, and no error repeats it', () => {
+    const dir = join(folder, 'stdin'), keys = keyFile(`k1=${newKey()}`);
+    const pushed = (input, ...args) => spawnSync(viche, ['queue', 'push', 'pay', '-', '--data', dir, ...args], { input, encoding: 'utf8' });
+    const sealed = pushed(`{"card":"${SECRET}"}\n`, '--seal', '--seal-keys', keys);
+    assert.equal(sealed.status, 0, sealed.stderr);
+    assert.ok(!bytesOf(dir).includes(SECRET));
+    assert.equal(pushed(' [1,2]\n').status, 0);
+    assert.deepEqual(sql(dir, 'SELECT payload FROM job WHERE id = 2'), [{ payload: '[1,2]' }]);
+    assert.equal(pushed(`"${'x'.repeat(65534)}"\n`).status, 0);
+    for (const [input, why] of [[`{"card":"${SECRET}}`, /not JSON/], ['', /not JSON/], [`"${'x'.repeat(65535)}"`, /more than 65536 bytes/]]) {
+        const r = pushed(input, '--seal', '--seal-keys', keys);
+        assert.equal(r.status, 2, r.stderr);
+        assert.match(r.stderr, why);
+        assert.ok(!r.stderr.includes(SECRET), r.stderr);
+    }
+    for (const args of [['queue', 'push', 'pay', `${SECRET}`], ['queue', 'periodic', 'add', 'p', '@daily', 'pay', SECRET]]) {
+        const r = runViche([...args, '--data', dir]);
+        assert.match(r.stderr, /not JSON/);
+        assert.ok(!r.stderr.includes(SECRET), r.stderr);
+    }
 });
 
 test('list and show hide named fields, and every sealed payload', () => {
