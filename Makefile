@@ -19,8 +19,8 @@ OPT.fuzz   = -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-re
 WARN       = -Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wcast-qual -Wwrite-strings -Wformat=2 \
              -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough -Wpointer-arith \
              -Wconversion -Wno-sign-conversion
-CPPFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -Itests/unit $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-GLIB       = $(shell pkg-config --cflags glib-2.0 2>/dev/null)
+CPPFLAGS  := -std=c11 -D_GNU_SOURCE -Isrc -Itests/unit $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+GLIB      := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 LDLIBS     = -pthread $(shell pkg-config --libs $(PKGS) glib-2.0 2>/dev/null) $(LIBS) -lm
 
 OUT  = build/$V

@@ -4,7 +4,7 @@
 // (a build) and is not run when that failed, or NAME!=COMMAND for one that must have the machine to itself. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
 // that no suite is left to run alone at the end; suites give jobs in turn, large files first. Counts are read from the output: "N passed, N failed", or node
 // --test's "# pass N" and "# fail N"; a command without counts is one test that passes when it exits with 0. What a
-// job prints is shown when it ends.
+// job prints is shown when it ends, with the time it took and that of the processors, whose sums by suite close the report.
 //
 // Jobs that share the machine have their temporary files in memory where there is room: most are stores that live for
 // a second, each write of which would wait for the disk. A suite alone (kills, full disks) keeps the disk.
@@ -21,6 +21,7 @@ const running = new Set();
 const broken = [];
 const outcomes = new Map(); // of suites that are one job
 const total = { passed: 0, failed: 0 };
+const processorSeconds = new Map(); // by suite
 
 /** The jobs of a suite: {suite, command, isAlone, after}. */
 function jobsOf(text) {
@@ -72,6 +73,9 @@ function count(output, status) {
 
 const MAX_NAMED = 20;
 
+/** The processor seconds (user and system) of what bash's `times` names: the shell, then all it has waited for. */
+const secondsOf = (times) => [...times.matchAll(/(\d+)m([\d.]+)s/g)].reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0);
+
 /** The lines that name what failed: of node --test, Check, a sanitizer, make; else the last ones. */
 function failures(output) {
     const lines = strip(output).split('\n').map((line) => line.trim());
@@ -83,8 +87,11 @@ async function run({ suite, command, isAlone }) {
     const began = Date.now();
     console.log(`== ${suite}: ${command}`);
     let output = '';
+    let times = '';
     const env = memory && !isAlone ? { ...process.env, TMPDIR: memory } : process.env;
-    const child = spawn('bash', ['-c', command], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const script = `trap 'times >&3' EXIT; { ${command}\n} 3>&-`; // what is left running must not hold the pipe
+    const child = spawn('bash', ['-c', script], { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+    child.stdio[3].setEncoding('utf8').on('data', (text) => (times += text));
     for (const from of [child.stdout, child.stderr]) from.setEncoding('utf8').on('data', (text) => (output += text));
     const status = await new Promise((done) => child.on('close', (code) => done(code ?? 1)));
     const [p, f] = count(output, status);
@@ -93,7 +100,9 @@ async function run({ suite, command, isAlone }) {
     total.passed += p;
     total.failed += f;
     const seconds = ((Date.now() - began) / 1000).toFixed(1);
-    console.log(`\n${output}\n== ${suite}: ${command}: ${p} passed, ${f} failed, ${seconds} s`);
+    const busy = secondsOf(times);
+    processorSeconds.set(suite, (processorSeconds.get(suite) ?? 0) + busy);
+    console.log(`\n${output}\n== ${suite}: ${command}: ${p} passed, ${f} failed, ${seconds} s, ${busy.toFixed(1)} s of processors`);
 }
 
 const memory = makeMemoryFolder();
@@ -119,6 +128,8 @@ while (waiting.length || running.size) {
     running.add(done);
 }
 for (const job of lists.filter(isAlone).flat()) await run(job);
+const sums = [...processorSeconds].map(([suite, seconds]) => `${suite} ${seconds.toFixed(0)}`);
+console.log(`\nseconds of processors: ${sums.join(', ')}`);
 if (broken.length) console.log(`\nfailed:\n${broken.join('\n')}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);

@@ -16,14 +16,15 @@ const sanitizer = {
     TSAN_OPTIONS: 'exitcode=99:halt_on_error=0',
 };
 
-/** Waits until fn() gives something true; fails after ms. */
+/** Waits until fn() gives something true; fails after ms. Asks less often the longer it waits: to ask is often a process. */
 export async function until(fn, what = 'condition', ms = 15000) {
-    const end = Date.now() + ms;
+    const began = Date.now();
     for (;;) {
         const value = await fn();
         if (value) return value;
-        if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);
-        await new Promise((done) => setTimeout(done, 20));
+        const waited = Date.now() - began;
+        if (waited > ms) throw new Error(`timed out waiting for ${what}`);
+        await new Promise((done) => setTimeout(done, Math.min(20 + waited / 5, 250)));
     }
 }
 
