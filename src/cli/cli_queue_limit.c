@@ -7,8 +7,6 @@
 #include "queue/queue_admin_json.h"
 #include "queue/queue_admin_limit.h"
 
-enum { SECOND_MS = 1000 };
-
 #define KEY CLI_QUEUE_TEXT("key", key, "KEY", "of the jobs with this key, instead of the queue's")
 
 static const struct conf_option list_options[] = {CLI_QUEUE_CONFIG, CLI_QUEUE_DATA, CLI_QUEUE_JSON};
@@ -188,24 +186,12 @@ static int read_number(const char *option, const char *text, int64_t max, int64_
                     (long long)max);
 }
 
-/* "10" (a second), "10/s", "100/5m" */
 static int read_rate(const char *option, const char *text, int64_t *jobs_out, int64_t *ms_out)
 {
-    struct str time, jobs = str_cut(str_of(text), '/', &time);
-    char one[16];
     *jobs_out = *ms_out = -1;
-    if (!text[0])
+    if (!text[0] || queue_admin_limit_parse_rate(str_of(text), jobs_out, ms_out) == OK)
         return CLI_DONE;
-    snprintf(one, sizeof(one), "1%.*s", (int)(time.len < 8 ? time.len : 8), time.at);
-    bool is_unit = time.len > 0 && (time.at[0] < '0' || time.at[0] > '9');
-    *ms_out = SECOND_MS;
-    bool is_rate = str_parse_int(jobs, jobs_out) == OK && *jobs_out >= 0 && *jobs_out <= INT32_MAX;
-    if (is_rate && jobs.len < str_of(text).len) // there is a time
-        is_rate = conf_parse_duration(is_unit ? str_of(one) : time, ms_out) == OK && *ms_out > 0 &&
-                  *ms_out <= QUEUE_MAX_MS;
-    return is_rate ? CLI_DONE
-                   : cli_fail(CLI_USAGE, "--%s: '%.100s' is not a rate like 10/s or 100/5m", option,
-                              text);
+    return cli_fail(CLI_USAGE, "--%s: '%.100s' is not a rate like 10/s or 100/5m", option, text);
 }
 
 static int read_keep(const char *text, int64_t *ms_out)
@@ -267,11 +253,9 @@ static enum err set_queue(struct store_tx *tx, const struct setting *s)
 {
     const struct numbers *n = &s->numbers;
     struct queue_limits l = {0};
-    enum err err = s->is_clearing ? OK : queue_get_limits(tx, s->asking.queue, &l);
+    enum err err = s->is_clearing ? OK : queue_admin_limit_get_set(tx, s->asking.queue, &l);
     if (err)
         return err;
-    if (l.keep_dead_ms == QUEUE_KEEP_DEAD_MS)
-        l.keep_dead_ms = 0; // nothing is set
     if (!s->is_clearing) {
         set(&l.max_running, n->running);
         set(&l.rate, n->rate);

@@ -40,6 +40,16 @@ static const struct label *label_of(const struct api_call *call, const char *nam
         {"register", "name", "register.name", NULL},
         {"register", "email", "register.email", NULL},
         {"register", "password", "register.password", NULL},
+        {"queue_limits", "running", "queue.limit.running", NULL},
+        {"queue_limits", "rate", "queue.limit.rate", NULL},
+        {"queue_limits", "burst", "queue.limit.burst", NULL},
+        {"queue_limits", "key_running", "queue.limit.key_running", NULL},
+        {"queue_limits", "key_rate", "queue.limit.key_rate", NULL},
+        {"queue_limits", "key_burst", "queue.limit.key_burst", NULL},
+        {"queue_limits", "key", "queue.key", NULL},
+        {"queue_limits", "own_running", "queue.limit.running", NULL},
+        {"queue_limits", "own_rate", "queue.limit.rate", NULL},
+        {"queue_limits", "own_burst", "queue.limit.burst", NULL},
     };
     const char *template = page_draw_asked(call)->kind->template;
     for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {

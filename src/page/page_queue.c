@@ -155,6 +155,9 @@ static void add_queue(struct api_call *call, cJSON *queues, const struct queue_a
     page_json_add(row, "url",
                   arena_printf(call->arena, "/admin/queues/jobs?queue=%.*s",
                                STR_ARG(page_form_encode(c->name, call->arena))));
+    page_json_add(row, "limits_url",
+                  arena_printf(call->arena, "/admin/queues/limits?queue=%.*s",
+                               STR_ARG(page_form_encode(c->name, call->arena))));
     add_state(call, row, "ready", c->name, c->ready);
     add_state(call, row, "running", c->name, c->running);
     add_state(call, row, "scheduled", c->name, c->scheduled);
@@ -313,8 +316,10 @@ static void add_charts(struct api_call *call, struct str queue)
                        queue, call->arena, &history);
     cJSON_AddBoolToObject(view, "is_day", is_day);
     cJSON_AddBoolToObject(view, "has_history", history.count > 1);
-    if (queue.len > 0)
+    if (queue.len > 0) {
         page_json_add(view, "of_queue", queue);
+        page_json_add(view, "of_queue_query", page_form_encode(queue, call->arena));
+    }
     add_span_url(call, "hour_url", queue, false);
     add_span_url(call, "day_url", queue, true);
     cJSON *charts = chart_columns(&history);

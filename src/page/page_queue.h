@@ -2,6 +2,7 @@
  * role lets them (civic_policy.h): moderators look, admins act.
  *
  *     /admin/queues                 how much waits, how it went lately, what fails; pausing
+ *     /admin/queues/limits?queue=   of one queue and its keys (page_queue_limit.h)
  *     /admin/queues/jobs?...        a search; what is done to many, after a question
  *     /admin/queues/jobs/{id}       one job's story
  *     /admin/queues/batches         batches, the newest first (page_queue_batch.h)

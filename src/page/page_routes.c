@@ -11,6 +11,7 @@
 #include "page/page_proposals.h"
 #include "page/page_queue.h"
 #include "page/page_queue_batch.h"
+#include "page/page_queue_limit.h"
 #include "page/page_voting.h"
 
 /* Of a form's body; percent-encoding makes three bytes of one. */
@@ -118,6 +119,8 @@ const struct http_route page_routes_table[] = {
     {HTTP_GET,  "/admin/queues",              api_handle, &page_queue_get,             0},
     {HTTP_GET,  "/admin/queues/pause",        api_handle, &form_address,               0},
     {HTTP_POST, "/admin/queues/pause",        api_handle, &page_queue_post_pause,      MAX_BUTTON_BYTES},
+    {HTTP_GET,  "/admin/queues/limits",       api_handle, &page_queue_limit_get,       0},
+    {HTTP_POST, "/admin/queues/limits",       api_handle, &page_queue_limit_post,      MAX_BUTTON_BYTES},
     {HTTP_GET,  "/admin/queues/jobs",         api_handle, &page_queue_jobs_get,        0},
     {HTTP_POST, "/admin/queues/jobs",         api_handle, &page_queue_jobs_confirm,    MAX_JOBS_BYTES},
     {HTTP_GET,  "/admin/queues/jobs/apply",   api_handle, &form_address,               0},

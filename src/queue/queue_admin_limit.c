@@ -1,9 +1,49 @@
 #include "queue/queue_admin_limit.h"
 
+#include <stdio.h>
+
+#include "core/conf.h"
 #include "queue/queue_internal.h"
 
 #define COLUMNS "id, name, max_running, rate, rate_ms, burst, running"
 #define HAS_OWN "(max_running IS NOT NULL OR rate IS NOT NULL)"
+
+enum { SECOND_MS = 1000, MAX_TIME_BYTES = 15 };
+
+enum err queue_admin_limit_parse_rate(struct str text, int64_t *jobs_out, int64_t *ms_out)
+{
+    char one[1 + MAX_TIME_BYTES + 1]; // "1m" of "m"
+    struct str time, jobs = str_cut(text, '/', &time);
+    bool has_time = jobs.len < text.len;
+    if (str_parse_int(jobs, jobs_out) || *jobs_out < 0 || *jobs_out > INT32_MAX ||
+        time.len > MAX_TIME_BYTES)
+        return ERR_INVALID;
+    *ms_out = SECOND_MS;
+    if (!has_time)
+        return OK;
+    snprintf(one, sizeof(one), "1%.*s", STR_ARG(time));
+    bool is_unit = time.len > 0 && (time.at[0] < '0' || time.at[0] > '9');
+    enum err err = conf_parse_duration(is_unit ? str_of(one) : time, ms_out);
+    return err || *ms_out <= 0 || *ms_out > QUEUE_MAX_MS ? ERR_INVALID : OK;
+}
+
+struct str queue_admin_limit_rate_text(int64_t jobs, int64_t ms, struct arena *a)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {SECOND_MS, "s"}, {1, "ms"}};
+    size_t i = 0;
+    if (jobs == 0)
+        return STR("0");
+    ms = ms > 0 ? ms : SECOND_MS;
+    while (ms % units[i].ms != 0)
+        i++;
+    int64_t count = ms / units[i].ms;
+    return count == 1
+               ? arena_printf(a, "%lld/%s", (long long)jobs, units[i].name)
+               : arena_printf(a, "%lld/%lld%s", (long long)jobs, (long long)count, units[i].name);
+}
 
 static int or_queue(struct store_stmt *st, int column)
 {
@@ -67,6 +107,14 @@ static enum err read_keys(struct store_tx *tx, struct arena *a, struct queue_adm
     err = err == ERR_NOT_FOUND ? OK : err;
     for (size_t i = 0; i < out->key_count && !err; i++)
         err = count_waiting(tx, ids[i], &out->keys[i].waiting);
+    return err;
+}
+
+enum err queue_admin_limit_get_set(struct store_tx *tx, struct str queue, struct queue_limits *out)
+{
+    enum err err = queue_get_limits(tx, queue, out);
+    if (!err && out->keep_dead_ms == QUEUE_KEEP_DEAD_MS)
+        out->keep_dead_ms = 0;
     return err;
 }
 

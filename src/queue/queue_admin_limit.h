@@ -26,7 +26,15 @@ struct queue_admin_limits {
     bool has_more;
 };
 
+/* A rate as people write it: "10" or "10/s", "100/5m" (core/conf.h's durations). ERR_INVALID. */
+MUST_USE enum err queue_admin_limit_parse_rate(struct str text, int64_t *jobs_out, int64_t *ms_out);
+/* The same back, in its largest unit; "0" when there is none. ms 0: a second. */
+struct str queue_admin_limit_rate_text(int64_t jobs, int64_t ms, struct arena *a);
+
 /* Reads; what they give lives in the arena. */
+/* As queue_get_limits, but what is not set is 0, so that it can be changed and set again. */
+MUST_USE enum err queue_admin_limit_get_set(struct store_tx *tx, struct str queue,
+                                            struct queue_limits *out);
 /* Of one queue, which need not exist. */
 MUST_USE enum err queue_admin_limit_get(struct store_tx *tx, struct str queue, struct arena *a,
                                         struct queue_admin_limit *out);

@@ -77,6 +77,28 @@ test('without JavaScript the same is done by forms', async () => {
     await close();
 });
 
+test('an operator sets a limit, sees it, and clears it, without JavaScript too', async () => {
+    const path = '/admin/queues/limits?queue=default';
+    for (const js of [true, false]) {
+        const { page, close } = await reader(browser, server, { user: people.admin, js, width: 320 });
+        await page.goto('/admin/queues?queue=default');
+        await page.click(`main p a[href="${path}"]`);
+        await page.fill('#running', '4');
+        await page.fill('#rate', '10/x');
+        await page.click('button[value="set"]');
+        await page.waitForSelector('#rate-error');
+        assert.equal(await page.inputValue('#running'), '4', 'what was typed stays');
+        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(over <= 0, `${over} px stick out sideways`);
+        await page.fill('#rate', '1000/h');
+        await page.click('button[value="set"]');
+        await page.locator('[data-region="limits"] dd', { hasText: '1000/h' }).waitFor();
+        await page.click('button[value="clear"]');
+        await page.locator('[data-region="limits"] dd', { hasText: '1000/h' }).waitFor({ state: 'detached' });
+        await close();
+    }
+});
+
 test('what an operator has ticked stays ticked while the list moves under it', async () => {
     const id = await deadJob();
     const { page, close } = await reader(browser, server, { user: people.admin });
@@ -131,6 +153,7 @@ test('axe-core finds nothing, nothing sticks out sideways, and charts are drawn'
     const id = await deadJob();
     const made = spawnSync('sqlite3', ['-cmd', '.timeout 5000', `${dir}/viche.db`, "INSERT INTO job_batch (id, name, total, pending, created_at_ms) VALUES (9, 'import', 3, 2, 1000)"]);
     assert.equal(made.status, 0, `${made.stderr}`);
+    queue(dir, 'limit', 'set', 'default', '--key', 'tenant', '--running', '2', '--rate', '100/5m');
     const wrong = [];
     const samples = async (page) => (await page.evaluate(() => JSON.parse(document.getElementById('viche-data').textContent).charts?.at.length ?? 0)) > 1;
     for (const [lang, scheme, width] of [['uk', 'light', 360], ['en', 'dark', 768], ['uk', 'dark', 1280]]) {
@@ -139,7 +162,7 @@ test('axe-core finds nothing, nothing sticks out sideways, and charts are drawn'
         await until(async () => (await page.reload()) && samples(page), 'two samples', 60_000);
         await page.waitForSelector('[data-charts] canvas');
         assert.equal(await page.locator('[data-charts] canvas').count(), 6);
-        for (const path of ['/admin/queues', '/admin/queues/batches', '/admin/queues/batches/9/cancel', '/admin/queues/jobs', '/admin/queues/jobs?state=dead', '/admin/queues/jobs?kind=none', `/admin/queues/jobs/${id}`]) {
+        for (const path of ['/admin/queues', '/admin/queues/batches', '/admin/queues/batches/9/cancel', '/admin/queues/limits?queue=default', '/admin/queues/jobs', '/admin/queues/jobs?state=dead', '/admin/queues/jobs?kind=none', `/admin/queues/jobs/${id}`]) {
             await page.goto(path);
             await live(page);
             await page.evaluate(axe);

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { api, runViche, startServer, until, viche } from './lib.mjs';
-import { push, sql, stats } from './queue_client.mjs';
+import { push, queueJson, sql, stats } from './queue_client.mjs';
 
 let server, dir;
 const people = {};
@@ -258,4 +258,61 @@ test('a queue is paused and goes on', async () => {
     await until(() => sql(dir, "SELECT 1 FROM test_effect WHERE id = 'paused'").length === 1, 'it to run');
     for (const bad of [{ queue: 'default' }, { action: 'pause' }, { queue: 'x'.repeat(101), action: 'pause' }])
         assert.equal((await post('/admin/queues/pause', bad)).status, 400);
+});
+
+test('limits of a queue and of its keys are seen by those who look, set and cleared by admins', async () => {
+    const path = '/admin/queues/limits?queue=lim%26it';
+    const queue = 'lim&it';
+    const shown = (name = queue) => queueJson(dir, 'limit', 'show', name);
+    assert.equal((await get(path, null)).location, '/login?next=/admin/queues/limits%3Fqueue%3Dlim%2526it');
+    assert.equal((await get(path, 'member')).status, 403);
+    assert.match((await get('/admin/queues?queue=lim%26it', 'moderator')).html, /href="\/admin\/queues\/limits\?queue=lim%26it"/);
+    queueJson(dir, 'limit', 'set', queue, '--keep-dead', '7', '--retry-percent', '20');
+    const fields = { queue, action: 'set', running: '3', rate: '100/5m', burst: '', key_running: '1', key_rate: ' 2 ', key_burst: '4' };
+    assert.equal((await post('/admin/queues/limits', fields, 'moderator')).status, 403);
+    assert.equal((await post('/admin/queues/limits', fields, 'admin', { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' })).status, 403);
+    assert.equal(shown().max_running, 0, 'nothing was set');
+
+    const done = await post('/admin/queues/limits', fields);
+    assert.deepEqual([done.status, done.location], [303, path]);
+    const { keys, burst, keep_done, keep_dead_ms, ...set } = shown();
+    assert.deepEqual(set, {
+        name: queue, max_running: 3, rate: 100, rate_ms: 300000, key_max_running: 1, key_rate: 2, key_rate_ms: 1000, key_burst: 4,
+        keep_dead: 7, retry_percent: 20,
+    });
+    assert.deepEqual(keys, []);
+    const moderator = (await get(path, 'moderator')).html;
+    for (const part of ['Limits: lim&amp;it', '<dd>3</dd>', '<dd>100/5m</dd>', '<dd>2/s</dd>', 'No key has limits'])
+        assert.ok(moderator.includes(part), part);
+    assert.doesNotMatch(moderator, /<button[^>]*value="(set|clear)/);
+    assert.match((await get(path)).html, /name="rate"[^>]* value="100\/5m"/);
+
+    const key = 'tenant <1>';
+    assert.equal((await post('/admin/queues/limits', { queue, action: 'set_key', key, own_running: '0', own_rate: '', own_burst: '' })).status, 303);
+    assert.deepEqual(shown().keys.map((k) => [k.key, k.max_running, k.rate]), [[key, 0, null]]);
+    const row = /<th scope="row">tenant &lt;1&gt;<\/th><td class="is-number">no limit<\/td><td class="is-number">as the queue<\/td>/;
+    assert.match((await get(path, 'moderator')).html, row);
+    assert.equal((await post('/admin/queues/limits', { queue, action: 'clear_key', key }, 'moderator')).status, 403);
+    for (const cleared of [key, 'never set']) assert.equal((await post('/admin/queues/limits', { queue, action: 'clear_key', key: cleared })).status, 303);
+    assert.deepEqual(shown().keys, []);
+    assert.deepEqual(sql(dir, "SELECT 1 FROM job_key WHERE name = 'never set'"), [], 'to clear makes no key');
+    assert.equal((await post('/admin/queues/limits', { queue, action: 'clear' })).status, 303);
+    const cleared = shown();
+    assert.deepEqual([cleared.max_running, cleared.rate, cleared.key_max_running, cleared.key_rate, cleared.keep_dead], [0, 0, 0, 0, 7]);
+});
+
+test('limits that are none are refused beside their fields, with what was typed, and nothing is set', async () => {
+    const typed = { queue: 'odd', action: 'set', running: '-1', rate: '10/x', burst: 'many', key_running: '99999999999', key_rate: '', key_burst: '5' };
+    const { status, html } = await post('/admin/queues/limits', typed);
+    assert.equal(status, 422);
+    for (const part of ['id="running-error">A whole number', 'id="rate-error">A rate is needed', 'id="burst-error">', 'id="key_running-error">Too large', 'value="10/x"', 'value="5"'])
+        assert.ok(html.includes(part), part);
+    const own = await post('/admin/queues/limits', { queue: 'odd', action: 'set_key', key: ' ', own_running: '1', own_rate: '/', own_burst: '' });
+    assert.equal(own.status, 422);
+    assert.match((await post('/admin/queues/limits', { queue: 'odd', action: 'set_key', key: 'x'.repeat(256) })).html, /id="key-error">Not an acceptable/);
+    for (const part of ['id="key-error">', 'id="own_rate-error">']) assert.ok(own.html.includes(part), part);
+    assert.equal(queueJson(dir, 'limit', 'show', 'odd').max_running, 0);
+    for (const bad of [{ queue: 'odd' }, { queue: 'odd', action: 'x' }, { action: 'set' }, { queue: 'x'.repeat(101), action: 'set' }, { queue: 'a b', action: 'set' }])
+        assert.equal((await post('/admin/queues/limits', bad)).status, 400, JSON.stringify(bad));
+    for (const path of ['/admin/queues/limits', `/admin/queues/limits?queue=${'x'.repeat(101)}`]) assert.equal((await get(path)).status, 400);
 });
