@@ -85,10 +85,10 @@ static void fill_form(struct api_call *call, const struct queue_limits *l)
         return;
     fill_number(call, "running", l->max_running);
     fill_rate(call, "rate", l->rate, l->rate_ms);
-    fill_number(call, "burst", l->burst);
+    fill_number(call, "burst", l->rate > 0 ? l->burst : 0);
     fill_number(call, "key_running", l->key_max_running);
     fill_rate(call, "key_rate", l->key_rate, l->key_rate_ms);
-    fill_number(call, "key_burst", l->key_burst);
+    fill_number(call, "key_burst", l->key_rate > 0 ? l->key_burst : 0);
 }
 
 static enum err load(struct store_tx *tx, struct api_call *call)
