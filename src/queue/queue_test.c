@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/failpoint.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_worker.h"
 
 /* ---- begin, run, end ---- */
 
@@ -46,8 +47,10 @@ int64_t queue_test_run_due(struct queue_test *t)
 bool queue_test_run_until_idle(struct queue_test *t, int max_steps)
 {
     int64_t next_ms = queue_test_run_due(t), now_ms = clock_unix_ms();
-    for (int i = 0; next_ms > now_ms && next_ms < INT64_MAX && i < max_steps; i++) {
-        queue_test_advance(next_ms - now_ms);
+    for (int i = 0; next_ms > 0 && next_ms < INT64_MAX && i < max_steps; i++) {
+        if (t->queue->is_sated)
+            return false;
+        queue_test_advance(next_ms > now_ms ? next_ms - now_ms : 0); // due now: put off by 0 ms
         next_ms = queue_test_run_due(t);
         now_ms = clock_unix_ms();
     }

@@ -95,6 +95,19 @@ TEST(queue_test_runs_jobs_held_in_memory_too)
     check_inline(true);
 }
 
+TEST(queue_test_moves_the_clock_to_jobs_that_are_held_in_memory)
+{
+    struct shop shop = {.refusals = 2};
+    struct queue_test t;
+    test_queue_begin(&shop.t);
+    begin(&t, &shop, true);
+    enqueue(t.store, "mail", clock_unix_ms() + 5000); // due, it is found by the next look only
+    EXPECT(queue_test_run_until_idle(&t, 20));
+    EXPECT_EQ(shop.mails, 1);
+    queue_test_end(&t);
+    test_store_end(&shop.t);
+}
+
 TEST(queue_test_moves_the_clock_to_retries_until_nothing_waits)
 {
     struct shop shop = {.refusals = 2};
