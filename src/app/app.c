@@ -301,7 +301,7 @@ static enum err start(struct app *a)
     for (int i = 0; i < a->loops && !err; i++)
         err = app_node_start(&a->nodes[i]);
     if (err && !a->why[0])
-        snprintf(a->why, a->why_cap, "cannot start: %s", err_text(err));
+        snprintf(a->why, a->why_cap, "cannot start: %s", store_err_text(err));
     return err;
 }
 

@@ -101,7 +101,7 @@ enum err app_periodic_declare(struct store *store, const char *path, char *why_o
             snprintf(why_out, why_cap, "%s: [%.*s]: %.*s", path, STR_ARG(f->list[f->bad].name),
                      STR_ARG(f->why));
         else if (err)
-            snprintf(why_out, why_cap, "cannot declare the periodic jobs: %s", err_text(err));
+            snprintf(why_out, why_cap, "cannot declare the periodic jobs: %s", store_err_text(err));
     }
     arena_done(&f->arena);
     mem_free(f);

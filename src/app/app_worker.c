@@ -147,7 +147,7 @@ static enum err start(struct worker *w)
     if (!err)
         err = app_metrics_start(w->metrics);
     if (err && !w->why[0])
-        snprintf(w->why, w->why_cap, "cannot start: %s", err_text(err));
+        snprintf(w->why, w->why_cap, "cannot start: %s", store_err_text(err));
     return err;
 }
 

@@ -35,7 +35,7 @@ static enum err say_migrated(struct store *store, int applied, char *why, size_t
     int number = 0;
     enum err err = store_schema_number(store, &number);
     if (err)
-        snprintf(why, why_cap, "cannot read the database: %s", err_text(err));
+        snprintf(why, why_cap, "cannot read the database: %s", store_err_text(err));
     else
         printf("applied %d migrations; the database is at number %d\n", applied, number);
     return err;
@@ -60,7 +60,7 @@ static enum err seed(struct store *store, int applied, char *why, size_t why_cap
     (void)applied;
     enum err err = civic_seed_demo(store, &is_new);
     if (err)
-        snprintf(why, why_cap, "cannot write the demo town: %s", err_text(err));
+        snprintf(why, why_cap, "cannot write the demo town: %s", store_err_text(err));
     else if (is_new)
         puts("the demo town is there; log in as olena@example.org with the "
              "password " CIVIC_SEED_PASSWORD);
@@ -83,7 +83,7 @@ static int with_store(const struct data_target *target, bool is_migrated, act_fn
         err = act(store, applied, why, sizeof(why));
     if (store)
         store_close(store);
-    return err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : store_err_text(err)) : CLI_DONE;
 }
 
 static int run(const struct cli_command *command, int argc, char *const *argv, bool is_migrated,

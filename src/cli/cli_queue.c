@@ -34,7 +34,7 @@ static int with_store(struct cli_queue_call *call, enum opening how, cli_queue_f
         store_on_commit(call->store, call->on_commit, call->on_commit_ctx);
     if (!err)
         err = app_data_migrate(call->store, NULL, why, sizeof(why));
-    int status = err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : err_text(err)) : fn(call);
+    int status = err ? cli_fail(CLI_FAILED, "%s", why[0] ? why : store_err_text(err)) : fn(call);
     if (call->store)
         store_close(call->store);
     return status;
@@ -208,7 +208,7 @@ static int print_stats(struct cli_queue_call *call)
         return status;
     enum err err = store_read(call->store, count, &counting);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot read the queues: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot read the queues: %s", store_err_text(err));
     cJSON *root = write_counts(&counting.counts);
     if (call->target->is_json)
         status = cli_queue_print(root);

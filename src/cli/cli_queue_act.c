@@ -35,7 +35,7 @@ static int act(struct cli_queue_call *call, queue_admin_act_fn *fn, const char *
         cJSON_AddBoolToObject(row, "pending", true);
     if (!err)
         return CLI_DONE;
-    const char *why = d.act.why.at ? d.act.why.at : err_text(err); // why is static
+    const char *why = d.act.why.at ? d.act.why.at : store_err_text(err); // why is static
     cJSON_AddStringToObject(row, "why", why);
     return cli_fail(CLI_FAILED, "job %lld: %s", (long long)d.act.id, why);
 }

@@ -90,7 +90,8 @@ static int list(struct cli_queue_call *call)
             return status;
     }
     enum err err = store_read(call->store, list_fn, &l);
-    return err ? cli_fail(CLI_FAILED, "cannot read: %s", err_text(err)) : print_list(call, &l);
+    return err ? cli_fail(CLI_FAILED, "cannot read: %s", store_err_text(err))
+               : print_list(call, &l);
 }
 
 /* ---- show ---- */
@@ -146,7 +147,7 @@ static int show(struct cli_queue_call *call)
     if (err == ERR_NOT_FOUND)
         return cli_fail(CLI_FAILED, "there is no batch %lld; it may be forgotten", (long long)s.id);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot read: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot read: %s", store_err_text(err));
     cJSON *root = queue_admin_json_batch(&s.batch.batch, s.batch.name);
     cJSON *rows = cJSON_AddArrayToObject(root, "jobs");
     for (size_t i = 0; i < s.jobs.count; i++)
@@ -171,7 +172,7 @@ static int cancel_one(const struct cli_queue_call *call, const char *word, cJSON
     enum err err = store_write_wait(call->store, cancel_fn, &id);
     const char *why = err == ERR_NOT_FOUND  ? "there is none; it may be forgotten"
                       : err == ERR_CONFLICT ? "it is finished"
-                                            : err_text(err);
+                                            : store_err_text(err);
     cJSON *row = cJSON_CreateObject();
     cJSON_AddItemToArray(rows, row);
     cJSON_AddNumberToObject(row, "id", (double)id);

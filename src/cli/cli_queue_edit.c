@@ -57,7 +57,7 @@ static int edit(struct cli_queue_call *call)
     if (err)
         return cli_fail(err == ERR_INVALID || err == ERR_TOO_LARGE ? CLI_USAGE : CLI_FAILED,
                         "job %lld: %s", (long long)e.act.id,
-                        e.act.why.at ? e.act.why.at : err_text(err));
+                        e.act.why.at ? e.act.why.at : store_err_text(err));
     if (call->target->is_json)
         printf("{\"id\":%lld}\n", (long long)e.act.id);
     else

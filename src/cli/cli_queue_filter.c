@@ -64,5 +64,5 @@ int cli_queue_filter_page(const struct cli_queue_call *call, struct cli_queue_fi
 {
     arena_init(&page->arena);
     enum err err = store_read(call->store, list, page);
-    return err ? cli_fail(CLI_FAILED, "cannot read the jobs: %s", err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "cannot read the jobs: %s", store_err_text(err)) : CLI_DONE;
 }

@@ -124,7 +124,7 @@ static int read_now(const struct cli_queue_call *call, struct asking *a)
     if (err == ERR_NOT_FOUND)
         return cli_fail(CLI_FAILED, "the key '%.*s' of the queue '%.*s' has no limits of its own",
                         STR_ARG(a->key), STR_ARG(a->queue));
-    return err ? cli_fail(CLI_FAILED, "cannot read: %s", err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "cannot read: %s", store_err_text(err)) : CLI_DONE;
 }
 
 static int print_now(const struct cli_queue_call *call, struct asking *a)
@@ -150,7 +150,7 @@ static int list(struct cli_queue_call *call)
     struct asking a = {.arena = call->arena};
     enum err err = store_read(call->store, list_fn, &a);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot read: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot read: %s", store_err_text(err));
     cJSON *root = cJSON_CreateObject(), *rows = cJSON_AddArrayToObject(root, "queues");
     for (size_t i = 0; i < a.all.count; i++) {
         cJSON *row = write_limit(&a.all.at[i]);
@@ -299,7 +299,7 @@ static enum err set_fn(struct store_tx *tx, void *arg)
 static int write(const struct cli_queue_call *call, struct setting *s)
 {
     enum err err = store_write_wait(call->store, set_fn, s);
-    return err ? cli_fail(CLI_FAILED, "cannot write: %s", err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err)) : CLI_DONE;
 }
 
 static int set_limits(struct cli_queue_call *call)

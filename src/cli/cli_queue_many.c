@@ -87,7 +87,7 @@ static int take(struct many *m, const struct queue_admin_list *list)
     enum err err = store_write_wait(m->call->store, do_slice, &slice);
     if (err)
         return cli_fail(CLI_FAILED, "%zu jobs are %s, then: %s", m->done, m->telling.done,
-                        err_text(err));
+                        store_err_text(err));
     m->done += slice.done;
     m->refused += slice.refused;
     return CLI_DONE;

@@ -32,7 +32,7 @@ static int write_pause(const struct cli_queue_call *call, int64_t until_ms)
     if (p.name.len == 0 || queue_check(&as_new, &why) != OK)
         return cli_fail(CLI_USAGE, "%s", why ? why : "the name is empty");
     enum err err = store_write_wait(call->store, pause_fn, &p);
-    return err ? cli_fail(CLI_FAILED, "cannot write: %s", err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err)) : CLI_DONE;
 }
 
 static int pause_queue(struct cli_queue_call *call)

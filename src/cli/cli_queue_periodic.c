@@ -116,7 +116,7 @@ static int list(struct cli_queue_call *call)
     struct listing l = {.arena = call->arena};
     enum err err = store_read(call->store, list_fn, &l);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot read: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot read: %s", store_err_text(err));
     cJSON *root = cJSON_CreateObject(), *rows = cJSON_AddArrayToObject(root, "periodic");
     int status = CLI_DONE;
     for (size_t i = 0; i < l.count; i++)
@@ -184,7 +184,7 @@ static int add(struct cli_queue_call *call)
     enum err err = store_write_wait(call->store, declare_fn, &c);
     if (err == ERR_INVALID || err == ERR_TOO_LARGE)
         return cli_fail(CLI_USAGE, "%.*s", STR_ARG(c.why));
-    return err ? cli_fail(CLI_FAILED, "cannot write: %s", err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err)) : CLI_DONE;
 }
 
 static int change(struct cli_queue_call *call, store_fn *fn, struct change *c)
@@ -193,7 +193,7 @@ static int change(struct cli_queue_call *call, store_fn *fn, struct change *c)
     enum err err = store_write_wait(call->store, fn, c);
     if (err == ERR_NOT_FOUND)
         return cli_fail(CLI_FAILED, "there is no periodic job '%s'", c->periodic.name.at);
-    return err ? cli_fail(CLI_FAILED, "cannot write: %s", err_text(err)) : CLI_DONE;
+    return err ? cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err)) : CLI_DONE;
 }
 
 static int remove_one(struct cli_queue_call *call)

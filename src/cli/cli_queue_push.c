@@ -125,7 +125,7 @@ static int push_all(struct store *store, struct push *push, int count, bool is_j
                            : store_write_wait(store, push_batch, push);
         if (err)
             return cli_fail(CLI_FAILED, "%d of %d jobs are enqueued, then: %s", done, count,
-                            err_text(err));
+                            store_err_text(err));
         print_ids(push, is_json, done == 0);
     }
     if (is_json)

@@ -121,7 +121,7 @@ static int show(struct cli_queue_call *call)
     if (err == ERR_NOT_FOUND)
         return cli_fail(CLI_FAILED, "there is no job %lld; it may have ended", (long long)s.id);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot read the job: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot read the job: %s", store_err_text(err));
     hide(call, &s.show);
     return cli_queue_show_print(call, queue_admin_json_show(&s.show));
 }

@@ -270,7 +270,7 @@ static int look(struct tail *t)
         return status;
     enum err err = store_read(t->call->store, look_fn, now);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot read the jobs: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot read the jobs: %s", store_err_text(err));
     if (t->has_begun) {
         report(t, last, now);
         report_missed(t, last, now);

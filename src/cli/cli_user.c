@@ -113,7 +113,7 @@ static int add(const struct user_target *t, const struct civic_user_new *user)
     if (err == ERR_CONFLICT)
         return cli_fail(CLI_FAILED, "there is an account with the address %s already", t->email);
     if (err)
-        return cli_fail(CLI_FAILED, "cannot write the account: %s", err_text(err));
+        return cli_fail(CLI_FAILED, "cannot write the account: %s", store_err_text(err));
     printf("user %lld added\n", (long long)c.id);
     return CLI_DONE;
 }

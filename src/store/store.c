@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/failpoint.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "store/store_internal.h"
@@ -261,6 +260,11 @@ enum err store_check(struct store *s, char *why_out, size_t why_cap)
     return err;
 }
 
+const char *store_err_text(enum err err)
+{
+    return driver->text_of(err);
+}
+
 enum err store_schema_number(struct store *s, int *out)
 {
     return store_migrate_number(s, out);
@@ -326,7 +330,7 @@ void store_finish(struct store_stmt *st)
 
 enum err store_run(struct store_stmt *st, int64_t *changes_out)
 {
-    enum err err = FAILPOINT("store.run", store_step(st));
+    enum err err = store_step(st);
     if (!err)
         store_finish(st); // a row that nobody asked for
     else if (err == ERR_NOT_FOUND)

@@ -59,6 +59,10 @@ struct store_migration {
 };
 MUST_USE enum err store_migrate(struct store *s, const struct store_migration *list, size_t count,
                                 int *applied_out, char *why_out, size_t why_cap);
+/* As err_text, but for ERR_AGAIN and ERR_IO what the database meant by the last one in this
+ * process: "the disk is full". For commands, which do one thing. Static; any thread. */
+const char *store_err_text(enum err err);
+
 /* The number of the newest applied migration; 0: none. */
 MUST_USE enum err store_schema_number(struct store *s, int *out);
 

@@ -53,6 +53,8 @@ struct store_driver {
     enum err (*lost)(const struct store_conn *c);
     /* The last failure was one of fsync: what is on disk is unknown. */
     bool (*is_sync_lost)(const struct store_conn *c);
+    /* store_err_text. */
+    const char *(*text_of)(enum err err);
 
     /* True: the log is long enough for a checkpoint beside the writer, which the caller begins. */
     bool (*must_checkpoint)(struct store_conn *c);

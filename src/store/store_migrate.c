@@ -82,7 +82,7 @@ enum err store_migrate_number(struct store *s, int *out)
 static enum err explain(const struct migrate_step *s, enum err err, char *why_out, size_t why_cap)
 {
     snprintf(why_out, why_cap, "migration %04d_%s failed: %s", s->migration->number,
-             s->migration->name, s->why[0] ? s->why : err_text(err));
+             s->migration->name, s->why[0] ? s->why : store_err_text(err));
     return err;
 }
 
@@ -96,7 +96,7 @@ enum err store_migrate(struct store *s, const struct store_migration *list, size
         CHECK(list[i - 1].number < list[i].number);
     enum err err = store_migrate_number(s, &newest);
     if (err) {
-        snprintf(why_out, why_cap, "cannot read the schema's number: %s", err_text(err));
+        snprintf(why_out, why_cap, "cannot read the schema's number: %s", store_err_text(err));
         return err;
     }
     int known = count > 0 ? list[count - 1].number : 0;

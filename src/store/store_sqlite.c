@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,6 +71,7 @@ struct sqlite_stmt {
     struct sqlite_conn *conn;
     sqlite3_stmt *handle;
     const char *sql;
+    bool is_write;
     struct list open;
     enum err bind_err;
     // SQLite numbers $N by where it appears first, PostgreSQL by its N, and so do we
@@ -121,6 +123,49 @@ static enum err err_of(const struct sqlite_conn *c, int code)
     }
 }
 
+/* The failure in words for who can mend it; NULL: SQLite's own say it. */
+static const char *meaning_of(int extended, int errno_value)
+{
+    switch (extended & 0xff) {
+    case SQLITE_FULL:
+        return "the disk is full";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "the database is busy: another process writes";
+    case SQLITE_READONLY:
+        return "the database can only be read";
+    case SQLITE_CORRUPT: // also what SQLite makes of EIO in the midst of a statement
+        return "the database cannot be read: the disk fails, or the file is damaged";
+    case SQLITE_IOERR:
+        break;
+    default:
+        return NULL;
+    }
+    if (is_space_error(errno_value))
+        return "the disk is full";
+    switch (extended) {
+    case SQLITE_IOERR_READ:
+    case SQLITE_IOERR_SHORT_READ:
+    case SQLITE_IOERR_CORRUPTFS: // what SQLite makes of EIO
+        return "the disk cannot be read: I/O error";
+    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_TRUNCATE:
+    case SQLITE_IOERR_DELETE:
+    case SQLITE_IOERR_SHMSIZE:
+        return "the disk cannot be written: I/O error";
+    default:
+        return "the disk fails: I/O error";
+    }
+}
+
+static const char *_Atomic last_meaning; // of the process: its disk is one
+
+static const char *text_of(enum err err)
+{
+    const char *meaning = err == ERR_AGAIN || err == ERR_IO ? atomic_load(&last_meaning) : NULL;
+    return meaning ? meaning : err_text(err);
+}
+
 /* Maps the failure that has just happened, logs it unless it is a constraint, and remembers what it
  * means for the transaction. */
 static enum err fail(struct sqlite_conn *c, const char *where, int code)
@@ -130,6 +175,8 @@ static enum err fail(struct sqlite_conn *c, const char *where, int code)
     CHECK((code & 0xff) != SQLITE_NOMEM && extended != SQLITE_IOERR_NOMEM); // as mem.h does
     enum err err = err_of(c, code);
 
+    if (err == ERR_AGAIN || err == ERR_IO)
+        atomic_store(&last_meaning, meaning_of(extended, sqlite3_system_errno(c->db)));
     if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
         c->is_sync_lost = true;
     c->base.has_failed |= err == ERR_IO || err == ERR_AGAIN;
@@ -205,6 +252,7 @@ static enum err prepare_new(struct sqlite_conn *c, const char *sql, struct sqlit
     st->conn = c;
     st->handle = handle;
     st->sql = sql;
+    st->is_write = !sqlite3_stmt_readonly(handle);
     list_init(&st->open);
     find_slots(st);
     if ((c->cache_count + 1) * 2 > c->cache_cap)
@@ -270,7 +318,8 @@ static enum err step(struct store_stmt *base)
     if (err)
         return err;
 
-    int code = sqlite3_step(st->handle);
+    int code = st->is_write ? FAILPOINT("store.write", sqlite3_step(st->handle))
+                            : sqlite3_step(st->handle);
     if (code == SQLITE_ROW) {
         if (list_is_empty(&st->open))
             list_append(&c->open, &st->open);
@@ -538,14 +587,15 @@ static bool is_changed_elsewhere(struct store_conn *base)
 static enum err explain(struct sqlite_conn *c, const char *where, int code, char *why_out,
                         size_t why_cap)
 {
-    snprintf(why_out, why_cap, "%s", sqlite3_errmsg(c->db));
+    const char *meaning = meaning_of(sqlite3_extended_errcode(c->db), sqlite3_system_errno(c->db));
+    snprintf(why_out, why_cap, "%s", meaning ? meaning : sqlite3_errmsg(c->db));
     return fail(c, where, code);
 }
 
 static enum err exec(struct store_conn *base, const char *sql, char *why_out, size_t why_cap)
 {
     struct sqlite_conn *c = conn_of(base);
-    int code = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+    int code = FAILPOINT("store.exec", sqlite3_exec(c->db, sql, NULL, NULL, NULL));
     return code == SQLITE_OK ? OK : explain(c, "exec", code, why_out, why_cap);
 }
 
@@ -702,6 +752,7 @@ const struct store_driver store_sqlite_driver = {
     .lost = lost,
     .total_changes = total_changes,
     .is_sync_lost = is_sync_lost,
+    .text_of = text_of,
     .must_checkpoint = must_checkpoint,
     .checkpoint = checkpoint,
     .tidy = tidy,
