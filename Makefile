@@ -55,7 +55,7 @@ test-all: test                                     ## the same, then TSan, clang
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
 	@$(MAKE) --no-print-directory -j2 V=asan build/asan/proof
 	@node tests/run.mjs 'clang!=$(MAKE) -j2 V=clang build/clang/viche build/clang/unit' 'unit-tsan=build/tsan/unit {1..4}/4' \
-	    'proof-asan=build/asan/proof' 'proof-all!=PROOF=all build/release/proof' \
+	    'proof-asan=build/asan/proof {1..2}/2' 'proof-all=PROOF=all build/release/proof {1..8}/8' \
 	    'integration-tsan=VICHE=build/tsan/viche $(NODE_TEST) tests/integration/*.test.mjs' \
 	    'conformance-asan=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \

@@ -579,7 +579,7 @@ enum err queue_crash(struct store_tx *tx, const struct queue_job *job, struct st
     return FAILPOINT("queue.crash", crash(tx, job, why));
 }
 
-enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why)
+static enum err discard(struct store_tx *tx, const struct queue_job *job, struct str why)
 {
     struct queue_row row;
     enum err err = queue_row_claimed(tx, job, &row);
@@ -588,6 +588,11 @@ enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct 
     row.attempt++;
     err = queue_row_note(tx, &row, "discard", why);
     return err ? err : queue_row_end(tx, &row, QUEUE_CANCELLED, QUEUE_KEEP_CANCELLED_MS, why);
+}
+
+enum err queue_discard(struct store_tx *tx, const struct queue_job *job, struct str why)
+{
+    return FAILPOINT("queue.discard", discard(tx, job, why));
 }
 
 static enum err release(struct store_tx *tx, const struct queue_job *job, int64_t run_at_ms)

@@ -1,6 +1,7 @@
 #include "queue/queue_admin_act.h"
 
 #include "core/check.h"
+#include "core/failpoint.h"
 #include "core/json.h"
 #include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
@@ -222,7 +223,7 @@ static enum err save_payload(struct store_tx *tx, int64_t id, struct str payload
         return err;
     store_bind_int(st, 1, id);
     store_bind_text(st, 2, payload);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.edit", store_run(st, NULL));
 }
 
 static enum err save_priority(struct store_tx *tx, struct queue_row *row, int priority)

@@ -314,7 +314,7 @@ static enum err insert(struct store_tx *tx, const struct queue_batch_new *batch,
     store_bind_text(st, 1, batch->name.at ? batch->name : STR(""));
     store_bind_int(st, 2, batch->allows_failures);
     store_bind_int(st, 3, store_now_ms(tx));
-    return store_insert(st, id_out);
+    return FAILPOINT("queue.batch", store_insert(st, id_out));
 }
 
 enum err queue_batch_open(struct store_tx *tx, const struct queue_batch_new *batch, int64_t *id_out)
@@ -507,5 +507,5 @@ enum err queue_batch_prune(struct store_tx *tx, int64_t then_ms, int64_t limit, 
         return err;
     store_bind_int(st, 1, then_ms);
     store_bind_int(st, 2, limit);
-    return store_run(st, count_out);
+    return FAILPOINT("queue.prune", store_run(st, count_out));
 }

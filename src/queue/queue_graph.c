@@ -143,7 +143,7 @@ static enum err insert_edge(struct store_tx *tx, int64_t job_id, int64_t needs_i
     store_bind_int(st, 2, needs_id);
     store_bind_int(st, 3, when);
     store_bind_int(st, 4, state);
-    err = store_run(st, NULL);
+    err = FAILPOINT("queue.edge", store_run(st, NULL));
     return err == ERR_CONFLICT ? ERR_INVALID : err; // needed twice
 }
 
@@ -319,8 +319,10 @@ static enum err set_edge(struct store_tx *tx, int64_t job_id, int64_t needs_id,
 /* One more edge is met: gives how many are not. */
 static enum err count_met(struct store_tx *tx, int64_t job_id, int64_t *left_out)
 {
-    enum err err =
-        queue_row_run(tx, "UPDATE job_option SET needs = needs - 1 WHERE job_id = $1", job_id);
+    enum err err = FAILPOINT("queue.edge", queue_row_run(tx,
+                                                         "UPDATE job_option SET needs = needs - 1 "
+                                                         "WHERE job_id = $1",
+                                                         job_id));
     return err ? err
                : queue_row_ask(tx, "SELECT needs FROM job_option WHERE job_id = $1", job_id,
                                left_out);

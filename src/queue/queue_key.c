@@ -70,7 +70,7 @@ static enum err write_key(struct store_tx *tx, const struct key *key)
     store_bind_int(st, 2, key->running);
     store_bind_int(st, 3, key->next_id);
     store_bind_int(st, 4, key->rate.tat_us);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.key", store_run(st, NULL));
 }
 
 static enum err write_slot(struct store_tx *tx, int64_t job_id, int slot)
@@ -82,7 +82,7 @@ static enum err write_slot(struct store_tx *tx, int64_t job_id, int slot)
         return err;
     store_bind_int(st, 1, job_id);
     store_bind_int(st, 2, slot);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.slot", store_run(st, NULL));
 }
 
 static bool is_limited(const struct key *key)
@@ -115,7 +115,7 @@ enum err queue_key_wait(struct store_tx *tx, int64_t job_id, int64_t rank)
         return err;
     store_bind_int(st, 1, job_id);
     store_bind_int(st, 2, rank);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.slot", store_run(st, NULL));
 }
 
 /* 0: nobody. */
@@ -203,7 +203,7 @@ enum err queue_key_leave(struct store_tx *tx, int64_t key_id, int64_t job_id, in
     store_bind_int(st, 1, key_id);
     store_bind_int(st, 2, slot & SLOT_COUNTED);
     store_bind_int(st, 3, job_id);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.key", store_run(st, NULL));
 }
 
 static enum err begin_now(struct store_tx *tx, struct key *key, struct queue_job *job)

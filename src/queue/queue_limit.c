@@ -4,6 +4,7 @@
  * of a burst may come before. A queue without settings costs one look for its row. Limits of its
  * keys are in queue_key.c.
  */
+#include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
 enum { CLOCK_STEP_US = 1000 * 1000 }; // a clock may be set back so far, and nothing begins anew
@@ -147,7 +148,7 @@ enum err queue_limit_take(struct store_tx *tx, struct str queue, const struct qu
         return err;
     store_bind_text(st, 1, queue);
     store_bind_int(st, 2, rate.tat_us);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.rate", store_run(st, NULL));
 }
 
 /* ---- settings ---- */
@@ -205,7 +206,7 @@ enum err queue_set_limits(struct store_tx *tx, struct str name, const struct que
     store_bind_int(st, 11, limits->keep_dead);
     store_bind_int(st, 12, limits->keep_dead_ms);
     store_bind_int(st, 13, limits->retry_percent);
-    err = store_run(st, NULL);
+    err = FAILPOINT("queue.limit", store_run(st, NULL));
     return err ? err : queue_key_apply_limits(tx, name);
 }
 
@@ -258,5 +259,5 @@ enum err queue_pause(struct store_tx *tx, struct str name, int64_t until_ms)
         return err;
     store_bind_text(st, 1, name);
     store_bind_int(st, 2, until_ms);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.pause", store_run(st, NULL));
 }

@@ -145,7 +145,7 @@ static enum err save(struct store_tx *tx, const struct queue_periodic_state *s)
         store_bind_int(st, 6, s->waiting_at_ms);
     store_bind_int(st, 7, s->skipped);
     store_bind_int(st, 8, s->missed);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.periodic", store_run(st, NULL));
 }
 
 /* ---- declaring ---- */
@@ -201,7 +201,7 @@ static enum err upsert(struct store_tx *tx, const struct queue_periodic *p, int6
     store_bind_int(st, 8, p->overlap);
     store_bind_int(st, 9, p->catch_up_ms > 0 ? p->catch_up_ms : QUEUE_PERIODIC_CATCH_UP_MS);
     store_bind_int(st, 10, next_at_ms);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.periodic", store_run(st, NULL));
 }
 
 static enum err count_rows(struct store_tx *tx, int64_t *out)

@@ -4,6 +4,7 @@
  * earlier where the queue keeps only so many; keys that nothing is left of are looked at in turn,
  * each once an hour, so that using one writes nothing.
  */
+#include "core/failpoint.h"
 #include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
 
@@ -53,7 +54,8 @@ static enum err prune_jobs(struct store_tx *tx, struct str queue, int state, con
         struct queue_row row;
         err = queue_row_get(tx, ids[i], &row);
         if (!err)
-            err = queue_row_end(tx, &row, QUEUE_CANCELLED, 0, (struct str){0});
+            err = FAILPOINT("queue.prune",
+                            queue_row_end(tx, &row, QUEUE_CANCELLED, 0, (struct str){0}));
     }
     *count_out += (int64_t)count;
     return err;
@@ -108,7 +110,7 @@ static enum err prune_unique(struct store_tx *tx, int limit, int64_t *count_out)
         return err;
     store_bind_int(st, 1, store_now_ms(tx));
     store_bind_int(st, 2, limit);
-    return store_run(st, count_out);
+    return FAILPOINT("queue.prune", store_run(st, count_out));
 }
 
 static enum err find_rested(struct store_tx *tx, int64_t *ids, size_t cap, size_t *count_out)

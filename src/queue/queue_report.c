@@ -1,5 +1,6 @@
 #include "queue/queue_report.h"
 
+#include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
 /* What names the run of a job: $1 and $2 of these statements. A held job may be claimed by its row
@@ -27,7 +28,7 @@ static enum err note(struct store_tx *tx, const struct queue_job *job, int has)
     if (err)
         return err;
     store_bind_int(st, 3, has);
-    err = store_run(st, &changes);
+    err = FAILPOINT("queue.report", store_run(st, &changes));
     return err ? err : changes > 0 ? OK : ERR_CONFLICT;
 }
 
@@ -46,7 +47,7 @@ static enum err write_progress(struct store_tx *tx, int64_t id, const struct que
     if (report->percent >= 0)
         store_bind_int(st, 2, report->percent);
     store_bind_text(st, 3, report->progress);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.report", store_run(st, NULL));
 }
 
 static enum err last_line(struct store_tx *tx, int64_t id, int64_t *out)
@@ -65,7 +66,7 @@ static enum err add_line(struct store_tx *tx, int64_t id, int64_t n, struct str 
     store_bind_int(st, 2, n);
     store_bind_int(st, 3, store_now_ms(tx));
     store_bind_text(st, 4, text);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.report", store_run(st, NULL));
 }
 
 /* Those up to n. */
@@ -135,7 +136,7 @@ enum err queue_report_cancel(struct store_tx *tx, int64_t id)
         return err;
     store_bind_int(st, 1, id);
     store_bind_int(st, 2, store_now_ms(tx));
-    return store_run(st, NULL);
+    return FAILPOINT("queue.cancel", store_run(st, NULL));
 }
 
 enum err queue_report_result(struct store_tx *tx, int64_t id, struct str result)
@@ -146,5 +147,5 @@ enum err queue_report_result(struct store_tx *tx, int64_t id, struct str result)
         return err;
     store_bind_int(st, 1, id);
     store_bind_text(st, 2, result);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.report", store_run(st, NULL));
 }

@@ -155,7 +155,7 @@ enum err queue_row_note(struct store_tx *tx, struct queue_row *row, const char *
     store_bind_int(st, 4, store_now_ms(tx));
     store_bind_text(st, 5, str_of(class));
     store_bind_text(st, 6, text.at ? shorten(text) : STR(""));
-    err = store_run(st, NULL);
+    err = FAILPOINT("queue.note", store_run(st, NULL));
     if (!err)
         err = drop_errors_between(tx, row->id, last + 1);
     row->options |= QUEUE_HAS_ERRORS;
@@ -198,7 +198,7 @@ enum err queue_row_take_key(struct store_tx *tx, struct str key, int space, int6
     store_bind_int(st, 3, job_id);
     store_bind_int(st, 4, frees);
     store_bind_int(st, 5, until_ms);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.unique", store_run(st, NULL));
 }
 
 /* Of a job that begins or ends: what is still to come of the key's window stays. */
@@ -220,7 +220,7 @@ static enum err free_key(struct store_tx *tx, struct str key, int64_t job_id, in
         store_bind_int(st, 2, job_id);
         store_bind_int(st, 3, frees);
         store_bind_int(st, 4, store_now_ms(tx));
-        err = store_run(st, &changes);
+        err = FAILPOINT("queue.unique", store_run(st, &changes));
         if (err || changes > 0)
             return err;
     }
@@ -366,7 +366,7 @@ static enum err note_end(struct store_tx *tx, struct queue_row *row)
     store_bind_int(st, 1, row->id);
     store_bind_int(st, 2, store_now_ms(tx));
     row->options |= QUEUE_HAS_RUN;
-    return store_run(st, NULL);
+    return FAILPOINT("queue.end", store_run(st, NULL));
 }
 
 enum err queue_row_end(struct store_tx *tx, struct queue_row *row, enum queue_state state,

@@ -8,6 +8,7 @@
  * job_turn has a row for each key in a queue and a priority, and one (key_id 0) whose turn is
  * behind the last that was served there and whose last is behind the last that was given.
  */
+#include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
 enum err queue_turn_find_key(struct store_tx *tx, struct str queue, struct str key, int64_t *id_out)
@@ -31,7 +32,7 @@ static enum err add_key(struct store_tx *tx, struct str queue, struct str key, i
     store_bind_text(st, 1, queue);
     store_bind_text(st, 2, key);
     store_bind_int(st, 3, store_now_ms(tx));
-    return store_insert(st, id_out);
+    return FAILPOINT("queue.key", store_insert(st, id_out));
 }
 
 enum err queue_turn_key(struct store_tx *tx, struct str queue, struct str key, int weight,
@@ -92,7 +93,7 @@ static enum err write_turn(struct store_tx *tx, struct str queue, int priority, 
     store_bind_int(st, 3, key_id);
     store_bind_int(st, 4, turn);
     store_bind_int(st, 5, last);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.turn", store_run(st, NULL));
 }
 
 static enum err ask_weight(struct store_tx *tx, int64_t key_id, int64_t *out)
@@ -149,5 +150,5 @@ enum err queue_turn_serve(struct store_tx *tx, struct str queue, int priority, i
     store_bind_text(st, 1, queue);
     store_bind_int(st, 2, priority);
     store_bind_int(st, 3, turn);
-    return store_run(st, NULL);
+    return FAILPOINT("queue.turn", store_run(st, NULL));
 }

@@ -6,9 +6,13 @@
  *     queue_agent producer DB HISTORY FIRST COUNT BATCH   (tags FIRST..; ends when done)
  *     queue_agent worker   DB HISTORY THREADS LEASE_MS    (until SIGTERM)
  *
- *     N <first> <count>  will enqueue these tags in one transaction    E <tag> <id>  it is
- * committed P <first> <count>  the same, and roll back R <tag> <id> <epoch> <attempt>  runs     F
- * <tag>  is about to fail     A <tag> <id> <epoch>  is done
+ *     N <first> <count>  will enqueue these tags in one transaction
+ *     P <first> <count>  the same, and roll back
+ *     E <tag> <id>       it is committed
+ *     R <tag> <id> <epoch> <attempt>  runs
+ *     F <tag>            is about to fail
+ *     A <tag> <id> <epoch>  is done
+ *     Z <count>          so many ends were refused, because the job is another's by now
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -26,7 +30,14 @@
 #include "core/mem.h"
 #include "queue/queue.h"
 
-enum { MAX_BATCH = 200, WAKE_MS = 20, WORK_MS = 3, DRAIN_MS = 5000, BUSY_MS = 60000 };
+enum {
+    MAX_BATCH = 200,
+    WAKE_MS = 20,
+    WORK_MS = 3,
+    DRAIN_MS = 5000,
+    BUSY_MS = 60000,
+    TELL_EVERY = 5
+};
 
 static int history_fd = -1;
 
@@ -186,6 +197,16 @@ static void on_signal(int number)
     is_over = 1;
 }
 
+/* What was refused since it was told last; it may be killed before its end. */
+static void say_refused(struct queue *q, int64_t *told)
+{
+    struct queue_stats stats;
+    CHECK(queue_get_stats(q, &stats) == OK);
+    if (stats.refused > *told)
+        say("Z %lld\n", (long long)(stats.refused - *told));
+    *told = stats.refused;
+}
+
 static int work(char **args)
 {
     static const struct queue_handler handlers[] = {
@@ -198,15 +219,16 @@ static int work(char **args)
     open_history(args[1]);
     struct queue *q = queue_new(store, &options, handlers, 2);
     CHECK(queue_start(q) == OK);
-    while (!is_over) { // others enqueue: nobody tells us
+    int64_t refused = 0;
+    for (int i = 1; !is_over; i++) { // others enqueue: nobody tells us
         nanosleep(&(struct timespec){.tv_nsec = WAKE_MS * 1000000}, NULL);
         queue_wake(q);
+        if (i % TELL_EVERY == 0)
+            say_refused(q, &refused);
     }
     if (!queue_stop(q, DRAIN_MS))
         _exit(3);
-    struct queue_stats stats;
-    CHECK(queue_get_stats(q, &stats) == OK);
-    say("Z %lld\n", (long long)stats.refused);
+    say_refused(q, &refused);
     queue_free(q);
     store_close(store);
     return 0;

@@ -9,7 +9,7 @@ export class QueueHistory {
     attempts = []; // {tag, attempt}
     failures = new Map(); // tag -> how often
     done = new Map(); // tag -> epoch
-    refused = 0; // acknowledgements of stale workers, by those that lived to tell
+    refused = 0; // acknowledgements of stale workers
     early = []; // what is wrong already in what they say
 
     /** Adds the file of one process. A last line that was cut off by its death is left out. */

@@ -156,6 +156,9 @@ static int sync_fd(int fd, long call)
     int64_t covers = entries(); // what comes while it runs may not be covered
     if (file <= DISK_JOURNAL &&
         must_fail(DISK_SYNC)) { // SQLite does not ask how a folder's sync went
+        append(
+            (struct disk_entry){.op = DISK_SYNC, .file = file, .covers = covers, .is_failed = true},
+            NULL);
         errno = atomic_load(&fault.errno_value);
         return -1;
     }

@@ -32,6 +32,7 @@ void disk_heal(void);
 struct disk_entry {
     enum disk_op op;
     enum disk_file file;
+    bool is_failed;  // a sync: what it was to cover is lost, however later ones go
     bool is_mark;    // not a call: something was acknowledged; at: how much of the history says so
     uint32_t len;    // of a write
     int64_t at;      // a write's place, a truncate's size

@@ -136,10 +136,24 @@ static int64_t synced_until(const struct power_journal *journal, int64_t calls, 
     int64_t until = 0;
     for (int64_t i = 0; i < calls; i++) {
         const struct disk_entry *e = journal->entries[i];
-        if (!e->is_mark && e->op == DISK_SYNC && e->file == file && e->covers > until)
+        bool is_good = !e->is_mark && e->op == DISK_SYNC && !e->is_failed;
+        if (is_good && e->file == file && e->covers > until)
             until = e->covers;
     }
     return until;
+}
+
+/* The first sync that was to cover the entry failed: the kernel says so once, and takes its pages
+ * for written then (fsync(2), Linux). */
+static bool is_dropped(const struct power_journal *journal, int64_t calls, int64_t at)
+{
+    for (int64_t i = at + 1; i < calls; i++) {
+        const struct disk_entry *e = journal->entries[i];
+        bool is_sync = !e->is_mark && e->op == DISK_SYNC;
+        if (is_sync && e->file == journal->entries[at]->file && e->covers > at)
+            return e->is_failed;
+    }
+    return false;
 }
 
 /* The entries of the file before this one last: by a sync of it, or because it was deleted, and the
@@ -176,6 +190,8 @@ static void cut_file(const struct power_journal *journal, int64_t calls, enum po
     for (int64_t i = 0; i < calls; i++) {
         const struct disk_entry *e = journal->entries[i];
         if (e->is_mark || e->op == DISK_SYNC || e->file != file)
+            continue;
+        if (loss == POWER_NOTHING && e->op == DISK_WRITE && is_dropped(journal, calls, i))
             continue;
         if (i < until)
             apply(&image, journal, e, POWER_ALL, false);

@@ -1,9 +1,12 @@
-/* test_kill.c -- kill at every step: the scenario of world.h is killed when it passes each
- * failpoint, for the first time, the second, ... ; then a new process drains the queue, and the
- * promises are checked. In pairs: the one that drains is killed too.
+/* test_kill.c -- kill at every step: the scenario of world.h is killed when it passes a failpoint;
+ * then a new process drains the queue, and the promises are checked. In pairs: the one that drains
+ * is killed too.
  *
- * PROOF=all: up to MOST_KILLS passes of a scenario, spread evenly, the first of each point among
- * them, and MOST_PAIRS pairs; else one side of the first pass of each point and a few pairs.
+ * Always: SIGKILL at one side of the first pass of each point, and a few pairs. PROOF=all: at both
+ * sides; and what a kill at every pass of the scenario leaves (freeze.h), and what a second kill at
+ * every pass of its drain leaves when the first was at the first pass of any name. Passes that
+ * leave equal files are checked once.
+ *
  * The points that were passed must be those of docs/failpoints.md: PROOF_TABLE=FILE writes it. */
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,11 +18,11 @@
 
 #include "core/failpoint.h"
 #include "disk.h"
+#include "freeze.h"
 #include "test.h"
 #include "world.h"
 
-enum { MAX_PASSES = 100000, MAX_POINTS = 300, QUICK_PAIRS = 12 };
-enum { MOST_KILLS = 700, MOST_PAIRS = 800 };
+enum { MAX_PASSES = 100000, MAX_POINTS = 300, PAIRS = 6 };
 
 /* What the processes of a scenario passed, in order; shared with the children. */
 struct passes {
@@ -138,19 +141,28 @@ static int kill_once(void (*play)(void *world), const char *name, int nth, bool 
     return is_killed;
 }
 
+/* What a kill at each pass of the scenario leaves. */
+static void check_every_pass(void (*play)(void *world), bool is_alone)
+{
+    struct world w;
+    struct freeze f = {.copies = NULL};
+    world_make(&w, is_alone);
+    expect_clean(&w, freeze_run(play, &w, &f), "the scenario");
+    world_remove(&w);
+    for (int i = 0; i < f.count; i++)
+        drain_and_check(&f.copies[i].world, f.copies[i].name, f.copies[i].nth, "none");
+    printf("alone=%d: %d passes leave %d states\n", is_alone, f.passes, f.count);
+    EXPECT(f.count > 20);
+    freeze_done(&f);
+}
+
 /* Before each point with claims as rows, after it with claims in memory. */
 static bool is_quick(const char *name, bool is_alone)
 {
     return strcmp(strrchr(name, '.'), is_alone ? ".after" : ".before") == 0;
 }
 
-/* Every nth thing, so that about as many as most are chosen of count. */
-static bool is_sample(int64_t at, int64_t count, int64_t most)
-{
-    return count <= most || at * most / count != (at + 1) * most / count;
-}
-
-/* prefix: of the points to kill at; at the 1st, 2nd, 4th, 8th, ... pass of each. "": at all. */
+/* prefix: of the points to kill at; at the 1st, 2nd, 4th, 8th, ... pass of each. "": all points. */
 static void check_kills(void (*play)(void *world), const char *prefix, bool is_alone)
 {
     struct passes *passes = new_passes();
@@ -165,9 +177,7 @@ static void check_kills(void (*play)(void *world), const char *prefix, bool is_a
             continue;
         int nth = nth_of(passes, i);
         bool is_chosen = nth == 1 && (is_all() || is_quick(passes->names[i], is_alone));
-        if (is_all() && prefix[0] == '\0')
-            is_chosen |= is_sample(i, passes->count, MOST_KILLS);
-        else if (is_all())
+        if (is_all() && prefix[0] != '\0')
             is_chosen |= (nth & (nth - 1)) == 0;
         if (!is_chosen)
             continue;
@@ -177,6 +187,8 @@ static void check_kills(void (*play)(void *world), const char *prefix, bool is_a
     printf("alone=%d: %d passes, %d kills\n", is_alone, passes->count, kills);
     EXPECT(kills > 0 && kills * 100 >= tries * 95); // threads: a few passes come only sometimes
     munmap(passes, sizeof(*passes));
+    if (is_all() && prefix[0] == '\0')
+        check_every_pass(play, is_alone);
 }
 
 TEST(proof_kill_at_every_step_with_claims_as_rows)
@@ -248,19 +260,20 @@ static int firsts_of(const struct passes *passes, int *places)
     return count;
 }
 
-static void check_pairs(void (*play)(void *world))
+/* A few, spread evenly over all that there are. */
+static void check_some_pairs(void (*play)(void *world))
 {
     static int firsts[2 * MAX_POINTS], seconds[2 * MAX_POINTS];
     struct passes *first = new_passes(), *second = new_passes();
     struct world w;
-    int64_t kills = 0, pairs = 0, most = is_all() ? MOST_PAIRS / 2 : QUICK_PAIRS / 2;
+    int64_t kills = 0, pairs = 0;
     world_make(&w, false);
     list(&w, play, first);
     world_remove(&w);
     list_drain(play, second);
     int64_t columns = firsts_of(second, seconds), all = columns * firsts_of(first, firsts);
     for (int64_t i = 0; i < all; i++) {
-        if (!is_sample(i, all, most))
+        if (i * PAIRS / all == (i + 1) * PAIRS / all)
             continue;
         pairs++;
         kills += kill_twice(play, first->names[firsts[i / columns]],
@@ -273,14 +286,80 @@ static void check_pairs(void (*play)(void *world))
     munmap(second, sizeof(*second));
 }
 
+/* What a second kill leaves, at each pass of the drain of what the first left. */
+static int check_every_second(struct freeze_copy *first)
+{
+    struct freeze f = {.copies = NULL};
+    expect_clean(&first->world, freeze_run(world_drain, &first->world, &f), "the drain");
+    for (int i = 0; i < f.count; i++)
+        drain_and_check(&f.copies[i].world, first->name, first->nth, f.copies[i].name);
+    int count = f.count;
+    freeze_done(&f);
+    return count;
+}
+
+static void check_every_pair(void (*play)(void *world), bool is_alone)
+{
+    struct world w;
+    struct freeze f = {.firsts = true};
+    int pairs = 0;
+    world_make(&w, is_alone);
+    expect_clean(&w, freeze_run(play, &w, &f), "the scenario");
+    world_remove(&w);
+    for (int i = 0; i < f.count; i++)
+        pairs += check_every_second(&f.copies[i]);
+    printf("alone=%d: %d pairs of states after %d first ones\n", is_alone, pairs, f.count);
+    EXPECT(pairs > 20 * f.count);
+    freeze_done(&f);
+}
+
+static void check_pairs(void (*play)(void *world), bool is_alone)
+{
+    if (is_all())
+        check_every_pair(play, is_alone);
+    else if (!is_alone)
+        check_some_pairs(play); // half of them alone
+}
+
 TEST(proof_kill_again_while_it_recovers)
 {
-    check_pairs(world_play);
+    check_pairs(world_play, false);
+}
+
+TEST(proof_kill_again_while_it_recovers_with_claims_in_memory)
+{
+    check_pairs(world_play, true);
 }
 
 TEST(proof_kill_again_while_it_recovers_what_belongs_together)
 {
-    check_pairs(world_play_flow);
+    check_pairs(world_play_flow, false);
+}
+
+TEST(proof_kill_again_while_it_recovers_what_belongs_together_with_claims_in_memory)
+{
+    check_pairs(world_play_flow, true);
+}
+
+/* So that freeze.h may stand for kills. */
+TEST(proof_a_copy_of_what_stands_is_what_a_kill_leaves)
+{
+    int kills = 0;
+    bool is_over = false;
+    for (int at = 3; !is_over; at += at / 2) {
+        struct world w, copy;
+        world_make(&w, false);
+        is_over = !freeze_kill(world_play, &w, at, &copy);
+        if (!is_over) {
+            EXPECT(freeze_is_equal(&w, &copy));
+            drain_and_check(&w, "a pass", at, "none");
+            EXPECT(!freeze_is_equal(&w, &copy));
+            world_remove(&copy);
+            kills++;
+        }
+        world_remove(&w);
+    }
+    EXPECT(kills > 10);
 }
 
 /* ---- the table ---- */
@@ -313,11 +392,18 @@ static void write_table(const char *path, char (*names)[64], int count)
 {
     FILE *f = fopen(path, "w");
     EXPECT(f != NULL);
-    fputs("# Failpoints\n\nGenerated by `make failpoints`. At each of these points, before it and "
-          "after it, `tests/proof` kills the process\nwith SIGKILL, in both ways of claiming "
-          "(docs/decisions/0010), and again while the next process recovers; then the queue is\n"
-          "drained and the promises are checked (`tests/proof/world.h`).\n\n",
-          f);
+    fputs(
+        "# Failpoints\n\n"
+        "Generated by `make failpoints`. `tests/proof` kills the process with SIGKILL before and "
+        "after each of these points, in both\nways of claiming (docs/decisions/0010); then the "
+        "next process drains the queue, and the promises are checked\n(`tests/proof/world.h`). "
+        "`PROOF=all` also takes every pass of a scenario, and every pass of the drain after a kill "
+        "at\nthe first pass of each name. A kill leaves what is in the files and nothing else, so "
+        "that passes between which no file\nhas changed are checked once, on a copy of the files "
+        "that was made while all threads stood still\n(`tests/proof/freeze.h`).\n\n"
+        "Every statement that writes passes `store.write`, every call of SQLite's that changes a "
+        "file one of `disk.*`; the others\nsay what they do for a job.\n\n",
+        f);
     for (int i = 0; i < count; i++)
         fprintf(f, "- `%s`\n", names[i]);
     fclose(f);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,9 +16,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "disk.h"
+#include "queue/queue_report.h"
 #include "world_internal.h"
 
-enum { PAYLOAD_BYTES = 60000, CHILD = 500 };
+enum { PAYLOAD_BYTES = 60000, CHILD = 500, GROUP = 3 };
 
 /* ---- the history ---- */
 
@@ -298,6 +300,12 @@ static void add_whole(struct world *w, int64_t tag)
                                  .tag_count = 2});
 }
 
+/* Has a key of another's: it is no other job. */
+static void say_same(struct world *w, int64_t first, int64_t second)
+{
+    world_say(w, "U %lld %lld\n", (long long)first, (long long)second);
+}
+
 static void add_and_roll_back(struct world *w, int64_t tag)
 {
     struct batch b = {.w = w, .first = tag, .count = 1, .kind = 'o', .verdict = ERR_DENIED};
@@ -339,34 +347,37 @@ static void on_member(struct store_write *write, enum err err)
     sem_post(&member->done);
 }
 
-/* Two transactions in one group, the second of which is rolled back after it had enqueued. */
-static void add_in_a_group(struct world *w, int64_t good, int64_t bad)
+/* Transactions in one group: a soft one, which is as durable as the next; that; and one which is
+ * rolled back after it had enqueued. */
+static void add_in_a_group(struct world *w, int64_t soft, int64_t good, int64_t bad)
 {
     struct gate gate = {.write = {.fn = hold_fn, .on_done = on_through}};
-    struct batch batches[2] = {
+    struct batch batches[GROUP] = {
+        {.w = w, .first = soft, .count = 1, .kind = 'o', .job = {.durability = QUEUE_NORMAL}},
         {.w = w, .first = good, .count = 1, .kind = 'o'},
         {.w = w, .first = bad, .count = 1, .kind = 'o', .verdict = ERR_DENIED},
     };
-    struct member members[2];
+    struct member members[GROUP];
     sem_init(&gate.open, 0, 0);
     gate.write.arg = &gate.open;
     world_say(w, "P %lld\n", (long long)bad);
     CHECK(store_write(w->store, &gate.write) == OK);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < GROUP; i++) {
         sem_init(&members[i].done, 0, 0);
-        members[i].write =
-            (struct store_write){.fn = enqueue_fn, .arg = &batches[i], .on_done = on_member};
+        members[i].write = (struct store_write){
+            .fn = enqueue_fn, .arg = &batches[i], .on_done = on_member, .is_soft = i == 0};
         CHECK(store_write(w->store, &members[i].write) == OK);
     }
     sem_post(&gate.open);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < GROUP; i++) {
         while (sem_wait(&members[i].done))
             continue;
         sem_destroy(&members[i].done);
     }
     sem_destroy(&gate.open);
-    CHECK(members[0].err == OK && members[1].err == ERR_DENIED);
-    world_say(w, "E %lld %lld\n", (long long)good, (long long)batches[0].ids[0]);
+    CHECK(members[0].err == OK && members[1].err == OK && members[2].err == ERR_DENIED);
+    world_say(w, "M %lld %lld\n", (long long)soft, (long long)batches[0].ids[0]);
+    world_say(w, "E %lld %lld\n", (long long)good, (long long)batches[1].ids[0]);
 }
 
 static enum err claim_fn(struct store_tx *tx, void *arg)
@@ -390,6 +401,8 @@ static enum err ack_fn(struct store_tx *tx, void *arg)
 {
     struct hand *hand = arg;
     enum err err = queue_ack(tx, &hand->job);
+    if (!err && hand->job.keep_ms > 0)
+        err = queue_report_result(tx, hand->job.id, STR("true"));
     return err ? err : world_effect(tx, tag_of(&hand->job), hand->job.id);
 }
 
@@ -461,12 +474,15 @@ void world_play(void *world)
     world_add(w, 31, 1, 'f', (struct queue_new){0});
     world_add(w, 32, 1, 'd', (struct queue_new){0});
     world_add(w, 33, 1, 'p', (struct queue_new){0});
-    add_and_roll_back(w, 34);
-    add_in_a_group(w, 35, 36);
+    add_and_roll_back(w, 37);
+    add_in_a_group(w, 34, 35, 36);
     world_add(w, 40, 1, 'k', (struct queue_new){.unique_key = STR("k")});
+    say_same(w, 40, 41);
     world_add(w, 41, 1, 'k', (struct queue_new){.unique_key = STR("k")});
     add_whole(w, 44);
-    add_whole(w, 45); // the same keys: no other job
+    say_same(w, 44, 45);
+    add_whole(w, 45);
+    world_add(w, 48, 1, 'o', (struct queue_new){.idempotency_key = STR("again")});
     world_add_softly(w, 46, 1, 'o');
     world_add(w, 47, 1, 'z', (struct queue_new){.seal = w->seal, .keep_ms = 3600 * 1000});
     world_run_all(w);
@@ -474,6 +490,8 @@ void world_play(void *world)
     world_add_softly(w, 52, 2, 'o');
     world_close(w); // the last one out copies the log into the database
     world_open(w);
+    say_same(w, 48, 62); // which may be done by now
+    world_add(w, 62, 1, 'o', (struct queue_new){.idempotency_key = STR("again")});
     world_add(w, 60, 1, 'f', (struct queue_new){0});
     world_add(w, 61, 1, 'z', (struct queue_new){.seal = w->seal, .keep_ms = 3600 * 1000});
     world_run_all(w);
@@ -550,17 +568,22 @@ void world_drain(void *world)
     world_close(w);
 }
 
+pid_t world_start(void (*fn)(void *world), struct world *w)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child > 0)
+        return child;
+    CHECK(freopen(w->log, "a", stderr) != NULL);
+    setvbuf(stderr, NULL, _IONBF, 0);
+    fn(w);
+    _exit(0);
+}
+
 int world_run(void (*fn)(void *world), struct world *w)
 {
     int status = 0;
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        CHECK(freopen(w->log, "a", stderr) != NULL);
-        setvbuf(stderr, NULL, _IONBF, 0);
-        fn(w);
-        _exit(0);
-    }
+    pid_t child = world_start(fn, w);
     CHECK(waitpid(child, &status, 0) == child);
     return status;
 }
@@ -605,15 +628,55 @@ void world_make(struct world *w, bool is_alone)
     snprintf(w->log, sizeof(w->log), "%s/log", w->dir);
 }
 
+/* Those that matter to who comes next are the first WORLD_FILES. SQLite's index of the log
+ * (-shm) is not: the first that opens a database makes it anew. */
+static const char *const names[] = {"test.db",      "test.db-wal", "test.db-journal",
+                                    "test.db.lock", "history",     "test.db.peers",
+                                    "test.db-shm",  "journal",     "log"};
+
+static void path_of(const struct world *w, int file, char out[static 120])
+{
+    snprintf(out, 120, "%s/%s", w->dir, names[file]);
+}
+
 void world_remove(const struct world *w)
 {
-    static const char *const names[] = {
-        "test.db",       "test.db-wal", "test.db-shm", "test.db.lock",
-        "test.db.peers", "history",     "journal",     "log"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char name[120];
-        snprintf(name, sizeof(name), "%s/%s", w->dir, names[i]);
+        path_of(w, (int)i, name);
         unlink(name);
     }
     CHECK(rmdir(w->dir) == 0); // thousands of them are made
+}
+
+char *world_read(const struct world *w, int file, size_t *len_out)
+{
+    char path[120];
+    struct stat about;
+    path_of(w, file, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    CHECK(fstat(fd, &about) == 0);
+    char *bytes = mem_zalloc((size_t)about.st_size + 1);
+    CHECK(pread(fd, bytes, (size_t)about.st_size, 0) == about.st_size);
+    close(fd);
+    *len_out = (size_t)about.st_size;
+    return bytes;
+}
+
+void world_copy(const struct world *from, struct world *to)
+{
+    world_make(to, from->is_alone);
+    for (int i = 0; i < WORLD_FILES; i++) {
+        char path[120];
+        size_t len = 0;
+        char *bytes = world_read(from, i, &len);
+        if (!bytes)
+            continue;
+        path_of(to, i, path);
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        CHECK(fd >= 0 && write(fd, bytes, len) == (ssize_t)len && close(fd) == 0);
+        mem_free(bytes);
+    }
 }

@@ -6,6 +6,7 @@
  *     S <ms>                     a process began, or has moved its clock; the clock
  *     N <tag> <kind>             is about to enqueue         E <tag> <id>   enqueued, committed
  *     M <tag> <id>               the same, softly: a loss of power may take it until the next E, A
+ *     C <tag>                    cancelled: it must not run any more
  *     D <tag>                    skipped: its key is taken   P <tag>        rolled back
  *     R <tag> <id> <epoch> <attempt> <ms>  a handler runs
  *     F <tag>                    is about to fail            A <tag> <id>   done: effects are
@@ -16,6 +17,7 @@
  *     G <first> <last>           one transaction's: all or none
  *     O <tag> <tag>              the second has its effect after the first
  *     T <first> <last>           the last has its turn after two of the others at most
+ *     U <tag> <tag>              the second has a key of the first's: it is the same job
  *     V <old> <new>              an operator is about to make the one of the other
  *
  * What must hold afterwards, when nothing waits any more (world_check): G1 to G8 of docs/queue.md,
@@ -26,6 +28,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "queue/queue_test.h"
 
@@ -50,6 +53,13 @@ struct world {
 /* A new folder, in memory where the system has that. */
 void world_make(struct world *w, bool is_alone);
 void world_remove(const struct world *w);
+
+/* The files that a process leaves to who comes next. */
+enum { WORLD_FILES = 6 };
+/* A whole file, by mem_free; NULL: it is not there. */
+char *world_read(const struct world *w, int file, size_t *len_out);
+/* Another folder with the same files. */
+void world_copy(const struct world *from, struct world *to);
 
 /* The store of the folder, with the queue's tables. */
 struct store *world_open_store(struct world *w);
@@ -77,7 +87,9 @@ void world_show(const struct world *w);
 
 bool world_has_logged(const struct world *w, const char *text);
 
-/* Runs fn(w) in a child, whose stderr goes to the log. Its wait status. */
+/* Runs fn(w) in a child, whose stderr goes to the log. Its number. */
+pid_t world_start(void (*fn)(void *world), struct world *w);
+/* The same, to its end. Its wait status. */
 int world_run(void (*fn)(void *world), struct world *w);
 
 #endif

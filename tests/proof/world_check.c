@@ -14,7 +14,7 @@
 
 struct tag {
     char kind;
-    bool is_tried, is_enqueued, is_skipped, is_rolled_back, is_done, is_replaced;
+    bool is_tried, is_enqueued, is_skipped, is_rolled_back, is_done, is_replaced, is_cancelled;
     bool is_soft;      // and nothing was synced since
     bool is_soft_last; // nor until its process ended
     int64_t id, effects, rows, state, attempt;
@@ -49,6 +49,8 @@ static void check_run(struct state *s, int tag, const char *line)
         blame(s, "G2: tag %d ran, its transaction was rolled back", tag);
     if (!t->is_tried)
         blame(s, "G2: tag %d ran, nobody enqueued it", tag);
+    if (t->is_cancelled)
+        blame(s, "G1: tag %d ran after it was cancelled", tag);
     if (t->is_done)
         blame(s, "G3: tag %d ran again after it was done", tag);
     if (attempt > t->fails && !s->is_faulty) // what the store could not commit counts as an error
@@ -98,6 +100,9 @@ static void check_line(struct state *s, const char *line)
         t->is_enqueued = true;
         t->id = number;
         break;
+    case 'C':
+        t->is_cancelled = true;
+        break;
     case 'D':
         t->is_skipped = true;
         break;
@@ -123,7 +128,7 @@ static void check_line(struct state *s, const char *line)
 
 static bool is_relation(const char *line)
 {
-    return strchr("GOTV", line[0]) != NULL;
+    return strchr("GOTUV", line[0]) != NULL;
 }
 
 static sqlite3_stmt *query(sqlite3 *db, const char *sql)
@@ -232,6 +237,8 @@ static void check_relation(struct state *s, const char *line)
     }
     if (line[0] == 'O' && (first->effect_id == 0 || first->effect_id > last->effect_id))
         blame(s, "G7: tag %d was to wait for tag %d", b, a);
+    if (line[0] == 'U' && is_there(first) && is_there(last))
+        blame(s, "G8: tag %d is there beside tag %d, whose key it has", b, a);
     if (line[0] == 'V' && first->is_enqueued && is_there(first) == is_there(last))
         blame(s, "G3: tag %d was made of tag %d, and not one of them is there", b, a);
     if (line[0] == 'T' && before > 2)
@@ -248,25 +255,15 @@ static void check_ticks(struct state *s, int first, int count)
         blame(s, "G1: a tick was left out");
 }
 
-/* Sealed payloads stand nowhere in clear: in the database, in its log. */
+/* Sealed payloads stand nowhere in clear: in no file. */
 static void check_secrets(struct state *s, const struct world *w)
 {
-    static const char *const suffixes[] = {"", "-wal"};
-    for (int i = 0; i < 2; i++) {
-        char path[120];
-        struct stat about;
-        snprintf(path, sizeof(path), "%s%s", w->path, suffixes[i]);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            continue; // no log is left
-        CHECK(fstat(fd, &about) == 0);
-        size_t bytes = (size_t)about.st_size;
-        char *text = mem_zalloc(bytes + 1);
-        CHECK(pread(fd, text, bytes, 0) == about.st_size);
-        if (memmem(text, bytes, WORLD_SECRET, strlen(WORLD_SECRET)))
-            blame(s, "a sealed payload stands in clear in %s", path);
-        mem_free(text);
-        close(fd);
+    for (int file = 0; file < WORLD_FILES; file++) {
+        size_t len = 0;
+        char *bytes = world_read(w, file, &len);
+        if (bytes && memmem(bytes, len, WORLD_SECRET, strlen(WORLD_SECRET)))
+            blame(s, "a sealed payload stands in clear in file %d", file);
+        mem_free(bytes);
     }
 }
 

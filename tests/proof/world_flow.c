@@ -4,7 +4,8 @@
  *
  * Tags: 200 by hand, 210 many at once, 220 and 240 batches, 260 a chain, 270 a graph, 290 steps,
  * 300 put off, 310 a batch that is cancelled, 320 turns, 330 pruned, 340 and 350 by an operator,
- * 360 sealed, 370 softly, 400 and 500 ticks by their minute, 600 and on the budget of retries. */
+ * 360 sealed, 370 softly, 380 turns without a limit, 400 and 500 ticks by their minute, 600 and on
+ * the budget of retries. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "queue/queue_admin_act.h"
 #include "queue/queue_graph.h"
 #include "queue/queue_periodic.h"
+#include "queue/queue_report.h"
 #include "queue/queue_step.h"
 #include "world_internal.h"
 
@@ -136,6 +138,64 @@ static void play_ends(struct world *w)
     world_add(w, 202, 1, 'g', (struct queue_new){0});
     world_claim(w, &hand);
     commit(w, discard_fn, &hand);
+    world_say(w, "C 202\n");
+    arena_done(&hand.job.arena);
+}
+
+static enum err report_fn(struct store_tx *tx, void *arg)
+{
+    const struct queue_report half = {
+        .progress = STR("half"), .percent = 50, .log = STR("one\ntwo\n")};
+    return queue_report(tx, &((struct hand *)arg)->job, &half);
+}
+
+static enum err save_step_fn(struct store_tx *tx, void *arg)
+{
+    return queue_step_save(tx, &((struct hand *)arg)->job, STR("step"), STR("1"));
+}
+
+/* Tells of its progress, is late, is refused, and does it again. */
+static void play_reports(struct world *w)
+{
+    struct hand late, hand;
+    world_add(w, 204, 1, 'q', (struct queue_new){.keep_ms = 3600 * 1000});
+    world_claim(w, &late);
+    commit(w, report_fn, &late);
+    advance(w, LEASE_MS + 1);
+    world_claim(w, &hand);
+    CHECK(hand.job.id == late.job.id && hand.job.epoch > late.job.epoch);
+    CHECK(store_write_wait(w->store, report_fn, &late) == ERR_CONFLICT);
+    CHECK(store_write_wait(w->store, save_step_fn, &late) == ERR_CONFLICT);
+    commit(w, save_step_fn, &hand);
+    commit(w, report_fn, &hand);
+    world_run_by_hand(w, &hand);
+    arena_done(&late.job.arena);
+    arena_done(&hand.job.arena);
+}
+
+static enum err cancel_running_fn(struct store_tx *tx, void *arg)
+{
+    struct queue_admin_act act = {.id = ((struct hand *)arg)->job.id, .epoch = -1};
+    enum err err = queue_admin_act_cancel(tx, &act);
+    CHECK(err || act.is_pending);
+    return err;
+}
+
+static enum err give_back_fn(struct store_tx *tx, void *arg)
+{
+    const struct queue_job *job = &((struct hand *)arg)->job;
+    return queue_release(tx, job, job->run_at_ms);
+}
+
+/* Cancelled while it runs: it does not come back. */
+static void play_cancel(struct world *w)
+{
+    struct hand hand;
+    world_add(w, 205, 1, 'g', (struct queue_new){0});
+    world_claim(w, &hand);
+    commit(w, cancel_running_fn, &hand);
+    world_say(w, "C 205\n");
+    commit(w, give_back_fn, &hand);
     arena_done(&hand.job.arena);
 }
 
@@ -395,10 +455,12 @@ static void play_operator(struct world *w)
     for (int i = 0; i < 5; i++)
         acts[i] = (struct queue_admin_act){.id = set.ids[i], .epoch = -1};
     commit(w, cancel_job_fn, &acts[0]);
+    world_say(w, "C 340\n");
     commit(w, cancel_job_fn, &acts[1]);
     commit(w, retry_job_fn, &acts[1]);
     commit(w, edit_job_fn, &acts[2]);
     commit(w, discard_job_fn, &acts[3]);
+    world_say(w, "C 343\n");
     world_say(w, "N 345 g\n");
     world_say(w, "V 344 345\n");
     commit(w, edit_payload_fn, &acts[4]);
@@ -539,9 +601,11 @@ void world_play_flow(void *world)
     struct world *w = world;
     world_open(w);
     play_ends(w);
+    play_reports(w);
+    play_cancel(w);
     add_many(w, 210, "oooo");
     add_batch(w, 220, "ooo");
-    add_batch(w, 240, "od");
+    add_batch(w, 240, "ddo");
     add_chain(w, 260);
     add_graph(w, 270);
     add_steps(w, 290);
@@ -553,6 +617,7 @@ void world_play_flow(void *world)
               (struct queue_new){.seal = w->seal, .key = STR("sealed"), .keep_ms = 3600 * 1000});
     world_add_softly(w, 370, 2, 'o');
     world_add(w, 330, 1, 'v', (struct queue_new){.keep_ms = KEEP_MS, .tags = tags, .tag_count = 1});
+    add_many(w, 380, "tttttt");
     world_run_all(w);
     prune(w);
     play_limits(w);
