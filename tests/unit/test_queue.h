@@ -61,6 +61,54 @@ static inline enum err test_queue_add_effect(struct store_tx *tx, int64_t job_id
     return store_run(st, NULL);
 }
 
+struct test_queue_act {
+    const struct queue_new *job;
+    int times;
+    struct queue_job *jobs;
+    size_t cap, count;
+    int64_t next_ms;
+};
+
+static inline enum err test_queue_add_fn(struct store_tx *tx, void *arg)
+{
+    const struct test_queue_act *act = arg;
+    enum err err = OK;
+    for (int i = 0; i < act->times && !err; i++)
+        err = queue_enqueue(tx, act->job, NULL);
+    return err;
+}
+
+/* Enqueues so many of one kind. */
+static inline void test_queue_add(struct test_store *t, const struct queue_new *job, int times)
+{
+    struct test_queue_act act = {.job = job, .times = times};
+    EXPECT_EQ(store_write_wait(t->store, test_queue_add_fn, &act), OK);
+}
+
+static inline enum err test_queue_claim_fn(struct store_tx *tx, void *arg)
+{
+    struct test_queue_act *act = arg;
+    const struct queue_options options = {.lease_ms = 1000};
+    return queue_claim(tx, &options, act->jobs, act->cap, &act->count, &act->next_ms);
+}
+
+/* Claims up to cap jobs of the default queue for a second; how many. Their arenas are the
+ * caller's; next_ms as of queue_claim. */
+static inline size_t test_queue_claim(struct test_store *t, struct queue_job *jobs, size_t cap,
+                                      int64_t *next_ms)
+{
+    struct test_queue_act act = {.jobs = jobs, .cap = cap};
+    enum err err = store_write_wait(t->store, test_queue_claim_fn, &act);
+    EXPECT(err == OK || err == ERR_NOT_FOUND);
+    *next_ms = act.next_ms;
+    return act.count;
+}
+
+static inline enum err test_queue_ack_fn(struct store_tx *tx, void *arg)
+{
+    return queue_ack(tx, arg);
+}
+
 struct test_queue_plan {
     const char *sql;
     bool has_scan;

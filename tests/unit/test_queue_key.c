@@ -4,10 +4,8 @@
 
 /* What one transaction of these tests does. */
 struct act {
-    struct queue_new job;
-    int times;
     struct queue_job jobs[16];
-    size_t cap, count;
+    size_t count;
     int64_t next_ms;
     struct queue_limits limits;
     struct queue_key_limits key_limits;
@@ -15,27 +13,6 @@ struct act {
     const struct queue_job *of;
     int64_t ms;
 };
-
-static enum err enqueue_fn(struct store_tx *tx, void *arg)
-{
-    struct act *act = arg;
-    enum err err = OK;
-    for (int i = 0; i < act->times && !err; i++)
-        err = queue_enqueue(tx, &act->job, NULL);
-    return err;
-}
-
-static enum err claim_fn(struct store_tx *tx, void *arg)
-{
-    struct act *act = arg;
-    const struct queue_options options = {.lease_ms = 1000};
-    return queue_claim(tx, &options, act->jobs, act->cap, &act->count, &act->next_ms);
-}
-
-static enum err ack_fn(struct store_tx *tx, void *arg)
-{
-    return queue_ack(tx, arg);
-}
 
 static enum err fail_fn(struct store_tx *tx, void *arg)
 {
@@ -80,15 +57,14 @@ static void limit_key(struct test_store *t, const char *key, int max_running, in
 
 static void add(struct test_store *t, const char *key, int times)
 {
-    struct act act = {.job = {.kind = STR("a"), .key = str_of(key)}, .times = times};
-    EXPECT_EQ(store_write_wait(t->store, enqueue_fn, &act), OK);
+    const struct queue_new job = {.kind = STR("a"), .key = str_of(key)};
+    test_queue_add(t, &job, times);
 }
 
 static size_t claim(struct test_store *t, struct act *act)
 {
-    *act = (struct act){.cap = 16};
-    enum err err = store_write_wait(t->store, claim_fn, act);
-    EXPECT(err == OK || err == ERR_NOT_FOUND);
+    *act = (struct act){.count = 0};
+    act->count = test_queue_claim(t, act->jobs, 16, &act->next_ms);
     for (size_t i = 0; i < act->count; i++)
         arena_done(&act->jobs[i].arena);
     return act->count;
@@ -96,7 +72,7 @@ static size_t claim(struct test_store *t, struct act *act)
 
 static void ack(struct test_store *t, struct queue_job *job)
 {
-    EXPECT_EQ(store_write_wait(t->store, ack_fn, job), OK);
+    EXPECT_EQ(store_write_wait(t->store, test_queue_ack_fn, job), OK);
 }
 
 /* What job_key says is what its jobs say, in every state of these tests; and who waits is not
@@ -172,7 +148,7 @@ TEST(queue_lets_the_next_of_a_key_go_when_one_fails_or_is_given_back)
     clock_test_advance(60000); // the first is due again; the leases of the others are over
     EXPECT_EQ(claim(&t, &act), 2);
     check(&t);
-    EXPECT_EQ(store_write_wait(t.store, ack_fn, &stale), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, test_queue_ack_fn, &stale), ERR_CONFLICT);
     end(&t);
 }
 

@@ -3,8 +3,6 @@
 
 /* What one transaction of these tests does. */
 struct act {
-    struct queue_new job;
-    int times;
     struct queue_job jobs[8];
     size_t cap, count;
     bool needs_claim;
@@ -12,22 +10,6 @@ struct act {
     struct queue_limits limits;
     const struct queue_job *job_out;
 };
-
-static enum err enqueue_fn(struct store_tx *tx, void *arg)
-{
-    struct act *act = arg;
-    enum err err = OK;
-    for (int i = 0; i < act->times && !err; i++)
-        err = queue_enqueue(tx, &act->job, NULL);
-    return err;
-}
-
-static enum err claim_fn(struct store_tx *tx, void *arg)
-{
-    struct act *act = arg;
-    const struct queue_options options = {.lease_ms = 1000};
-    return queue_claim(tx, &options, act->jobs, act->cap, &act->count, &act->next_ms);
-}
 
 /* What an owner of the file would hold in memory. */
 static enum err find_fn(struct store_tx *tx, void *arg)
@@ -39,11 +21,6 @@ static enum err find_fn(struct store_tx *tx, void *arg)
     act->count = look.count;
     act->needs_claim = look.needs_claim;
     return err;
-}
-
-static enum err ack_fn(struct store_tx *tx, void *arg)
-{
-    return queue_ack(tx, arg);
 }
 
 static enum err discard_fn(struct store_tx *tx, void *arg)
@@ -68,16 +45,14 @@ static enum err prune_fn(struct store_tx *tx, void *arg)
 
 static void add(struct test_store *t, const char *kind, const char *key, int weight, int times)
 {
-    struct act act = {.job = {.kind = str_of(kind), .key = str_of(key), .weight = weight},
-                      .times = times};
-    EXPECT_EQ(store_write_wait(t->store, enqueue_fn, &act), OK);
+    const struct queue_new job = {.kind = str_of(kind), .key = str_of(key), .weight = weight};
+    test_queue_add(t, &job, times);
 }
 
 static size_t claim(struct test_store *t, struct act *act, size_t cap)
 {
-    *act = (struct act){.cap = cap};
-    enum err err = store_write_wait(t->store, claim_fn, act);
-    EXPECT(err == OK || err == ERR_NOT_FOUND);
+    *act = (struct act){.count = 0};
+    act->count = test_queue_claim(t, act->jobs, cap, &act->next_ms);
     for (size_t i = 0; i < act->count; i++)
         EXPECT_STR(act->jobs[i].payload, "");
     return act->count;
@@ -96,7 +71,7 @@ static void serve(struct test_store *t, const char *kind)
     struct act act;
     EXPECT_EQ(claim(t, &act, 1), 1);
     EXPECT_STR(act.jobs[0].kind, kind);
-    EXPECT_EQ(store_write_wait(t->store, ack_fn, &act.jobs[0]), OK);
+    EXPECT_EQ(store_write_wait(t->store, test_queue_ack_fn, &act.jobs[0]), OK);
     let_go(&act);
 }
 
@@ -175,7 +150,7 @@ TEST(queue_shares_its_turns_by_weight)
     for (int i = 0; i < 50; i++) {
         EXPECT_EQ(claim(&t, &act, 1), 1);
         heavy += str_eq(act.jobs[0].kind, STR("heavy"));
-        EXPECT_EQ(store_write_wait(t.store, ack_fn, &act.jobs[0]), OK);
+        EXPECT_EQ(store_write_wait(t.store, test_queue_ack_fn, &act.jobs[0]), OK);
         let_go(&act);
     }
     EXPECT(heavy >= 39 && heavy <= 41);
@@ -185,9 +160,9 @@ TEST(queue_shares_its_turns_by_weight)
 TEST(queue_gives_a_delayed_job_of_a_key_its_turn_when_it_is_due)
 {
     struct test_store t;
-    struct act act = {.job = {.kind = STR("later"), .key = STR("b"), .delay_ms = 1000}, .times = 1};
+    const struct queue_new later = {.kind = STR("later"), .key = STR("b"), .delay_ms = 1000};
     test_queue_begin(&t);
-    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &act), OK);
+    test_queue_add(&t, &later, 1);
     add(&t, "many", "a", 0, 100);
     for (int i = 0; i < 10; i++)
         serve(&t, "many");
@@ -207,7 +182,7 @@ TEST(queue_runs_no_more_at_once_than_its_limit)
     EXPECT_EQ(claim(&t, &act, 8), 2);
     EXPECT_EQ(claim(&t, &more, 8), 0);
     EXPECT_EQ(more.next_ms, QUEUE_WHEN_ONE_ENDS);
-    EXPECT_EQ(store_write_wait(t.store, ack_fn, &act.jobs[0]), OK);
+    EXPECT_EQ(store_write_wait(t.store, test_queue_ack_fn, &act.jobs[0]), OK);
     EXPECT_EQ(claim(&t, &more, 8), 1);
     let_go(&more);
     let_go(&act);
@@ -311,18 +286,16 @@ TEST(queue_claims_nothing_while_it_is_paused)
 TEST(queue_prunes_what_was_kept_long_enough)
 {
     struct test_store t;
-    struct act act = {.job = {.kind = STR("a"),
-                              .keep_ms = 5000,
-                              .idempotency_key = STR("i"),
-                              .idempotency_ms = 5000},
-                      .times = 1};
+    struct act act;
+    const struct queue_new kept = {
+        .kind = STR("a"), .keep_ms = 5000, .idempotency_key = STR("i"), .idempotency_ms = 5000};
     test_queue_begin(&t);
-    EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &act), OK);
+    test_queue_add(&t, &kept, 1);
     serve(&t, "a");
     add(&t, "b", "", 0, 1);
     EXPECT_EQ(claim(&t, &act, 1), 1);
     EXPECT_EQ(store_write_wait(t.store, discard_fn, &act.jobs[0]), OK);
-    EXPECT_EQ(store_write_wait(t.store, ack_fn, &act.jobs[0]), ERR_CONFLICT);
+    EXPECT_EQ(store_write_wait(t.store, test_queue_ack_fn, &act.jobs[0]), ERR_CONFLICT);
     let_go(&act);
     EXPECT_EQ(store_write_wait(t.store, prune_fn, &act), OK);
     EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE state IN (5, 6)"), 2);
