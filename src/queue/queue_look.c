@@ -19,7 +19,8 @@
 
 enum {
     HAND_BATCHES = 4, // at most so many batches from claim to end
-    LOOK_ALL_MS = 1000,
+    LOOK_ALL_MS = 20, // so long does wait at most what became ready out of order
+    FULL_MS = 1000,
     AHEAD_NS = 5000000,
 };
 
@@ -64,7 +65,7 @@ static void on_claimed(struct store_write *write, enum err err)
     if (err)
         claim_later(q); // the store has logged it
     else if (got == 0 && q->claimed_next_ms == QUEUE_WHEN_ONE_ENDS)
-        q->due_at_ms = clock_unix_ms() + LOOK_ALL_MS; // another process's, which does not tell
+        q->due_at_ms = clock_unix_ms() + FULL_MS; // another process's, which does not tell
     else if (got == 0)
         q->due_at_ms = q->claimed_next_ms;
     else
@@ -212,9 +213,9 @@ static void take_found(struct queue *q, const struct look *look, bool is_all)
         q->due_at_ms = all_at_ms;
 }
 
-/* Finds jobs and takes them. Behind the last one that was found, mostly; but what came back (a
- * retry, a clock that was set) is before it, so once a second, and before it rests, from the
- * beginning. */
+/* Finds jobs and takes them. Behind the last one that was found, mostly; but what has a priority,
+ * waited for another job or came back is before it, so every LOOK_ALL_MS, and before it rests, from
+ * the beginning. */
 void queue_look_once(struct queue *q)
 {
     int64_t now_ms = clock_mono_ms();

@@ -422,13 +422,14 @@ static void meter(struct queue *q, const struct queue_run *run)
         ++*failures_of(q, run->handler);
 }
 
-static void count(struct queue *q, enum queue_outcome outcome)
+static void count(struct queue *q, const struct queue_run *run)
 {
     q->may_be_ready |= q->is_full;
-    if (outcome == QUEUE_RUN_LOST)
+    if (run->outcome == QUEUE_RUN_LOST)
         pause_claims(q);
     // Also after QUEUE_RUN_STALE: a held job's row that somebody changed may be ready all the same.
-    if (outcome == QUEUE_RUN_DONE)
+    // The end of a flow's job makes others ready, at the time for which they were enqueued.
+    if (run->outcome == QUEUE_RUN_DONE && !(run->job.options & QUEUE_IN_FLOW))
         return;
     q->may_be_ready = true; // the next claim learns when it comes back
     q->looked_all_at_ms = 0;
@@ -475,7 +476,7 @@ static void tell_finished(struct queue *q)
         tell(run);
         pthread_mutex_lock(&q->mutex);
         meter(q, run);
-        count(q, run->outcome);
+        count(q, run);
         queue_worker_end_run(q, run);
     }
     q->is_telling = false;
