@@ -49,7 +49,8 @@ test: ; @tools/deps test                            ## lint, unit, integration, 
 	    'unit@asan=build/asan/unit {1..4}/4' 'proof@release=build/release/proof' 'lint=$(MAKE) --no-print-directory V=asan lint' \
 	    'browser@release=VICHE=build/release/viche $(NODE_TEST) tests/browser/*.test.mjs' \
 	    'conformance@release=VICHE=build/release/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
-	    'crash!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs'
+	    'crash@release#=VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
+	    'kill!=VICHE=build/release/viche $(NODE_TEST) tests/chaos/kill9.alone.mjs'
 
 test-all: test                                     ## the same, then TSan, clang, fuzzers (60 s each), 20 kills, a soak
 	@$(MAKE) --no-print-directory -j2 V=tsan build/tsan/viche build/tsan/unit
@@ -60,7 +61,7 @@ test-all: test                                     ## the same, then TSan, clang
 	    'conformance-asan=VICHE=build/asan/viche $(NODE_TEST) tests/conformance/*.test.mjs' \
 	    'presence-model=ROUNDS=30 VICHE=build/asan/viche $(NODE_TEST) tests/integration/presence_model.test.mjs' \
 	    'browser-every=EVERY=1 VICHE=build/asan/viche $(NODE_TEST) tests/browser/*.test.mjs' \
-	    'crash-20!=ROUNDS=20 JOBS=100000 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs' \
+	    'crash-20!=ROUNDS=20 JOBS=100000 VICHE=build/release/viche $(NODE_TEST) tests/chaos/*.test.mjs tests/chaos/kill9.alone.mjs' \
 	    'soak!=VICHE=build/asan/viche node tests/chaos/soak.mjs' \
 	    'tidy=$(MAKE) --no-print-directory tidy' \
 	    'fuzz!=$(MAKE) --no-print-directory fuzz T=60'

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 // run.mjs -- runs test suites, four jobs at a time, and closes with `N passed, N failed`.
 // usage: run.mjs SUITE...   a suite is NAME=COMMAND (shell), NAME@OTHER=COMMAND for one that waits for the suite OTHER
-// (a build) and is not run when that failed, or NAME!=COMMAND for one that must have the machine to itself. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
+// (a build) and is not run when that failed, NAME!=COMMAND for one that must have the machine to itself, or
+// NAME#=COMMAND (also NAME@OTHER#=) for one whose files must be on the disk. A word of the command that ends in FOLDER/*.test.mjs or holds {1..N} makes one job for each of these, so
 // that no suite is left to run alone at the end; suites give jobs in turn, large files first. Counts are read from the output: "N passed, N failed", or node
 // --test's "# pass N" and "# fail N"; a command without counts is one test that passes when it exits with 0. What a
 // job prints is shown when it ends, with the time it took and that of the processors, whose sums by suite close the report.
 //
 // Jobs that share the machine have their temporary files in memory where there is room: most are stores that live for
-// a second, each write of which would wait for the disk. A suite alone (kills, full disks) keeps the disk.
+// a second, each write of which would wait for the disk. A suite alone keeps the disk too.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,14 +24,14 @@ const outcomes = new Map(); // of suites that are one job
 const total = { passed: 0, failed: 0 };
 const processorSeconds = new Map(); // by suite
 
-/** The jobs of a suite: {suite, command, isAlone, after}. */
+/** The jobs of a suite: {suite, command, isAlone, hasDisk, after}. */
 function jobsOf(text) {
-    const [, suite, after, alone, command] = text.match(/^([^=!@]+)(?:@([^=!]+))?(!?)=(.*)$/s);
-    const isAlone = alone !== '';
-    const each = (word, words) => words.map((one) => ({ suite, command: command.replace(word, one), isAlone, after }));
+    const [, suite, after, mark, command] = text.match(/^([^=!@#]+)(?:@([^=!#]+))?([!#]?)=(.*)$/s);
+    const isAlone = mark === '!', hasDisk = mark !== '';
+    const each = (word, words) => words.map((one) => ({ suite, command: command.replace(word, one), isAlone, hasDisk, after }));
     const files = command.match(/(\S+)\/\*(\.test\.mjs)$/);
     const parts = command.match(/\{1\.\.(\d+)\}/);
-    if (isAlone || !(files || parts)) return [{ suite, command, isAlone, after }];
+    if (isAlone || !(files || parts)) return [{ suite, command, isAlone, hasDisk, after }];
     if (parts) return each(parts[0], Array.from({ length: Number(parts[1]) }, (_, i) => String(i + 1)));
     const names = readdirSync(files[1]).filter((name) => name.endsWith(files[2]));
     const sized = names.map((name) => join(files[1], name)).map((path) => ({ path, size: statSync(path).size }));
@@ -83,12 +84,12 @@ function failures(output) {
     return (named.length ? named.slice(0, MAX_NAMED) : lines.filter(Boolean).slice(-3)).map((line) => `    ${line}`);
 }
 
-async function run({ suite, command, isAlone }) {
+async function run({ suite, command, hasDisk }) {
     const began = Date.now();
     console.log(`== ${suite}: ${command}`);
     let output = '';
     let times = '';
-    const env = memory && !isAlone ? { ...process.env, TMPDIR: memory } : process.env;
+    const env = memory && !hasDisk ? { ...process.env, TMPDIR: memory } : process.env;
     const script = `trap 'times >&3' EXIT; { ${command}\n} 3>&-`; // what is left running must not hold the pipe
     const child = spawn('bash', ['-c', script], { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     child.stdio[3].setEncoding('utf8').on('data', (text) => (times += text));
