@@ -1,5 +1,6 @@
 #include "post/post.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -38,6 +39,27 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     }
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static bool is_public(const char *address)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
+        return post_address_is_public((const struct sockaddr *)&v4);
+    return inet_pton(AF_INET6, address, &v6.sin6_addr) == 1 &&
+           post_address_is_public((const struct sockaddr *)&v6);
+}
+
+/* No socket is made where an idle connection is used again, perhaps of a post that may do more. */
+static int check_peer(void *ctx, char *peer, char *local, int peer_port, int local_port)
+{
+    struct post *p = ctx;
+    (void)local, (void)peer_port, (void)local_port;
+    if (p->allows_private || is_public(peer))
+        return CURL_PREREQFUNC_OK;
+    p->is_refused = true;
+    return CURL_PREREQFUNC_ABORT;
 }
 
 /* Fields are counted with the body. */
@@ -91,6 +113,8 @@ static bool set_options(struct post *p, const char *url)
     is_set &= curl_easy_setopt(e, CURLOPT_PROXY, "") == CURLE_OK;
     is_set &= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK;
     is_set &= curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, p) == CURLE_OK;
+    is_set &= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, check_peer) == CURLE_OK;
+    is_set &= curl_easy_setopt(e, CURLOPT_PREREQDATA, p) == CURLE_OK;
     is_set &= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
     // A name server that hangs must not hold the thread when the transfer is given up.
     is_set &= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;

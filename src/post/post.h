@@ -1,8 +1,9 @@
 /* post.h -- one POST by libcurl, to an address that a user of ours chose (webhooks, jobs).
  *
  * No address of a private network is connected to unless it is allowed: checked on the very address
- * that a socket is made for, after DNS, so that no name can point around it. No proxy, no redirect:
- * the address that was given is the one that was agreed to. What is read of an answer is bounded.
+ * that a socket is made for, after DNS, so that no name can point around it, and again on an
+ * idle connection that is used again. No proxy, no redirect: the address that was given is the one
+ * that was agreed to. What is read of an answer is bounded.
  *
  *     post_loop_begin --> curl, on the loop's thread --> on_posted --> post_judge --> post_loop_end
  */

@@ -312,6 +312,23 @@ test('a receiver that is gone, broken, slow or private', async (t) => {
     assert.equal(r.posts.length, before);
 });
 
+test('a connection of a handler that may post to a private network is not used by one that may not', async (t) => {
+    const connections = new Set();
+    const r = await receiver(t, (request, response) => {
+        connections.add(request.socket);
+        response.end();
+    });
+    const server = await start(t, [
+        { kind: 'private', url: r.url, private: true },
+        { kind: 'public', url: r.url, max_attempts: 1 },
+    ]);
+    await gone(server, push(server, 'private', {}));
+    await gone(server, push(server, 'private', {}));
+    assert.equal(connections.size, 1, 'connections are kept');
+    assert.match((await dead(server, push(server, 'public', {}))).last_error, /private network/);
+    assert.equal(r.posts.length, 2);
+});
+
 test('a POST that is on its way ends with the server, and is made again', async (t) => {
     const r = await receiver(t, () => {});
     const server = await start(t, [{ kind: 'a', url: r.url, private: true }], { args: ['--drain', '2s'] });
