@@ -280,10 +280,11 @@ static enum err begin_tally(struct store_tx *tx, void *arg)
 
 static enum err start(struct app *a)
 {
+    bool runs_jobs = a->has_worker && a->options->workers > 0;
     start_admin(a);
     enum err err = store_write_wait(a->store, begin_tally, NULL);
     if (!err)
-        err = civic_jobs_start(a->store);
+        err = civic_jobs_start(a->store, runs_jobs);
     if (!err)
         err = app_periodic_declare(a->store, a->options->periodic, a->why, a->why_cap);
     if (!err && a->options->has_test_jobs)
@@ -292,7 +293,7 @@ static enum err start(struct app *a)
         err = app_runner_start(a->runner, a->store);
     if (!err)
         err = queue_start(a->queue);
-    if (!err && a->has_worker && a->options->workers > 0)
+    if (!err && runs_jobs)
         err = queue_scheduler_start(a->scheduler);
     if (!err)
         err = app_webhook_start(a->webhook);

@@ -385,16 +385,15 @@ static const struct queue_periodic periodic[] = {
 
 static enum err declare(struct store_tx *tx, void *arg)
 {
-    (void)arg;
+    const bool *runs_jobs = arg;
     struct str why;
-    size_t bad;
-    return queue_periodic_sync(tx, STR("viche"), periodic, sizeof(periodic) / sizeof(periodic[0]),
-                               &why, &bad);
+    size_t bad, count = sizeof(periodic) / sizeof(periodic[0]);
+    return queue_periodic_sync(tx, STR("viche"), periodic, *runs_jobs ? count : 0, &why, &bad);
 }
 
-enum err civic_jobs_start(struct store *store)
+enum err civic_jobs_start(struct store *store, bool runs_jobs)
 {
-    return store_write_wait(store, declare, NULL);
+    return store_write_wait(store, declare, &runs_jobs);
 }
 
 /* clang-format off */

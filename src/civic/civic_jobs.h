@@ -41,7 +41,8 @@ extern const size_t civic_jobs_count;
 /* Copies the handlers to out, which has room for civic_jobs_count, with jobs as their ctx. */
 void civic_jobs_bind(struct civic_jobs *jobs, struct queue_handler *out);
 
-/* Declares what comes again (civic.prune): at each start. */
-MUST_USE enum err civic_jobs_start(struct store *store);
+/* Declares what comes again (civic.prune): at each start. Takes it back where nobody runs_jobs: the
+ * job of a tick, which `viche worker` serves too, would wait for ever. */
+MUST_USE enum err civic_jobs_start(struct store *store, bool runs_jobs);
 
 #endif

@@ -243,13 +243,19 @@ TEST(civic_jobs_prune_every_ten_minutes)
     int64_t next_ms = 0;
     begin(&e);
     clock_test_stop();
-    EXPECT_EQ(civic_jobs_start(e.c.t.store), OK);
-    EXPECT_EQ(civic_jobs_start(e.c.t.store), OK);
+    EXPECT_EQ(civic_jobs_start(e.c.t.store, true), OK);
+    EXPECT_EQ(civic_jobs_start(e.c.t.store, true), OK);
     clock_test_advance(every_ms - clock_unix_ms() % every_ms);
     EXPECT_EQ(store_write_wait(e.c.t.store, run_due, &next_ms), OK);
     EXPECT_EQ(next_ms, clock_unix_ms() + every_ms);
     EXPECT_EQ(test_store_int(e.c.t.store, count), 1);
     work(&e); // one that went wrong would wait to be tried again
+    EXPECT_EQ(test_store_int(e.c.t.store, count), 0);
+
+    EXPECT_EQ(civic_jobs_start(e.c.t.store, false), OK); // nobody would run it
+    clock_test_advance(every_ms);
+    EXPECT_EQ(store_write_wait(e.c.t.store, run_due, &next_ms), OK);
+    EXPECT_EQ(next_ms, 0);
     EXPECT_EQ(test_store_int(e.c.t.store, count), 0);
     end(&e);
 }
