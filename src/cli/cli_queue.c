@@ -178,7 +178,20 @@ struct counting {
 static enum err count(struct store_tx *tx, void *arg)
 {
     struct counting *c = arg;
-    return queue_admin_count(tx, &c->held, c->arena, &c->counts);
+    enum err err = queue_admin_count(tx, &c->held, c->arena, &c->counts);
+    return err ? err : queue_admin_find_pauses(tx, &c->counts);
+}
+
+/* Only of a queue that is paused: until when, or true. */
+static void write_pause(cJSON *row, int64_t until_ms)
+{
+    char text[21];
+    if (until_ms == INT64_MAX) {
+        cJSON_AddTrueToObject(row, "paused");
+    } else if (until_ms > 0) {
+        clock_iso(until_ms, text);
+        cJSON_AddStringToObject(row, "paused", text);
+    }
 }
 
 static cJSON *write_counts(const struct queue_admin_counts *counts)
@@ -193,6 +206,7 @@ static cJSON *write_counts(const struct queue_admin_counts *counts)
         cJSON_AddNumberToObject(row, "running", (double)c->running);
         cJSON_AddNumberToObject(row, "dead", (double)c->dead);
         cJSON_AddNumberToObject(row, "oldest_ready_ms", (double)c->oldest_ready_ms);
+        write_pause(row, c->paused_until_ms);
         cJSON_AddItemToArray(list, row);
     }
     return root;
@@ -201,7 +215,7 @@ static cJSON *write_counts(const struct queue_admin_counts *counts)
 static int print_stats(struct cli_queue_call *call)
 {
     static const char *const names[] = {"name", "ready",           "scheduled", "running",
-                                        "dead", "oldest_ready_ms", NULL};
+                                        "dead", "oldest_ready_ms", "paused",    NULL};
     struct counting counting = {.arena = call->arena};
     int status = cli_queue_held(call, &counting.held); // first: what ends meanwhile has no row
     if (status != CLI_DONE)

@@ -15,6 +15,8 @@ static int cell(const cJSON *row, const char *name, char out[static CELL_BYTES])
     struct str text = {0};
     if (cJSON_IsString(value))
         text = str_of(value->valuestring);
+    if (cJSON_IsTrue(value))
+        text = STR("yes");
     if (cJSON_IsNumber(value)) {
         snprintf(number, sizeof(number), "%.0f", value->valuedouble);
         text = str_of(number);

@@ -181,6 +181,26 @@ test('beside a running server: a pause holds, and what is retried or resumed run
     await server.stop();
 });
 
+test('what is paused says so', () => {
+    const dir = newDir();
+    push(dir, 'a', {});
+    assert.deepEqual({ ...stats(dir), oldest_ready_ms: 0 },
+        { name: 'default', ready: 1, scheduled: 0, running: 0, dead: 0, oldest_ready_ms: 0 });
+    queue(dir, 'pause', 'default');
+    assert.equal(stats(dir).paused, true);
+    assert.match(queue(dir, 'stats'), /^default .* yes *$/m);
+    queue(dir, 'pause', 'default', '--until', '2100-01-02T03:04:05Z');
+    assert.equal(stats(dir).paused, '2100-01-02T03:04:05Z');
+    assert.match(queue(dir, 'stats'), /^default .* 2100-01-02T03:04:05Z *$/m);
+    queue(dir, 'resume', 'default');
+    assert.equal('paused' in stats(dir), false);
+    queue(dir, 'periodic', 'add', 'p', '@daily', 'a', '{}');
+    queue(dir, 'periodic', 'add', 'q', '@daily', 'a', '{}');
+    queue(dir, 'periodic', 'pause', 'p');
+    assert.match(queue(dir, 'periodic', 'list'), /^p .* skip +yes/m);
+    assert.doesNotMatch(queue(dir, 'periodic', 'list'), /^q .* yes/m);
+});
+
 test('limits of a queue and of a key are shown, set and cleared', () => {
     const dir = newDir();
     push(dir, 'a', {});
