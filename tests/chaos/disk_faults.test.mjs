@@ -60,6 +60,18 @@ test('push stops when its sync has failed: no id is printed, and the next one wo
     assert.equal(waiting(disk.dir, 'default'), before + 1);
 });
 
+test('push says so also when the disk is full at the commit', async () => {
+    const disk = newDisk();
+    const worker = await startWorker({ ...disk, env: {} }); // has the database open, on a disk that works
+    disk.fail('write ENOSPC');
+    const { status, stdout, stderr } = pushOn(disk, '--queue', 'none');
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /0 of 1 jobs are enqueued, then: the disk is full$/m);
+    disk.heal();
+    assert.equal(waiting(disk.dir, 'none'), 1); // the first
+    await worker.stop();
+});
+
 test('queue list says that the disk cannot be read', () => {
     const disk = newDisk();
     disk.fail('read EIO');
