@@ -97,6 +97,8 @@ enum err store_open(const struct store_options *options, struct store **out, cha
         err = driver->open(options, true, &checkpointer, why_out, why_cap);
     if (!err)
         err = open_readers(s, options, why_out, why_cap);
+    if (!err)
+        err = driver->mend(conn, why_out, why_cap);
     if (!err) {
         s->peers = store_peers_open(options->path);
         err = store_writer_start(&s->writer, conn, checkpointer, s->peers, is_watching);

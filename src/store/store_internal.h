@@ -33,6 +33,8 @@ struct store_driver {
     enum err (*open)(const struct store_options *options, bool is_reader, struct store_conn **out,
                      char *why_out, size_t why_cap);
     void (*close)(struct store_conn *c);
+    /* Before anything is written: what an earlier process failed to sync is brought to the disk. */
+    enum err (*mend)(struct store_conn *writer, char *why_out, size_t why_cap);
 
     enum err (*begin)(struct store_conn *c, bool is_write);
     /* changed_out (may be NULL): something was written. A failure leaves no transaction. */

@@ -698,7 +698,7 @@ static enum err open_conn(const struct store_options *options, bool is_reader,
     list_init(&c->open);
     int code = sqlite3_open_v2(options->path, &c->db,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-                               is_reader ? NULL : store_wal_vfs());
+                               store_wal_vfs());
     CHECK(c->db != NULL);
     err = code == SQLITE_OK ? set_up(c, why, sizeof(why))
                             : explain(c, "open", code, why, sizeof(why));
@@ -709,6 +709,23 @@ static enum err open_conn(const struct store_options *options, bool is_reader,
     }
     *out = &c->base;
     return OK;
+}
+
+static enum err mend(struct store_conn *base, char *why_out, size_t why_cap)
+{
+    const char *log = sqlite3_filename_wal(sqlite3_db_filename(conn_of(base)->db, "main"));
+    if (!store_wal_is_unsynced(log))
+        return OK;
+    enum err err = begin(base, true); // nobody else may write there meanwhile
+    if (!err && !store_wal_mend(log))
+        err = ERR_IO;
+    rollback(base);
+    if (err)
+        snprintf(why_out, why_cap, "the disk could not sync the log of %s, and cannot now",
+                 sqlite3_db_filename(conn_of(base)->db, "main"));
+    else
+        log_warn("at=store_sqlite.mend why=\"a sync had failed: the log is written anew\"");
+    return err;
 }
 
 /* ---- checking ---- */
@@ -741,6 +758,7 @@ static enum err check(struct store_conn *base, char *why_out, size_t why_cap)
 const struct store_driver store_sqlite_driver = {
     .open = open_conn,
     .close = close_conn,
+    .mend = mend,
     .begin = begin,
     .commit = commit,
     .commit_soft = commit_soft,

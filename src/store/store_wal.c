@@ -1,11 +1,16 @@
 #include "store/store_wal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 
 enum {
@@ -23,6 +28,7 @@ struct wal {
     sqlite3_int64 at;    // where in the file they belong
     sqlite3_int64 grown; // the file is so long, as far as we know
     bool is_soft;        // the commit that runs need not last
+    const char *name;
     sqlite3_file *real;
 };
 
@@ -103,13 +109,73 @@ static int on_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at)
     return code == SQLITE_OK ? w->real->pMethods->xRead(w->real, out, n, at) : code;
 }
 
+/* ---- syncs that failed ---- */
+
+enum { MAX_NAME_BYTES = 4096 };
+
+static const char *mark_of(const char *log, char out[static MAX_NAME_BYTES])
+{
+    snprintf(out, MAX_NAME_BYTES, "%s.unsynced", log);
+    return out;
+}
+
+/* It need not outlast the system: nor does what is in the kernel's memory alone. */
+static void mark(const char *log)
+{
+    char name[MAX_NAME_BYTES];
+    int fd = open(mark_of(log, name), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        close(fd);
+    else
+        log_error("at=store_wal.mark why=\"%s\"", strerror(errno));
+}
+
+bool store_wal_is_unsynced(const char *log)
+{
+    char name[MAX_NAME_BYTES];
+    return access(mark_of(log, name), F_OK) == 0;
+}
+
+static int rewrite(sqlite3_file *f)
+{
+    uint8_t *bytes = mem_zalloc(CALL_BYTES);
+    sqlite3_int64 size = 0;
+    int code = f->pMethods->xFileSize(f, &size);
+    for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += CALL_BYTES) {
+        int part = size - at < CALL_BYTES ? (int)(size - at) : CALL_BYTES;
+        code = f->pMethods->xRead(f, bytes, part, at);
+        if (code == SQLITE_OK)
+            code = f->pMethods->xWrite(f, bytes, part, at);
+    }
+    mem_free(bytes);
+    return code == SQLITE_OK ? f->pMethods->xSync(f, SQLITE_SYNC_FULL) : code;
+}
+
+bool store_wal_mend(const char *log)
+{
+    char name[MAX_NAME_BYTES];
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    sqlite3_file *f = mem_zalloc((size_t)real->szOsFile);
+    int flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int code = real->xOpen(real, log, f, flags, &flags);
+    if (code == SQLITE_OK)
+        code = rewrite(f);
+    if (f->pMethods)
+        f->pMethods->xClose(f);
+    mem_free(f);
+    return code == SQLITE_OK && unlink(mark_of(log, name)) == 0;
+}
+
 static int on_sync(sqlite3_file *f, int flags)
 {
     struct wal *w = wal_of(f);
     int code = flush(w);
     if (code != SQLITE_OK || (w->is_soft && (flags & SYNC_KIND) == SQLITE_SYNC_NORMAL))
         return code;
-    return w->real->pMethods->xSync(w->real, flags);
+    code = w->real->pMethods->xSync(w->real, flags);
+    if (code != SQLITE_OK)
+        mark(w->name);
+    return code;
 }
 
 static int on_truncate(sqlite3_file *f, sqlite3_int64 size)
@@ -201,7 +267,7 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flag
     if (!(flags & SQLITE_OPEN_WAL))
         return real->xOpen(real, name, f, flags, flags_out);
     struct wal *w = wal_of(f);
-    *w = (struct wal){.real = (sqlite3_file *)(void *)(w + 1)};
+    *w = (struct wal){.name = name, .real = (sqlite3_file *)(void *)(w + 1)};
     int code = real->xOpen(real, name, w->real, flags, flags_out);
     if (code == SQLITE_OK)
         w->base.pMethods = &methods;

@@ -15,7 +15,7 @@
 
 struct sqlite3_file;
 
-/* The name of the VFS to open the writing connection with; registered at the first call. NULL:
+/* The name of the VFS to open connections with; registered at the first call. NULL:
  * SQLite has no memory, or no VFS at all: open with the default. Any thread. */
 const char *store_wal_vfs(void);
 
@@ -23,5 +23,13 @@ const char *store_wal_vfs(void);
  * keep its order and are done: they are SQLITE_SYNC_FULL by PRAGMA checkpoint_fullfsync, which the
  * connection must have set. A file of another VFS stays as it is. */
 void store_wal_set_soft(struct sqlite3_file *log, bool is_soft);
+
+/* A sync of the log has failed since the system started: the file NAME.unsynced says so. The kernel
+ * takes pages that it could not write for written, so that the log is whole in its memory and not
+ * on the disk, and what is committed behind that would not outlast a loss of power. */
+bool store_wal_is_unsynced(const char *log);
+/* Writes the log anew, byte for byte, syncs it and removes the mark. log is SQLite's name of it;
+ * the caller holds the write lock. False: it could not. */
+bool store_wal_mend(const char *log);
 
 #endif

@@ -121,9 +121,10 @@ static int64_t entries(void)
     return count;
 }
 
-void disk_record(const char *path)
+void disk_record(const char *path, int64_t count)
 {
-    journal.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    journal.count = count;
+    journal.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     CHECK(journal.fd >= 0);
 }
 

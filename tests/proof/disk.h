@@ -39,8 +39,8 @@ struct disk_entry {
     int64_t covers;  // a sync: the entries that were there when it began
     size_t bytes_at; // where a write's bytes are in the file; filled in by who reads it
 };
-/* Appends every call to the file from now on. */
-void disk_record(const char *path);
+/* Appends every call to the file from now on, behind the count that are there. */
+void disk_record(const char *path, int64_t count);
 void disk_mark(int64_t history_len);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "core/mem.h"
@@ -45,6 +46,7 @@ void power_load(struct power_journal *journal, const char *path)
         journal->entries[journal->count++] = entry;
         at += sizeof(*entry) + entry->len;
     }
+    CHECK(truncate(path, (off_t)at) == 0); // the next process writes behind whole entries
 }
 
 void power_free(struct power_journal *journal)

@@ -24,7 +24,8 @@ static bool is_all(void)
 
 static struct {
     void (*play)(void *world);
-    int bad_sync; // this one fails; < 0: none
+    int bad_sync;    // this one fails; < 0: none
+    int64_t entries; // of the journal so far
 } order;
 
 static void play_recorded(void *world)
@@ -34,7 +35,7 @@ static void play_recorded(void *world)
     snprintf(path, sizeof(path), "%s/journal", w->dir);
     w->is_marked = true;
     disk_install();
-    disk_record(path);
+    disk_record(path, order.entries);
     if (order.bad_sync >= 0)
         disk_fail(DISK_SYNC, order.bad_sync, EIO, false);
     order.play(w);
@@ -50,6 +51,7 @@ static int record(struct world *w, struct power_journal *journal, void (*play)(v
     world_make(w, is_alone);
     order.play = play;
     order.bad_sync = bad_sync;
+    order.entries = 0;
     int status = world_run(play_recorded, w);
     snprintf(path, sizeof(path), "%s/journal", w->dir);
     power_load(journal, path);
@@ -110,6 +112,25 @@ TEST(proof_power_loss_while_the_log_is_copied)
     check_losses(world_play_long, true, is_all() ? 60 : 2);
 }
 
+/* The next process finds in the kernel's memory also what could not be synced; what it acknowledges
+ * must last all the same. */
+static void check_restart(struct world *w, struct power_journal *journal)
+{
+    char path[120];
+    int64_t first = journal->count;
+    order.play = world_drain;
+    order.bad_sync = -1;
+    order.entries = first;
+    EXPECT_EQ(world_run(play_recorded, w), 0);
+    power_free(journal);
+    snprintf(path, sizeof(path), "%s/journal", w->dir);
+    power_load(journal, path);
+    int64_t step = (journal->count - first) / (is_all() ? 4 : 3) + 1;
+    for (int64_t calls = first + 1; calls <= journal->count; calls += step)
+        check_cut(journal, w, calls, POWER_NOTHING);
+    check_cut(journal, w, journal->count, POWER_NOTHING);
+}
+
 /* True: the sync failed. What was acknowledged is there even when the kernel has dropped what it
  * could not sync.
  */
@@ -129,6 +150,8 @@ static bool fail_sync(int nth, bool is_alone)
     EXPECT(!is_stopped || is_said);
     check_cut(&journal, &w, journal.count, POWER_NOTHING);
     check_cut(&journal, &w, journal.count, POWER_ALL);
+    if (is_stopped)
+        check_restart(&w, &journal);
     power_free(&journal);
     world_remove(&w);
     return is_stopped || is_late;

@@ -630,9 +630,9 @@ void world_make(struct world *w, bool is_alone)
 
 /* Those that matter to who comes next are the first WORLD_FILES. SQLite's index of the log
  * (-shm) is not: the first that opens a database makes it anew. */
-static const char *const names[] = {"test.db",      "test.db-wal", "test.db-journal",
-                                    "test.db.lock", "history",     "test.db.peers",
-                                    "test.db-shm",  "journal",     "log"};
+static const char *const names[] = {
+    "test.db",       "test.db-wal",          "test.db-journal", "test.db.lock", "history",
+    "test.db.peers", "test.db-wal.unsynced", "test.db-shm",     "journal",      "log"};
 
 static void path_of(const struct world *w, int file, char out[static 120])
 {

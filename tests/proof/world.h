@@ -55,7 +55,7 @@ void world_make(struct world *w, bool is_alone);
 void world_remove(const struct world *w);
 
 /* The files that a process leaves to who comes next. */
-enum { WORLD_FILES = 6 };
+enum { WORLD_FILES = 7 };
 /* A whole file, by mem_free; NULL: it is not there. */
 char *world_read(const struct world *w, int file, size_t *len_out);
 /* Another folder with the same files. */
