@@ -48,25 +48,65 @@ static enum err find_some(struct store_tx *tx, const char *sql, struct str name,
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
+/* How far it was is known of those that tell their progress. */
+static enum err describe_death(struct store_tx *tx, const struct queue_row *row, struct arena *a,
+                               struct str *out)
+{
+    struct store_stmt *st;
+    *out = STR("the process died while it ran");
+    if (!(row->options & QUEUE_HAS_RUN))
+        return OK;
+    enum err err = store_prepare(
+        tx, "SELECT progress_text FROM job_run WHERE job_id = $1 AND progress_text <> ''", &st);
+    if (err)
+        return err;
+    store_bind_int(st, 1, row->id);
+    err = store_step(st);
+    if (!err)
+        *out = arena_printf(a, "%.*s, at %.*s", STR_ARG(*out), STR_ARG(store_column_text(st, 0)));
+    store_finish(st);
+    return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static enum err bury_poison(struct store_tx *tx, struct queue_row *row, struct str why)
+{
+    struct arena a;
+    arena_init(&a);
+    enum err err = queue_row_bury(tx, row, arena_printf(&a, "poison: %.*s", STR_ARG(why)));
+    arena_done(&a);
+    return err;
+}
+
+static enum err put_back_dead(struct store_tx *tx, struct queue_row *row, struct str why)
+{
+    int64_t run_at_ms = row->run_at_ms, rank = row->rank;
+    row->crash++;
+    enum err err = queue_row_note(tx, row, "crash", why);
+    if (err)
+        return err;
+    if (row->crash >= QUEUE_MAX_CRASHES)
+        return bury_poison(tx, row, why);
+    err = queue_row_put_back(tx, row, run_at_ms);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    row->rank = rank;
+    return queue_row_save(tx, row, (struct str){0});
+}
+
 static enum err recover(struct store_tx *tx, int64_t id)
 {
-    const struct str why = STR("the process died while it ran");
     struct queue_row row;
+    struct arena a;
+    struct str why;
     enum err err = queue_row_get(tx, id, &row);
     if (err)
         return err == ERR_NOT_FOUND ? OK : err; // a twin's, dropped by an earlier one
-    int64_t run_at_ms = row.run_at_ms, rank = row.rank;
-    row.crash++;
-    err = queue_row_note(tx, &row, "crash", why);
-    if (err)
-        return err;
-    if (row.crash >= QUEUE_MAX_CRASHES)
-        return queue_row_bury(tx, &row, why);
-    err = queue_row_put_back(tx, &row, run_at_ms);
-    if (err)
-        return err == ERR_NOT_FOUND ? OK : err;
-    row.rank = rank;
-    return queue_row_save(tx, &row, (struct str){0});
+    arena_init(&a);
+    err = describe_death(tx, &row, &a, &why);
+    if (!err)
+        err = put_back_dead(tx, &row, why);
+    arena_done(&a);
+    return err;
 }
 
 /* sql as for find_some. */
@@ -553,7 +593,6 @@ enum err queue_fail(struct store_tx *tx, const struct queue_job *job, struct str
 static enum err crash(struct store_tx *tx, const struct queue_job *job, struct str why)
 {
     struct queue_row row;
-    struct arena a;
     enum err err = queue_row_claimed(tx, job, &row);
     if (err)
         return err;
@@ -562,12 +601,8 @@ static enum err crash(struct store_tx *tx, const struct queue_job *job, struct s
     err = queue_row_note(tx, &row, "crash", why);
     if (err)
         return err;
-    if (row.crash >= QUEUE_MAX_SEEN_CRASHES) {
-        arena_init(&a);
-        err = queue_row_bury(tx, &row, arena_printf(&a, "poison: %.*s", STR_ARG(why)));
-        arena_done(&a);
-        return err;
-    }
+    if (row.crash >= QUEUE_MAX_SEEN_CRASHES)
+        return bury_poison(tx, &row, why);
     err = queue_row_put_back(tx, &row, store_now_ms(tx));
     if (err)
         return err == ERR_NOT_FOUND ? OK : err;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "core/clock.h"
+#include "queue/queue_report.h"
 #include "test_queue.h"
 
 /* ---- the pieces, without workers ---- */
@@ -343,7 +344,29 @@ TEST(queue_buries_a_job_under_which_the_process_dies_again_and_again)
     }
     EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), ERR_NOT_FOUND);
     EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job WHERE state = 2 AND "
-                                      "last_error = 'the process died while it ran'"),
+                                      "last_error = 'poison: the process died while it ran'"),
+              1);
+    test_store_end(&t);
+}
+
+static enum err report_fn(struct store_tx *tx, void *arg)
+{
+    struct pieces *p = arg;
+    return queue_report(tx, &p->jobs[0], &(struct queue_report){.progress = STR("40 % drawing")});
+}
+
+TEST(queue_tells_how_far_a_job_was_when_its_process_died)
+{
+    struct test_store t;
+    struct pieces p;
+    test_queue_begin(&t);
+    EXPECT_EQ(enqueue(t.store, &p, "a", "", 0), OK);
+    EXPECT_EQ(store_write_wait(t.store, claim_fn, &p), OK);
+    EXPECT_EQ(store_write_wait(t.store, report_fn, &p), OK);
+    free_jobs(&p);
+    EXPECT_EQ(store_write_wait(t.store, recover_fn, NULL), OK);
+    EXPECT_EQ(test_store_int(t.store, "SELECT count(*) FROM job_error WHERE class = 'crash' AND "
+                                      "text = 'the process died while it ran, at 40 % drawing'"),
               1);
     test_store_end(&t);
 }
