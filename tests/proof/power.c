@@ -199,6 +199,8 @@ static void cut_file(const struct power_journal *journal, int64_t calls, enum po
             apply(&image, journal, e, POWER_ALL, false);
         else if (loss != POWER_NOTHING && (loss != POWER_CALLS || toss()))
             apply(&image, journal, e, loss, i == last);
+        else if (e->op == DISK_DELETE)
+            break; // the folder has the old file still: what comes is written to another
     }
     if (image.is_there)
         write_file(path, image.bytes, image.len);
