@@ -16,18 +16,23 @@ struct file {
     struct str why;
 };
 
-/* The last of the list, or a new one when a section begins. NULL: there are too many. */
-static struct queue_periodic *section(struct file *f, const char *name)
+/* The last of the list, or a new one when a section begins. What is wrong, or NULL. */
+static const char *section(struct file *f, const char *name, struct queue_periodic **out)
 {
-    struct queue_periodic *last = f->count > 0 ? &f->list[f->count - 1] : NULL;
-    if (last && str_eq(last->name, str_of(name)))
-        return last;
+    struct queue_periodic *p = f->list, *end = f->list + f->count;
+    if (!name[0])
+        return "a [name] is missing";
+    while (p < end && !str_eq(p->name, str_of(name)))
+        p++;
+    *out = p;
+    if (p < end)
+        return p == end - 1 ? NULL : "this [name] is there twice";
     if (f->count == QUEUE_PERIODIC_MAX)
-        return NULL;
-    last = &f->list[f->count++];
-    last->name = arena_str(&f->arena, str_of(name));
-    last->overlap = QUEUE_OVERLAP_SKIP;
-    return last;
+        return "there are more than 1000";
+    f->count++;
+    p->name = arena_str(&f->arena, str_of(name));
+    p->overlap = QUEUE_OVERLAP_SKIP;
+    return NULL;
 }
 
 /* What is wrong, or NULL. */
@@ -43,6 +48,8 @@ static const char *take(struct file *f, struct queue_periodic *p, struct str nam
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!str_eq(name, texts[i].name))
             continue;
+        if (texts[i].at->at)
+            return "it is there twice";
         *texts[i].at = arena_str(&f->arena, value);
         bool is_payload = texts[i].at == &p->payload;
         return is_payload && json_scan_document(value) ? "the payload is not JSON" : NULL;
@@ -61,9 +68,10 @@ static const char *take(struct file *f, struct queue_periodic *p, struct str nam
 static int on_line(void *ctx, const char *section_name, const char *name, const char *value)
 {
     struct file *f = ctx;
-    struct queue_periodic *p = section_name[0] ? section(f, section_name) : NULL;
-    const char *why = p ? take(f, p, str_of(name), str_of(value))
-                        : "a [name] is missing, or there are more than 1000";
+    struct queue_periodic *p = NULL;
+    const char *why = section(f, section_name, &p);
+    if (!why)
+        why = take(f, p, str_of(name), str_of(value));
     if (why && !f->why.at)
         f->why = str_of(why);
     return why == NULL;

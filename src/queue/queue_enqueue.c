@@ -40,7 +40,15 @@ static bool is_time(int64_t ms)
     return ms >= 0 && ms <= QUEUE_MAX_MS;
 }
 
-/* W3C Trace Context: version 00, as in 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01. */
+static bool is_zero(struct str hex)
+{
+    while (hex.len > 0 && hex.at[hex.len - 1] == '0')
+        hex.len--;
+    return hex.len == 0;
+}
+
+/* W3C Trace Context: version 00, as in 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01. Ids
+ * of nothing but zeros are none. */
 static bool is_trace(struct str trace)
 {
     if (trace.len != QUEUE_TRACE_BYTES || !str_starts(trace, STR("00-")))
@@ -52,7 +60,7 @@ static bool is_trace(struct str trace)
         if (is_dash ? c != '-' : !is_hex)
             return false;
     }
-    return true;
+    return !is_zero((struct str){trace.at + 3, 32}) && !is_zero((struct str){trace.at + 36, 16});
 }
 
 static enum err check_tags(const struct queue_new *job, const char **why_out)

@@ -11,17 +11,20 @@ enum {
     OWN_HEADERS = 6,
 };
 
-/* W3C Trace Context: the trace of who enqueued the job, or a new one, and a span of this POST. */
+/* W3C Trace Context: the trace of who enqueued the job with its flags (is it sampled?), or a new
+ * one, and a span of this POST. */
 static struct str make_traceparent(struct str parent, struct arena *a)
 {
     uint8_t random[16 + 8];
-    char trace[33], span[17];
+    char trace[33], span[17], flags[] = "01";
     crypto_random(random, sizeof(random));
     crypto_hex(random, 16, trace);
     crypto_hex(random + 16, 8, span);
-    if (parent.len == QUEUE_TRACE_BYTES)
+    if (parent.len == QUEUE_TRACE_BYTES) {
         memcpy(trace, parent.at + 3, 32);
-    return arena_printf(a, "traceparent: 00-%s-%s-01", trace, span);
+        memcpy(flags, parent.at + 53, 2);
+    }
+    return arena_printf(a, "traceparent: 00-%s-%s-%s", trace, span, flags);
 }
 
 static void fill_headers(struct runner_task *t)

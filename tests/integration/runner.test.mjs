@@ -288,6 +288,10 @@ test('a job is a POST whose answer says how it went', async (t) => {
     assert.match(first['idempotency-key'], new RegExp(`^"${id}-\\d+"$`));
     assert.equal(first['idempotency-key'], second['idempotency-key']);
     assert.match(first.traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const pushed = runViche(['queue', 'push', 'mail.send', '{}', '--trace', `00-${trace}-00f067aa0ba902b7-00`, '--data', server.dataDir]);
+    await gone(server, Number(pushed.stdout));
+    assert.match(r.posts[2].headers.traceparent, new RegExp(`^00-${trace}-(?!00f067aa0ba902b7)[0-9a-f]{16}-00$`));
 });
 
 test('a receiver that is gone, broken, slow or private', async (t) => {

@@ -258,6 +258,24 @@ test('--max-jobs lets what waits for a program be done', async () => {
     assert.equal(left(dir), 4);
 });
 
+test('a file of periodic jobs with a mistake is refused with its line', () => {
+    const dir = newDir(), file = join(dir, 'periodic.conf');
+    const job = (name) => `[${name}]\ncron = @daily\nkind = k\n`;
+    for (const [text, expected] of [
+        ['cron = @daily\n', ':1: a [name] is missing'],
+        [`${job('a')}${job('b')}${job('a')}`, ':8: this [name] is there twice'],
+        [`${job('a')}${job('a')}`, ':5: it is there twice'],
+        [`${job('a')}kin = k\n`, ':4: the names are cron'],
+        [`${job('a')}payload = {\n`, ':4: the payload is not JSON'],
+        ['[a]\nkind = k\n', ': [a]: not five fields'],
+    ]) {
+        writeFileSync(file, text);
+        const r = runViche(['worker', '--data', dir, '--periodic', file]);
+        assert.equal(r.status, 1, text);
+        assert.ok(r.stderr.includes(file + expected), `${r.stderr} has ${expected}`);
+    }
+});
+
 test('workers serve periodic jobs without a server: one job for each tick', async () => {
     const dir = newDir(), file = join(dir, 'periodic.conf');
     writeFileSync(file, '[tick]\ncron = * * * * * *\nkind = test.effect\npayload = {"id":"tick"}\nqueue = a\n');
