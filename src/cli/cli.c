@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli_text.h"
+#include "core/arena.h"
 #include "core/log.h"
 
 #ifndef VICHE_VERSION
@@ -223,13 +224,13 @@ static bool asks_for_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
-/* Prints the commands that begin with the word; how many there are. out NULL: none is printed. */
-static size_t print_group(FILE *out, const char *word)
+/* Prints the commands that begin with the words; how many there are. out NULL: none is printed. */
+static size_t print_group(FILE *out, struct str words)
 {
     size_t count = 0;
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        struct str rest, first = str_cut(str_of(commands[i].name), ' ', &rest);
-        if (rest.len == 0 || !str_eq(first, str_of(word)))
+        struct str name = str_of(commands[i].name);
+        if (!str_starts(name, words) || name.len == words.len || name.at[words.len] != ' ')
             continue;
         if (out)
             fprintf(out, "  viche %-21s %s\n", commands[i].name, commands[i].help);
@@ -238,21 +239,38 @@ static size_t print_group(FILE *out, const char *word)
     return count;
 }
 
-/* What was asked for is no command. */
-static int refuse(int argc, char **argv)
+/* What was asked for is no command: so far as its words begin some, those are told. */
+static int refuse_in(int argc, char **argv, struct arena *a)
 {
-    if (print_group(NULL, argv[1]) == 0)
+    struct str group = str_of(argv[1]), longer = group;
+    int words = 1;
+    while (print_group(NULL, longer) > 0) {
+        group = longer;
+        const char *next = ++words < argc ? argv[words] : "";
+        longer = arena_printf(a, "%.*s %s", STR_ARG(group), next);
+    }
+    const char *next = words < argc ? argv[words] : "-";
+    if (words == 1)
         return cli_fail(CLI_USAGE, "there is no command '%s'; viche --help lists them", argv[1]);
-    if (argc > 2 && asks_for_help(argv[2])) {
-        print_group(stdout, argv[1]);
+    if (asks_for_help(next)) {
+        print_group(stdout, group);
         return CLI_DONE;
     }
-    if (argc > 2 && argv[2][0] != '-')
-        (void)cli_fail(CLI_USAGE, "there is no command '%s %s', but:", argv[1], argv[2]);
+    if (next[0] != '-')
+        (void)cli_fail(CLI_USAGE, "there is no command '%.*s', but:", STR_ARG(longer));
     else
-        (void)cli_fail(CLI_USAGE, "'%s' is the beginning of:", argv[1]);
-    print_group(stderr, argv[1]);
+        (void)cli_fail(CLI_USAGE, "'%.*s' is the beginning of:", STR_ARG(group));
+    print_group(stderr, group);
     return CLI_USAGE;
+}
+
+static int refuse(int argc, char **argv)
+{
+    struct arena a;
+    arena_init(&a);
+    int status = refuse_in(argc, argv, &a);
+    arena_done(&a);
+    return status;
 }
 
 int cli_main(int argc, char **argv)

@@ -44,6 +44,15 @@ test('wrong usage exits with 2 and one line that says what to do', () => {
     const group = runViche(['user', '--help']);
     assert.equal(group.status, 0);
     assert.match(group.stdout, /^ {2}viche user add /);
+    const names = (text) => text.match(/^ {2}viche queue \S+ \S+/gm);
+    const limits = ['list', 'show', 'set', 'clear'].map((name) => `  viche queue limit ${name}`);
+    const inner = runViche(['queue', 'limit', '--help']);
+    assert.deepEqual([inner.status, names(inner.stdout)], [0, limits]);
+    for (const [args, said] of [[['queue', 'limit'], /'queue limit' is the beginning of:/], [['queue', 'limit', 'off'], /there is no command 'queue limit off', but:/]]) {
+        const wrong = runViche(args);
+        assert.deepEqual([wrong.status, names(wrong.stderr)], [2, limits]);
+        assert.match(wrong.stderr, said);
+    }
     const r = runViche(['serve', '--loops', 'x']);
     oneLine(r);
     assert.match(r.stderr, /--loops/);
