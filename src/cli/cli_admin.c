@@ -41,6 +41,7 @@ static CURLcode perform(CURL *curl, const char *socket, const char *path,
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, out->timeout_ms);
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
     buf_done(&url);
@@ -64,5 +65,5 @@ enum err cli_admin_get(const char *data, const char *path, struct cli_admin_answ
         return ERR_NOT_FOUND;
     }
     snprintf(why_out, why_cap, "%s: %s", socket, curl_easy_strerror(code));
-    return ERR_IO;
+    return code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_IO;
 }

@@ -8,7 +8,11 @@
 #include "cli/cli_time.h"
 #include "core/clock.h"
 
-enum { MAX_PRINTED_BYTES = 256 * 1024 * 1024, MAX_HELD_BYTES = 1024 * 1024 };
+enum {
+    MAX_PRINTED_BYTES = 256 * 1024 * 1024,
+    MAX_HELD_BYTES = 1024 * 1024,
+    HELD_TIMEOUT_MS = 2000
+};
 
 /* ---- what all share ---- */
 
@@ -102,13 +106,15 @@ static enum err read_ids(struct str text, struct arena *a, struct queue_held *ou
 int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out)
 {
     char why[CLI_ADMIN_WHY_BYTES];
-    struct cli_admin_answer answer = {0};
+    struct cli_admin_answer answer = {.timeout_ms = HELD_TIMEOUT_MS};
     *out = (struct queue_held){0};
     buf_init(&answer.body, MAX_HELD_BYTES);
     enum err err = cli_admin_get(call->target->data, "/queue/held", &answer, why, sizeof(why));
     struct str body = {(const char *)buf_head(&answer.body), buf_len(&answer.body)};
     int status = CLI_DONE;
-    if (err && err != ERR_NOT_FOUND)
+    if (err == ERR_TIMEOUT) // it hangs: who looks why must not hang too
+        fprintf(stderr, "viche: the server does not answer; what it runs may be told as ready\n");
+    else if (err && err != ERR_NOT_FOUND)
         status = cli_fail(CLI_FAILED, "%s", why);
     else if (!err && (answer.status != 200 || read_ids(body, call->arena, out)))
         status =

@@ -88,7 +88,8 @@ int cli_queue_run(const struct cli_command *command, int argc, char *const *argv
 int cli_queue_watch(const struct cli_command *command, int argc, char *const *argv,
                     void (*on_commit)(void *ctx), void *ctx, cli_queue_fn *fn);
 
-/* What the running server holds; nothing when none runs. Returns the exit status. */
+/* What the running server holds; nothing when none runs, or when it does not answer in 2 s (told on
+ * stderr). Returns the exit status. */
 int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out);
 
 /* Prints the document with a line feed. What a terminal would obey is escaped. */

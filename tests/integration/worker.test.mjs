@@ -110,6 +110,9 @@ test('a server that hangs loses its jobs to a worker after a lease, and does not
     const slow = push(dir, 'test.effect', { id: 'slow', sleep_ms: 2000 }, '--deadline', '+1h', '--count', '2');
     await until(() => running(dir) === 2, 'the server to have claimed two');
     server.child.kill('SIGSTOP');
+    const looked = runViche(['queue', 'stats', '--json', '--data', dir]);
+    assert.match(looked.stderr, /the server does not answer/);
+    assert.equal(JSON.parse(looked.stdout).queues[0].name, 'default', 'who looks does not hang too');
     const all = push(dir, 'test.effect', { id: 'h' }, '--count', '20');
     const worker = await startWorker(dir, '--lease', '1s');
     assert.deepEqual(ids(await effectsOf(dir, 22)).sort((a, b) => a - b), [...slow, ...all]);
