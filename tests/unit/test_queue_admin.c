@@ -601,37 +601,6 @@ TEST(queue_admin_does_not_change_what_has_changed_since_it_was_seen)
 
 /* ---- races with claims in memory ---- */
 
-TEST(queue_admin_a_held_job_that_is_discarded_has_no_effect)
-{
-    queue_admin_act_fn *const fns[] = {queue_admin_act_discard, queue_admin_act_cancel};
-    struct test_store t;
-    test_queue_begin(&t);
-    for (int i = 0; i < 2; i++) {
-        int64_t id = add(&t, &(struct queue_new){.kind = STR("a")});
-        struct run r = hold(&t);
-        EXPECT_EQ(act(&t, fns[i], id, ""), OK); // who does it does not know that it is held
-        end(&t, &r, ack_fn, ERR_CONFLICT);
-        EXPECT_EQ(ASK(&t, "count(*) FROM job WHERE state = 6"), i + 1);
-    }
-    EXPECT_EQ(ASK(&t, "count(*) FROM effect"), 0);
-    test_store_end(&t);
-}
-
-TEST(queue_admin_a_held_job_that_is_edited_has_its_effect_once_and_anew)
-{
-    struct test_store t;
-    test_queue_begin(&t);
-    int64_t id = add(&t, &(struct queue_new){.kind = STR("a"), .payload = STR("1")});
-    struct run old = hold(&t);
-    EXPECT_EQ(edit(&t, id, (struct queue_admin_edit){.payload = STR("2")}), OK);
-    end(&t, &old, ack_fn, ERR_CONFLICT);
-    struct run now = hold(&t);
-    EXPECT_STR(now.jobs[0].payload, "2");
-    end(&t, &now, ack_fn, OK);
-    EXPECT_EQ(ASK(&t, "count(*) FROM effect"), 1);
-    test_store_end(&t);
-}
-
 TEST(queue_admin_leaves_alone_what_it_knows_to_be_held)
 {
     struct test_store t;
