@@ -1,5 +1,7 @@
 #include "runner/runner_report.h"
 
+#include <string.h>
+
 #include "core/check.h"
 #include "runner/runner_line.h"
 
@@ -30,19 +32,24 @@ void runner_report_progress(struct runner_report *r, int percent, struct str tex
     r->has_progress = true;
 }
 
+static void drop_oldest(struct runner_report *r)
+{
+    const uint8_t *end = memchr(buf_head(&r->log), '\n', buf_len(&r->log));
+    buf_consume(&r->log, (size_t)(end - buf_head(&r->log)) + 1);
+    r->dropped++;
+}
+
 /* A line break inside it begins a line of its own. */
 void runner_report_log(struct runner_report *r, struct str text)
 {
-    if (text.len + 1 > r->log.max - buf_len(&r->log)) {
-        r->dropped++;
-        return;
-    }
+    while (text.len + 1 > r->log.max - buf_len(&r->log))
+        drop_oldest(r);
     CHECK(buf_append(&r->log, text.at, text.len) == OK && buf_append(&r->log, "\n", 1) == OK);
 }
 
 bool runner_report_has_news(const struct runner_report *r)
 {
-    return r->has_progress || buf_len(&r->log) > 0 || r->dropped > 0;
+    return r->has_progress || buf_len(&r->log) > 0;
 }
 
 static struct str copy_of(const struct buf *b, struct arena *a)
@@ -58,7 +65,7 @@ struct queue_report runner_report_take(struct runner_report *r, struct arena *a)
     if (buf_len(&r->log) > 0)
         out.log = copy_of(&r->log, a);
     if (r->dropped > 0)
-        out.log = arena_printf(a, "%.*s(%d more lines)\n", STR_ARG(out.log), r->dropped);
+        out.log = arena_printf(a, "(%d lines left out)\n%.*s", r->dropped, STR_ARG(out.log));
     r->has_progress = false;
     r->dropped = 0;
     buf_consume(&r->log, buf_len(&r->log));

@@ -12,7 +12,7 @@ struct runner_report {
     int percent;         // -1: none
     bool has_progress;   // that the store does not have yet
     struct buf log;      // lines that the store does not have yet, each with its end
-    int dropped;         // lines for which there was no room
+    int dropped;         // older lines for which there was no room
 };
 
 void runner_report_init(struct runner_report *r);
