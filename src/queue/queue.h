@@ -19,8 +19,8 @@
  *    transaction that acknowledges it, which is refused when the job's epoch is not the claimer's
  *    (someone else claimed it since). Not promised: that outside effects (announcements, mail)
  *    happen only once; they come after the commit.
- * G4 Bounded recovery: what a dead process held is ready again at its next start, and for other
- *    processes when its lease is over.
+ * G4 Bounded recovery: what a dead process held is ready again within about a second where others
+ *    run the queue, else at the next start; what one that hangs holds, when its lease is over.
  * G5 A crash is no try: a process that dies under a job is counted apart (QUEUE_MAX_CRASHES), so
  *    that a job that kills its process does not do it for ever. Nor is it one when our store cannot
  *    write a job's end (a full disk): the end stays as it was, and is written again every second.
