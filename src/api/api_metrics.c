@@ -397,6 +397,19 @@ static const struct queue_meter_copies *counted_by(const struct api_metrics *m, 
     return (const void *)((const char *)m + counted[who].at);
 }
 
+static void put_counter(struct out *o, const struct api_metrics *m, const char *name,
+                        enum queue_meter_counter counter)
+{
+    for (size_t who = 0; who < COUNTED; who++) {
+        const struct queue_meter_copies *queues = counted_by(m, who);
+        for (size_t i = 0; i < queues->count; i++) {
+            put_labelled(o, name, "queue", queues->at[i].queue);
+            PUT(o, "%s} %llu\n", counted[who].label,
+                (unsigned long long)queues->at[i].meter.counts[counter]);
+        }
+    }
+}
+
 static void put_runs(struct out *o, const struct api_metrics *m)
 {
     static const struct {
@@ -418,14 +431,7 @@ static void put_runs(struct out *o, const struct api_metrics *m)
     };
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
         put_head(o, rows[row].name, "counter", rows[row].help);
-        for (size_t who = 0; who < COUNTED; who++) {
-            const struct queue_meter_copies *queues = counted_by(m, who);
-            for (size_t i = 0; i < queues->count; i++) {
-                put_labelled(o, rows[row].name, "queue", queues->at[i].queue);
-                PUT(o, "%s} %llu\n", counted[who].label,
-                    (unsigned long long)queues->at[i].meter.counts[rows[row].counter]);
-            }
-        }
+        put_counter(o, m, rows[row].name, rows[row].counter);
     }
 }
 

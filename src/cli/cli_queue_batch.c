@@ -110,9 +110,10 @@ static enum err show_fn(struct store_tx *tx, void *arg)
     struct showing *s = arg;
     const struct queue_admin_list_filter filter = {.state = QUEUE_ADMIN_LIST_ANY,
                                                    .batch_id = s->id};
+    const struct queue_admin_list_page page = {.limit = MAX_JOBS};
     enum err err = queue_admin_batch_get(tx, s->id, s->arena, &s->batch);
     if (!err)
-        err = queue_admin_list(tx, &filter, &s->held, NULL, MAX_JOBS, s->arena, &s->jobs);
+        err = queue_admin_list(tx, &filter, &s->held, &page, s->arena, &s->jobs);
     s->shows = arena_alloc(s->arena, MAX_JOBS * sizeof(*s->shows));
     for (size_t i = 0; !err && i < s->jobs.count; i++)
         err = queue_admin_show(tx, s->jobs.jobs[i].id, &s->held, s->arena, &s->shows[i]);

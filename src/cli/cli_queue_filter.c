@@ -56,8 +56,8 @@ int cli_queue_filter_read(const struct cli_queue_target *t, struct queue_admin_l
 static enum err list(struct store_tx *tx, void *arg)
 {
     struct cli_queue_filter_page *page = arg;
-    return queue_admin_list(tx, page->filter, page->held, &page->after, page->limit, &page->arena,
-                            &page->list);
+    const struct queue_admin_list_page which = {&page->after, page->limit};
+    return queue_admin_list(tx, page->filter, page->held, &which, &page->arena, &page->list);
 }
 
 int cli_queue_filter_page(const struct cli_queue_call *call, struct cli_queue_filter_page *page)

@@ -74,8 +74,7 @@ struct slice {
 static enum err do_slice(struct store_tx *tx, void *arg)
 {
     struct slice *s = arg;
-    return queue_admin_act_slice(tx, s->many->fn, s->list->jobs, s->list->count, &s->many->held,
-                                 &s->done, &s->refused);
+    return queue_admin_act_slice(tx, s->many->fn, s->list, &s->many->held, &s->done, &s->refused);
 }
 
 static int take(struct many *m, const struct queue_admin_list *list)

@@ -105,9 +105,10 @@ static void sort(struct look *l)
 static enum err read_state(struct store_tx *tx, struct look *l, int state)
 {
     struct queue_admin_list_filter filter = l->filter;
+    const struct queue_admin_list_page page = {.limit = MAX_OF_STATE};
     struct queue_admin_list list;
     filter.state = state;
-    enum err err = queue_admin_list(tx, &filter, &l->held, NULL, MAX_OF_STATE, &l->arena, &list);
+    enum err err = queue_admin_list(tx, &filter, &l->held, &page, &l->arena, &list);
     for (size_t i = 0; !err && i < list.count; i++)
         l->jobs[l->count++] = list.jobs[i];
     return err;

@@ -4,7 +4,7 @@
 
 #include "core/conf.h"
 
-static const int64_t LAST_MS = INT64_C(253402300799999); // of the year 9999
+static const int64_t last_ms = INT64_C(253402300799999); // of the year 9999
 
 static bool is_digit(char c)
 {
@@ -99,7 +99,7 @@ static bool parse_relative(struct str text, int64_t now_ms, int64_t *ms_out)
 {
     int64_t ms = 0;
     bool is_back = text.at[0] == '-';
-    if (conf_parse_duration((struct str){text.at + 1, text.len - 1}, &ms) != OK || ms > LAST_MS)
+    if (conf_parse_duration((struct str){text.at + 1, text.len - 1}, &ms) != OK || ms > last_ms)
         return false;
     *ms_out = is_back ? now_ms - ms : now_ms + ms;
     return true;
@@ -115,7 +115,7 @@ enum err cli_time_parse(struct str text, int64_t now_ms, int64_t *ms_out)
         is_time = parse_relative(text, now_ms, &ms);
     else if (is_time && str_parse_int(text, &ms) != OK)
         is_time = parse_date(text, &ms);
-    if (!is_time || ms < 0 || ms > LAST_MS)
+    if (!is_time || ms < 0 || ms > last_ms)
         return ERR_INVALID;
     *ms_out = ms;
     return OK;

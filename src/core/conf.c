@@ -331,6 +331,7 @@ static enum err read_named_file(struct reader *r, const struct conf_option *conf
     return path[0] ? read_file(r, path) : OK;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): written to through the struct
 enum err conf_read(const struct conf_input *in, struct arena *texts, void *target, char *why_out,
                    size_t why_cap)
 {

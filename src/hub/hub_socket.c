@@ -361,6 +361,7 @@ void hub_socket_done(struct hub_socket *s)
         hub_admission_leave(s->hub->relay->admissions, s->tenant->app,
                             &(struct hub_admitted){s->counted_address, s->is_counted});
     if (s->id[0]) {
+        CHECK(s->tenant); // it was opened
         hub_meter_add(&s->tenant->meter, HUB_METER_CLOSED, 1);
         hub_watch_note(s, HUB_WATCH_CLOSED, STR(""));
         map_remove(&s->hub->socket_ids, str_of(s->id));

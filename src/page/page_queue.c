@@ -169,34 +169,44 @@ static void add_queue(struct api_call *call, cJSON *queues, const struct queue_a
     cJSON_AddBoolToObject(row, "is_paused", c->paused_until_ms > 0);
 }
 
+/* The next number of failures below the last; 0: there is none. */
+static uint64_t most_below(const struct queue_meter_copies *meters, uint64_t last)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < meters->count; i++)
+        for (size_t k = 0; k < meters->at[i].kind_count; k++)
+            if (meters->at[i].kinds[k].failed < last && meters->at[i].kinds[k].failed > most)
+                most = meters->at[i].kinds[k].failed;
+    return most;
+}
+
+static void add_failure(struct api_call *call, cJSON *list, struct str queue,
+                        const struct queue_meter_kind *kind)
+{
+    cJSON *row = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, row);
+    page_json_add(row, "kind", kind->kind);
+    page_json_add(row, "queue", queue);
+    page_json_add(row, "failed_text", number(call, (int64_t)kind->failed));
+    if (kind->kind.len > 0)
+        page_json_add(row, "url",
+                      arena_printf(call->arena, "/admin/queues/jobs?kind=%.*s&state=dead",
+                                   STR_ARG(page_form_encode(kind->kind, call->arena))));
+}
+
 /* The kinds whose runs fail, most first. */
 static void add_failures(struct api_call *call, const struct queue_meter_copies *meters)
 {
     cJSON *list = cJSON_AddArrayToObject(page_draw_asked(call)->view, "failures");
     uint64_t last = UINT64_MAX;
     for (int rows = 0; rows < MAX_KINDS && last > 0;) {
-        uint64_t most = 0; // the next number below last
-        for (size_t i = 0; i < meters->count; i++)
-            for (size_t k = 0; k < meters->at[i].kind_count; k++)
-                if (meters->at[i].kinds[k].failed < last && meters->at[i].kinds[k].failed > most)
-                    most = meters->at[i].kinds[k].failed;
+        uint64_t most = most_below(meters, last);
         for (size_t i = 0; most > 0 && i < meters->count; i++)
-            for (size_t k = 0; k < meters->at[i].kind_count && rows < MAX_KINDS; k++) {
-                const struct queue_meter_kind *kind = &meters->at[i].kinds[k];
-                if (kind->failed != most)
-                    continue;
-                cJSON *row = cJSON_CreateObject();
-                cJSON_AddItemToArray(list, row);
-                page_json_add(row, "kind", kind->kind);
-                page_json_add(row, "queue", meters->at[i].queue);
-                page_json_add(row, "failed_text", number(call, (int64_t)kind->failed));
-                if (kind->kind.len > 0)
-                    page_json_add(row, "url",
-                                  arena_printf(call->arena,
-                                               "/admin/queues/jobs?kind=%.*s&state=dead",
-                                               STR_ARG(page_form_encode(kind->kind, call->arena))));
-                rows++;
-            }
+            for (size_t k = 0; k < meters->at[i].kind_count && rows < MAX_KINDS; k++)
+                if (meters->at[i].kinds[k].failed == most) {
+                    add_failure(call, list, meters->at[i].queue, &meters->at[i].kinds[k]);
+                    rows++;
+                }
         last = most;
     }
     cJSON_AddBoolToObject(page_draw_asked(call)->view, "has_failures",

@@ -249,8 +249,9 @@ static enum err add_members(struct store_tx *tx, struct api_call *call,
     cJSON *view = page_draw_asked(call)->view;
     const struct queue_admin_list_filter filter = {.state = QUEUE_ADMIN_LIST_ANY,
                                                    .batch_id = batch_id};
+    const struct queue_admin_list_page page = {.limit = GRAPH_ROWS};
     struct queue_admin_list list;
-    enum err err = queue_admin_list(tx, &filter, held, NULL, GRAPH_ROWS, call->arena, &list);
+    enum err err = queue_admin_list(tx, &filter, held, &page, call->arena, &list);
     cJSON *jobs = cJSON_AddArrayToObject(view, "jobs");
     for (size_t i = 0; !err && i < list.count; i++) {
         struct queue_admin_show show;

@@ -94,8 +94,10 @@ static enum err load(struct store_tx *tx, struct api_call *call)
         return api_refuse(call, 400, "malformed");
     struct queue_held held = page_queue_held(call);
     if (!err)
-        err = queue_admin_list(tx, &s->filter, &held, has_cursor ? &after : NULL, ROWS, call->arena,
-                               &list);
+        err = queue_admin_list(
+            tx, &s->filter, &held,
+            &(struct queue_admin_list_page){.after = has_cursor ? &after : NULL, .limit = ROWS},
+            call->arena, &list);
     if (err)
         return err;
     cJSON *jobs = cJSON_AddArrayToObject(ask->view, "jobs");
@@ -282,16 +284,15 @@ static enum err write_apply(struct store_tx *tx, struct api_call *call)
 {
     struct page_ask *ask = page_draw_asked(call);
     const struct order *o = ask->input;
+    const struct queue_admin_list_page slice = {.limit = QUEUE_ADMIN_ACT_SLICE};
     struct queue_admin_list list = {.jobs = o->jobs, .count = o->count};
     size_t done = 0, refused = 0;
     enum err err = page_queue_enter(call, CIVIC_CHANGE_QUEUES);
     struct queue_held held = page_queue_held(call);
     if (!err && o->is_all)
-        err = queue_admin_list(tx, &o->search.filter, &held, NULL, QUEUE_ADMIN_ACT_SLICE,
-                               call->arena, &list);
+        err = queue_admin_list(tx, &o->search.filter, &held, &slice, call->arena, &list);
     if (!err)
-        err = queue_admin_act_slice(tx, actions[o->action].fn, list.jobs, list.count, &held, &done,
-                                    &refused);
+        err = queue_admin_act_slice(tx, actions[o->action].fn, &list, &held, &done, &refused);
     if (err)
         return err;
     struct str to = o->back.len > 0 ? arena_printf(call->arena, "%.*s?", STR_ARG(o->back))

@@ -52,6 +52,7 @@ static bool is_public(const char *address)
 }
 
 /* No socket is made where an idle connection is used again, perhaps of a post that may do more. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the type is curl's
 static int check_peer(void *ctx, char *peer, char *local, int peer_port, int local_port)
 {
     struct post *p = ctx;

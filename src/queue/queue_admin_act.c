@@ -278,13 +278,14 @@ enum err queue_admin_act_edit(struct store_tx *tx, struct queue_admin_act *act,
 /* ---- many ---- */
 
 enum err queue_admin_act_slice(struct store_tx *tx, queue_admin_act_fn *fn,
-                               const struct queue_admin_job *jobs, size_t count,
-                               const struct queue_held *held, size_t *done_out, size_t *refused_out)
+                               const struct queue_admin_list *list, const struct queue_held *held,
+                               size_t *done_out, size_t *refused_out)
 {
-    CHECK(count <= QUEUE_ADMIN_ACT_SLICE);
+    CHECK(list->count <= QUEUE_ADMIN_ACT_SLICE);
     *done_out = *refused_out = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct queue_admin_act act = {.id = jobs[i].id, .epoch = jobs[i].epoch, .held = held};
+    for (size_t i = 0; i < list->count; i++) {
+        const struct queue_admin_job *job = &list->jobs[i];
+        struct queue_admin_act act = {.id = job->id, .epoch = job->epoch, .held = held};
         enum err err = fn(tx, &act);
         if (err && !act.why.at) // a failure, no refusal: it may have written
             return err;

@@ -46,10 +46,10 @@ struct queue_admin_edit {
 MUST_USE enum err queue_admin_act_edit(struct store_tx *tx, struct queue_admin_act *act,
                                        const struct queue_admin_edit *edit);
 
-/* Does it to up to QUEUE_ADMIN_ACT_SLICE jobs as they were listed, in one write; those that have
+/* Does it to the jobs of a list of up to QUEUE_ADMIN_ACT_SLICE, in one write; those that have
  * changed since or are refused are counted apart. */
 MUST_USE enum err queue_admin_act_slice(struct store_tx *tx, queue_admin_act_fn *fn,
-                                        const struct queue_admin_job *jobs, size_t count,
+                                        const struct queue_admin_list *list,
                                         const struct queue_held *held, size_t *done_out,
                                         size_t *refused_out);
 

@@ -598,19 +598,18 @@ static enum err walk(struct walk *w, const struct queue_admin_list_cursor *after
 }
 
 enum err queue_admin_list(struct store_tx *tx, const struct queue_admin_list_filter *filter,
-                          const struct queue_held *held,
-                          const struct queue_admin_list_cursor *after, size_t limit,
+                          const struct queue_held *held, const struct queue_admin_list_page *page,
                           struct arena *a, struct queue_admin_list *out)
 {
     struct walk w = {
-        .tx = tx, .filter = filter, .held = held, .arena = a, .limit = limit, .out = out};
+        .tx = tx, .filter = filter, .held = held, .arena = a, .limit = page->limit, .out = out};
     if (w.limit == 0 || w.limit > QUEUE_ADMIN_LIST_MAX_ROWS)
         w.limit = QUEUE_ADMIN_LIST_MAX_ROWS;
     *out =
         (struct queue_admin_list){.jobs = arena_alloc(a, w.limit * sizeof(struct queue_admin_job))};
     if (filter->path.len > 0 && json_parse(filter->value, &w.value) != OK)
         w.value = NULL;
-    enum err err = walk(&w, after);
+    enum err err = walk(&w, page->after);
     cJSON_Delete(w.value);
     return err;
 }

@@ -73,13 +73,18 @@ struct queue_admin_list {
     struct queue_admin_list_cursor next;
 };
 
-/* A read. The first limit (up to QUEUE_ADMIN_LIST_MAX_ROWS) jobs behind the cursor (NULL: of all),
- * in the arena. ERR_INVALID: a key without a queue. */
+/* Which of those that match. */
+struct queue_admin_list_page {
+    const struct queue_admin_list_cursor *after; // NULL: from the first
+    size_t limit;                                // up to QUEUE_ADMIN_LIST_MAX_ROWS; 0: so many
+};
+
+/* A read: the page, in the arena. ERR_INVALID: a key without a queue. */
 MUST_USE enum err queue_admin_list(struct store_tx *tx,
                                    const struct queue_admin_list_filter *filter,
                                    const struct queue_held *held,
-                                   const struct queue_admin_list_cursor *after, size_t limit,
-                                   struct arena *a, struct queue_admin_list *out);
+                                   const struct queue_admin_list_page *page, struct arena *a,
+                                   struct queue_admin_list *out);
 
 /* "ready", "running", ... */
 const char *queue_admin_list_state_text(enum queue_state state);

@@ -18,7 +18,7 @@ enum {
     TOLD_CATCH = 2,
     TOLD_FINALLY = 4,
 };
-static const char CANCEL_KIND[] = "queue.batch.cancel";
+static const char cancel_kind[] = "queue.batch.cancel";
 
 /* A row of job_batch, without the plans of what follows. */
 struct row {
@@ -430,7 +430,7 @@ static enum err cancel_later(struct store_tx *tx, int64_t batch_id, const char *
 {
     char payload[32];
     int len = snprintf(payload, sizeof(payload), "%lld", (long long)batch_id);
-    const struct queue_new job = {.kind = str_of(CANCEL_KIND),
+    const struct queue_new job = {.kind = str_of(cancel_kind),
                                   .payload = {payload, (size_t)len},
                                   .queue = str_of(queue),
                                   .priority = QUEUE_MAX_PRIORITY}; // before those that it cancels
@@ -488,7 +488,7 @@ static enum err commit_cancel(struct store_tx *tx, struct queue_job *job, void *
 }
 
 const struct queue_handler queue_batch_handlers[] = {
-    {.kind = CANCEL_KIND, .commit = commit_cancel},
+    {.kind = cancel_kind, .commit = commit_cancel},
 };
 const size_t queue_batch_handler_count =
     sizeof(queue_batch_handlers) / sizeof(queue_batch_handlers[0]);

@@ -25,7 +25,8 @@ static void earn_by_time(struct queue_budget *b)
     if (now_ms - b->earned_from_ms < WINDOW_MS)
         return;
     int64_t per_s = b->earned * 1000 / (now_ms - b->earned_from_ms);
-    b->line.pace_ms = per_s > 0 ? 1000 * COST / per_s : WINDOW_MS / QUEUE_BUDGET_RETRIES_PER_S;
+    b->line.pace_ms =
+        per_s > 0 ? INT64_C(1000) * COST / per_s : WINDOW_MS / QUEUE_BUDGET_RETRIES_PER_S;
     b->earned = 0;
     b->earned_from_ms = now_ms;
 }

@@ -116,6 +116,7 @@ static enum err read_fn(struct store_tx *tx, void *arg)
 }
 
 enum err queue_census_read(struct queue_census *c, struct arena *a, struct queue_admin_counts *out,
+                           // NOLINTNEXTLINE(readability-non-const-parameter): read_fn writes there
                            int64_t *age_ms_out)
 {
     struct reading reading = {c, a, out, age_ms_out};

@@ -8,7 +8,7 @@
 #include "core/failpoint.h"
 #include "queue/queue_internal.h"
 
-static const int64_t LAST_MS = INT64_C(253402300799999); // of the year 9999
+static const int64_t last_ms = INT64_C(253402300799999); // of the year 9999
 
 /* ---- limits ---- */
 
@@ -80,8 +80,8 @@ static enum err check_times(const struct queue_new *job, const char **why_out)
     if (!is_time(job->delay_ms) || !is_time(job->timeout_ms) || !is_time(job->keep_ms) ||
         !is_time(job->unique_ms) || !is_time(job->idempotency_ms))
         return refuse(ERR_INVALID, "a time is from 0 to 10 years", why_out);
-    if (job->run_at_ms < 0 || job->run_at_ms > LAST_MS || job->deadline_ms < 0 ||
-        job->deadline_ms > LAST_MS)
+    if (job->run_at_ms < 0 || job->run_at_ms > last_ms || job->deadline_ms < 0 ||
+        job->deadline_ms > last_ms)
         return refuse(ERR_INVALID, "a time is from the year 1970 to 9999", why_out);
     return OK;
 }
@@ -229,15 +229,15 @@ static enum err seal(struct store_tx *tx, const struct queue_new *job, int64_t i
                      struct place *place)
 {
     struct store_stmt *st;
-    struct str key_id;
     struct arena a;
     enum err err = store_prepare(tx, "UPDATE job SET payload = $2 WHERE id = $1", &st);
     if (err)
         return err;
     arena_init(&a);
     store_bind_int(st, 1, id);
-    store_bind_text(st, 2, queue_seal_write(job->seal, id, job->kind, job->payload, &a, &key_id));
-    snprintf(place->seal_id, sizeof(place->seal_id), "%.*s", STR_ARG(key_id));
+    const struct queue_sealed sealed = queue_seal_write(job->seal, id, job->kind, job->payload, &a);
+    store_bind_text(st, 2, sealed.text);
+    snprintf(place->seal_id, sizeof(place->seal_id), "%.*s", STR_ARG(sealed.key_id));
     err = store_run(st, NULL);
     arena_done(&a);
     return err;

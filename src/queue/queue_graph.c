@@ -72,6 +72,7 @@ static bool go_on(struct walk *w)
 }
 
 /* order: each node behind those that it needs. ERR_INVALID: a circle. */
+// NOLINTNEXTLINE(readability-non-const-parameter): written to through the struct
 static enum err sort(const struct queue_node *nodes, size_t count, size_t *order)
 {
     struct walk w = {

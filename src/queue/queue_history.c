@@ -54,7 +54,7 @@ struct queue_history *queue_history_new(void)
     struct queue_history *h = MEM_NEW(struct queue_history);
     pthread_mutex_init(&h->mutex, NULL);
     h->rings[QUEUE_HISTORY_HOUR] = (struct ring){.cap = 360, .step_ms = QUEUE_HISTORY_STEP_MS};
-    h->rings[QUEUE_HISTORY_DAY] = (struct ring){.cap = QUEUE_HISTORY_MAX, .step_ms = 60 * 1000};
+    h->rings[QUEUE_HISTORY_DAY] = (struct ring){.cap = QUEUE_HISTORY_MAX, .step_ms = 60000};
     h->series_count = 1;
     return h;
 }

@@ -24,7 +24,7 @@ enum {
     AHEAD_NS = 5000000,
 };
 
-static const struct queue_cursor FROM_THE_FIRST = {INT64_MIN, 0};
+static const struct queue_cursor from_the_first = {INT64_MIN, 0};
 
 /* ---- claiming ---- */
 
@@ -222,7 +222,7 @@ void queue_look_once(struct queue *q)
     bool is_alone = q->options.is_alone && q->share.mode == QUEUE_SHARE_ALONE;
     bool is_all =
         !is_alone || now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
-    struct look look = {.queue = q, .after = is_all ? FROM_THE_FIRST : q->cursor};
+    struct look look = {.queue = q, .after = is_all ? from_the_first : q->cursor};
     if (is_alone)
         look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
     else
@@ -258,6 +258,6 @@ void queue_look_once(struct queue *q)
 
 void queue_look_anew(struct queue *q)
 {
-    q->cursor = FROM_THE_FIRST;
+    q->cursor = from_the_first;
     q->looked_all_at_ms = 0;
 }

@@ -13,17 +13,19 @@ enum {
     KEY_REST_MS = 3600 * 1000, // a key is looked at so often
     KEEP_BATCH_DAYS = 90,      // after its end; as long as its dead jobs
 };
-static const int64_t KEEP_BATCH_MS = (int64_t)KEEP_BATCH_DAYS * 24 * 3600 * 1000;
+static const int64_t keep_batch_ms = (int64_t)KEEP_BATCH_DAYS * 24 * 3600 * 1000;
 
 /* ---- jobs ---- */
 
-/* The last one that goes, in the order of their ends; and all before it. */
-struct cut {
-    int64_t at_ms, id;
+/* Those of a queue and a state up to the last one that goes, in the order of their ends. */
+struct over {
+    struct str queue;
+    int state;
+    int64_t at_ms, id; // of the last one
 };
 
-static enum err run_over(struct store_tx *tx, struct str queue, int state, const struct cut *cut,
-                         int64_t *ids, size_t cap, size_t *count_out)
+static enum err find_over(struct store_tx *tx, const struct over *over, int64_t *ids, size_t cap,
+                          size_t *count_out)
 {
     struct store_stmt *st;
     size_t count = 0;
@@ -33,10 +35,10 @@ static enum err run_over(struct store_tx *tx, struct str queue, int state, const
                                  &st);
     if (err)
         return err;
-    store_bind_int(st, 1, state);
-    store_bind_text(st, 2, queue);
-    store_bind_int(st, 3, cut->at_ms);
-    store_bind_int(st, 4, cut->id);
+    store_bind_int(st, 1, over->state);
+    store_bind_text(st, 2, over->queue);
+    store_bind_int(st, 3, over->at_ms);
+    store_bind_int(st, 4, over->id);
     store_bind_int(st, 5, (int64_t)cap);
     while (!(err = store_step(st)))
         ids[count++] = store_column_int(st, 0);
@@ -44,12 +46,12 @@ static enum err run_over(struct store_tx *tx, struct str queue, int state, const
     return err == ERR_NOT_FOUND ? OK : err;
 }
 
-static enum err prune_jobs(struct store_tx *tx, struct str queue, int state, const struct cut *cut,
-                           size_t limit, int64_t *count_out)
+static enum err prune_jobs(struct store_tx *tx, const struct over *over, size_t limit,
+                           int64_t *count_out)
 {
     int64_t ids[SLICE];
     size_t count = 0;
-    enum err err = run_over(tx, queue, state, cut, ids, limit < SLICE ? limit : SLICE, &count);
+    enum err err = find_over(tx, over, ids, limit < SLICE ? limit : SLICE, &count);
     for (size_t i = 0; !err && i < count; i++) {
         struct queue_row row;
         err = queue_row_get(tx, ids[i], &row);
@@ -63,8 +65,7 @@ static enum err prune_jobs(struct store_tx *tx, struct str queue, int state, con
 
 /* Where those above the number begin. An index is walked so far as the number says. ERR_NOT_FOUND:
  * there are no more. */
-static enum err find_cut(struct store_tx *tx, struct str queue, int state, int64_t keep,
-                         struct cut *out)
+static enum err find_cut(struct store_tx *tx, int64_t keep, struct over *over)
 {
     struct store_stmt *st;
     enum err err =
@@ -74,12 +75,14 @@ static enum err find_cut(struct store_tx *tx, struct str queue, int state, int64
                       &st);
     if (err)
         return err;
-    store_bind_int(st, 1, state);
-    store_bind_text(st, 2, queue);
+    store_bind_int(st, 1, over->state);
+    store_bind_text(st, 2, over->queue);
     store_bind_int(st, 3, keep);
     err = store_step(st);
-    if (!err)
-        *out = (struct cut){store_column_int(st, 0), store_column_int(st, 1)};
+    if (!err) {
+        over->at_ms = store_column_int(st, 0);
+        over->id = store_column_int(st, 1);
+    }
     store_finish(st);
     return err;
 }
@@ -87,14 +90,14 @@ static enum err find_cut(struct store_tx *tx, struct str queue, int state, int64
 static enum err prune_state(struct store_tx *tx, struct str queue, int state, int64_t keep,
                             size_t limit, int64_t *count_out)
 {
-    struct cut cut = {store_now_ms(tx), INT64_MAX};
-    enum err err = prune_jobs(tx, queue, state, &cut, limit, count_out);
+    struct over over = {queue, state, store_now_ms(tx), INT64_MAX};
+    enum err err = prune_jobs(tx, &over, limit, count_out);
     if (err || keep == 0)
         return err;
-    err = find_cut(tx, queue, state, keep, &cut);
+    err = find_cut(tx, keep, &over);
     if (err)
         return err == ERR_NOT_FOUND ? OK : err;
-    return prune_jobs(tx, queue, state, &cut, limit, count_out);
+    return prune_jobs(tx, &over, limit, count_out);
 }
 
 /* ---- keys ---- */
@@ -207,7 +210,7 @@ enum err queue_prune(struct store_tx *tx, struct str name, int limit, int64_t *c
     if (!err)
         err = prune_keys(tx, cap, &keys);
     if (!err)
-        err = queue_batch_prune(tx, store_now_ms(tx) - KEEP_BATCH_MS, limit, &batches);
+        err = queue_batch_prune(tx, store_now_ms(tx) - keep_batch_ms, limit, &batches);
     for (int i = 0; i < 3; i++)
         raise(count_out, jobs[i]);
     raise(count_out, unique);

@@ -116,19 +116,19 @@ static struct str bind(int64_t job_id, struct str kind, struct arena *a)
     return arena_printf(a, "viche job 1 %lld %.*s", (long long)job_id, STR_ARG(kind));
 }
 
-struct str queue_seal_write(struct queue_seal *s, int64_t job_id, struct str kind,
-                            struct str payload, struct arena *a, struct str *key_id_out)
+struct queue_sealed queue_seal_write(struct queue_seal *s, int64_t job_id, struct str kind,
+                                     struct str payload, struct arena *a)
 {
     size_t len = payload.len + CRYPTO_SEAL_MORE_BYTES, chars = 4 * ((len + 2) / 3);
     uint8_t *bytes = arena_alloc(a, len);
     char *text = arena_alloc(a, chars + 3);
     pthread_rwlock_rdlock(&s->lock);
-    *key_id_out = arena_str(a, s->keys->at[0].id);
+    struct str key_id = arena_str(a, s->keys->at[0].id);
     crypto_seal(s->keys->at[0].secret, payload, bind(job_id, kind, a), bytes);
     pthread_rwlock_unlock(&s->lock);
     crypto_base64(bytes, len, text + 1);
     text[0] = text[chars + 1] = '"';
-    return (struct str){text, chars + 2};
+    return (struct queue_sealed){.text = {text, chars + 2}, .key_id = key_id};
 }
 
 static enum err open_with(const struct key *key, int64_t job_id, struct str kind, struct str sealed,
@@ -149,14 +149,14 @@ static enum err open_with(const struct key *key, int64_t job_id, struct str kind
     return err;
 }
 
-enum err queue_seal_open(struct queue_seal *s, struct str key_id, int64_t job_id, struct str kind,
-                         struct str sealed, struct arena *a, struct str *payload_out)
+enum err queue_seal_open(struct queue_seal *s, int64_t job_id, struct str kind,
+                         struct queue_sealed sealed, struct arena *a, struct str *payload_out)
 {
     if (!s)
         return ERR_NOT_FOUND;
     pthread_rwlock_rdlock(&s->lock);
-    const struct key *key = find_key(s->keys, key_id);
-    enum err err = key ? open_with(key, job_id, kind, sealed, a, payload_out) : ERR_NOT_FOUND;
+    const struct key *key = find_key(s->keys, sealed.key_id);
+    enum err err = key ? open_with(key, job_id, kind, sealed.text, a, payload_out) : ERR_NOT_FOUND;
     pthread_rwlock_unlock(&s->lock);
     return err;
 }

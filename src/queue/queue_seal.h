@@ -36,13 +36,18 @@ void queue_seal_free(struct queue_seal *s);
 /* From now on s has the keys of with, which is freed; its own are wiped. Any thread. */
 void queue_seal_use(struct queue_seal *s, struct queue_seal *with);
 
-/* The payload of the job as its row has it, and the id of the key; in the arena. */
-struct str queue_seal_write(struct queue_seal *s, int64_t job_id, struct str kind,
-                            struct str payload, struct arena *a, struct str *key_id_out);
+/* A payload as its job's row has it, and the id of the key. */
+struct queue_sealed {
+    struct str text, key_id;
+};
+
+/* Seals the payload of the job; in the arena. */
+struct queue_sealed queue_seal_write(struct queue_seal *s, int64_t job_id, struct str kind,
+                                     struct str payload, struct arena *a);
 /* And back. s may be NULL: no keys. ERR_NOT_FOUND: not this key; ERR_DENIED: the payload is not
  * this job's, or was changed. */
-MUST_USE enum err queue_seal_open(struct queue_seal *s, struct str key_id, int64_t job_id,
-                                  struct str kind, struct str sealed, struct arena *a,
+MUST_USE enum err queue_seal_open(struct queue_seal *s, int64_t job_id, struct str kind,
+                                  struct queue_sealed sealed, struct arena *a,
                                   struct str *payload_out);
 
 #endif

@@ -133,13 +133,13 @@ enum err queue_tally_tell(struct queue_tally *t)
 {
     struct arena arena;
     struct queue_meter_copies now;
-    const struct telling telling = {&t->told, &now};
+    struct telling telling = {&t->told, &now};
     arena_init(&arena);
     queue_meter_read(&arena, &now);
     enum err err = OK;
     bool is_new = has_news(&telling);
     if (is_new)
-        err = store_write_soft_wait(t->store, tell_fn, (void *)(uintptr_t)&telling);
+        err = store_write_soft_wait(t->store, tell_fn, &telling);
     if (err || !is_new) {
         arena_done(&arena);
         return err;

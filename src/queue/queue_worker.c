@@ -295,8 +295,9 @@ static void fail_sealed(struct queue_run *run, enum err err)
 static bool open_payload(struct queue_run *run)
 {
     struct queue_job *job = &run->job;
-    enum err err = queue_seal_open(run->queue->options.seal, job->seal, job->id, job->kind,
-                                   job->payload, &job->arena, &job->payload);
+    const struct queue_sealed sealed = {.text = job->payload, .key_id = job->seal};
+    enum err err = queue_seal_open(run->queue->options.seal, job->id, job->kind, sealed,
+                                   &job->arena, &job->payload);
     if (err)
         fail_sealed(run, err);
     return !err;

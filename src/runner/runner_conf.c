@@ -69,20 +69,20 @@ enum way { PROGRAM = 1, PUSH = 2, BOTH = 3 };
 
 static const struct number {
     const char *name;
-    enum way way;
+    int64_t min, max, factor;
     size_t at;
     bool is_wide; // int64_t, else int
-    int64_t min, max, factor;
+    enum way way;
 } numbers[] = {
-    {"timeout", BOTH, AT(timeout_ms), true, 1, 86400, 1000},
-    {"grace", PROGRAM, AT(grace_ms), true, 1, 3600, 1000},
-    {"backoff", BOTH, AT(backoff_ms), true, 1, 3600, 1000},
-    {"keep", BOTH, AT(keep_ms), true, 1, 365 * 86400, 1000},
-    {"max_attempts", BOTH, AT(max_attempts), false, 1, 1000, 1},
-    {"concurrency", BOTH, AT(concurrency), false, 1, MAX_CONCURRENCY, 1},
-    {"memory", PROGRAM, AT(memory_bytes), true, 1, 1 << 20, 1 << 20},
-    {"cpu", PROGRAM, AT(cpu_s), false, 1, 86400, 1},
-    {"max_jobs", PROGRAM, AT(max_jobs), false, 1, 1000000000, 1},
+    {"timeout", 1, 86400, 1000, AT(timeout_ms), true, BOTH},
+    {"grace", 1, 3600, 1000, AT(grace_ms), true, PROGRAM},
+    {"backoff", 1, 3600, 1000, AT(backoff_ms), true, BOTH},
+    {"keep", 1, INT64_C(365) * 86400, 1000, AT(keep_ms), true, BOTH},
+    {"max_attempts", 1, 1000, 1, AT(max_attempts), false, BOTH},
+    {"concurrency", 1, MAX_CONCURRENCY, 1, AT(concurrency), false, BOTH},
+    {"memory", 1, 1 << 20, 1 << 20, AT(memory_bytes), true, PROGRAM},
+    {"cpu", 1, 86400, 1, AT(cpu_s), false, PROGRAM},
+    {"max_jobs", 1, 1000000000, 1, AT(max_jobs), false, PROGRAM},
 };
 enum { NUMBER_COUNT = sizeof(numbers) / sizeof(numbers[0]) };
 

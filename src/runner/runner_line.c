@@ -3,7 +3,7 @@
 #include "core/json.h"
 #include "core/utf8.h"
 
-enum { MAX_FIELDS = 16, MAX_DELAY_MS = 366 * 86400 * 1000LL };
+enum { MAX_FIELDS = 16, MAX_DELAY_MS = 366LL * 86400 * 1000 };
 
 static const struct {
     const char *name;
@@ -183,7 +183,9 @@ struct str runner_line_clean(struct str text, size_t max, struct arena *a)
     for (size_t i = 0; i < cut.len; i++) {
         unsigned char c = (unsigned char)cut.at[i];
         bool is_bad = (c < ' ' && c != '\n' && c != '\t') || c == 0x7f || (!is_valid && c >= 0x80);
-        copy[i] = is_bad ? '?' : cut.at[i];
+        copy[i] = cut.at[i];
+        if (is_bad)
+            copy[i] = '?';
     }
     return (struct str){copy, cut.len};
 }

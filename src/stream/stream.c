@@ -67,7 +67,7 @@ static size_t cost_of(const struct stream_item *item)
 
 void stream_evict_oldest(struct stream *s)
 {
-    CHECK(s->item_count > 0);
+    CHECK(s->ring && s->item_count > 0);
     struct stream_item *item = stream_item_at(s, 0);
     s->first = (s->first + 1) & (s->ring_cap - 1);
     s->item_count--;

@@ -8,7 +8,7 @@
 
 enum { DEFAULT_RETRY_MS = 5 * 60 * 1000 };
 
-static const char TAG[] = "app:"; // then the id
+static const char tag_prefix[] = "app:"; // then the id
 
 struct webhook {
     struct webhook_options options;
@@ -31,7 +31,7 @@ static const struct str *write_tag(struct str app_id, struct buf *bytes, struct 
     for (size_t i = 0; i < app_id.len; i++)
         if ((unsigned char)app_id.at[i] <= ' ' || app_id.at[i] == 0x7f)
             return NULL;
-    if (buf_printf(bytes, "%s%.*s", TAG, STR_ARG(app_id)) != OK)
+    if (buf_printf(bytes, "%s%.*s", tag_prefix, STR_ARG(app_id)) != OK)
         return NULL;
     *tag = (struct str){(const char *)buf_head(bytes), buf_len(bytes)};
     return tag;
@@ -139,7 +139,7 @@ static void add_app(struct census *c, struct str tag, int64_t count)
         c->cap = c->cap > 0 ? 2 * c->cap : 16;
         c->apps = mem_realloc(c->apps, c->cap * sizeof(*c->apps));
     }
-    size_t skip = tag.len < strlen(TAG) ? tag.len : strlen(TAG);
+    size_t skip = tag.len < strlen(tag_prefix) ? tag.len : strlen(tag_prefix);
     c->apps[c->count++] = (struct webhook_waiting){
         .app_id = arena_str(&c->arena, (struct str){tag.at + skip, tag.len - skip}),
         .count = (uint64_t)count,
@@ -163,7 +163,7 @@ static enum err count_waiting(struct store_tx *tx, void *arg)
     store_bind_int(st, 2, QUEUE_RUNNING);
     store_bind_int(st, 3, QUEUE_SCHEDULED);
     store_bind_int(st, 4, QUEUE_WAITING);
-    store_bind_text(st, 5, str_of(TAG));
+    store_bind_text(st, 5, str_of(tag_prefix));
     store_bind_text(st, 6, STR("app;")); // ';' follows ':'
     while ((err = store_step(st)) == OK)
         add_app(arg, store_column_text(st, 0), store_column_int(st, 1));

@@ -471,19 +471,20 @@ static enum err retry_all_fn(struct store_tx *tx, void *arg)
 {
     const struct queue_admin_list_filter dead = {.state = QUEUE_DEAD};
     const struct queue_held none = {0};
+    const struct queue_admin_list_page page = {.limit = MAX_SET};
     struct queue_admin_list list;
     size_t done = 0, refused = 0;
     struct arena a;
     int64_t *id = arg;
     arena_init(&a);
-    enum err err = queue_admin_list(tx, &dead, &none, NULL, MAX_SET, &a, &list);
+    enum err err = queue_admin_list(tx, &dead, &none, &page, &a, &list);
     size_t count = 0;
     for (size_t i = 0; !err && i < list.count; i++)
         if (list.jobs[i].id == *id)
             list.jobs[count++] = list.jobs[i];
+    list.count = count;
     if (!err)
-        err = queue_admin_act_slice(tx, queue_admin_act_retry, list.jobs, count, &none, &done,
-                                    &refused);
+        err = queue_admin_act_slice(tx, queue_admin_act_retry, &list, &none, &done, &refused);
     CHECK(err || (done == 1 && refused == 0));
     arena_done(&a);
     return err;

@@ -44,7 +44,8 @@ static int64_t add(struct test_store *t, const struct queue_new *job)
 static enum err list_fn(struct store_tx *tx, void *arg)
 {
     struct call *c = arg;
-    return queue_admin_list(tx, c->filter, c->held, c->after, c->limit, &c->arena, &c->list);
+    const struct queue_admin_list_page page = {c->after, c->limit};
+    return queue_admin_list(tx, c->filter, c->held, &page, &c->arena, &c->list);
 }
 
 static enum err act_fn(struct store_tx *tx, void *arg)
@@ -718,8 +719,7 @@ struct many {
 static enum err many_fn(struct store_tx *tx, void *arg)
 {
     struct many *m = arg;
-    return queue_admin_act_slice(tx, queue_admin_act_retry, m->list->jobs, m->list->count, NULL,
-                                 &m->done, &m->refused);
+    return queue_admin_act_slice(tx, queue_admin_act_retry, m->list, NULL, &m->done, &m->refused);
 }
 
 TEST(queue_admin_does_to_many_what_it_does_to_one)

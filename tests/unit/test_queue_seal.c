@@ -44,32 +44,36 @@ TEST(queue_seal_reads_keys_and_says_what_is_wrong)
     }
     struct queue_seal *s = keys("# keys\r\n new = " KEY_A " \r\n\nold=" KEY_B);
     struct arena a;
-    struct str id;
     arena_init(&a);
-    (void)queue_seal_write(s, 1, STR("mail"), STR("{}"), &a, &id);
-    EXPECT_STR(id, "new");
+    EXPECT_STR(queue_seal_write(s, 1, STR("mail"), STR("{}"), &a).key_id, "new");
     arena_done(&a);
     queue_seal_free(s);
+}
+
+static struct queue_sealed with_key(struct queue_sealed sealed, const char *key_id)
+{
+    return (struct queue_sealed){sealed.text, str_of(key_id)};
 }
 
 TEST(queue_seal_opens_for_its_job_kind_and_key_alone)
 {
     struct queue_seal *s = keys("a=" KEY_A "\nb=" KEY_B);
     struct arena a;
-    struct str id, out = STR("none");
+    struct str out = STR("none");
     arena_init(&a);
-    struct str sealed = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a, &id);
-    EXPECT(sealed.at[0] == '"' && sealed.at[sealed.len - 1] == '"');
-    EXPECT(!memmem(sealed.at, sealed.len, "{", 1));
-    EXPECT_EQ(queue_seal_open(s, STR("a"), 7, STR("mail"), sealed, &a, &out), OK);
+    struct queue_sealed sealed = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a);
+    EXPECT(sealed.text.at[0] == '"' && sealed.text.at[sealed.text.len - 1] == '"');
+    EXPECT(!memmem(sealed.text.at, sealed.text.len, "{", 1));
+    EXPECT_EQ(queue_seal_open(s, 7, STR("mail"), with_key(sealed, "a"), &a, &out), OK);
     EXPECT_STR(out, "{\"to\":\"x\"}");
-    EXPECT_EQ(queue_seal_open(s, STR("a"), 8, STR("mail"), sealed, &a, &out), ERR_DENIED);
-    EXPECT_EQ(queue_seal_open(s, STR("a"), 7, STR("male"), sealed, &a, &out), ERR_DENIED);
-    EXPECT_EQ(queue_seal_open(s, STR("b"), 7, STR("mail"), sealed, &a, &out), ERR_DENIED);
-    EXPECT_EQ(queue_seal_open(s, STR("c"), 7, STR("mail"), sealed, &a, &out), ERR_NOT_FOUND);
-    EXPECT_EQ(queue_seal_open(NULL, STR("a"), 7, STR("mail"), sealed, &a, &out), ERR_NOT_FOUND);
-    struct str again = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a, &id);
-    EXPECT(!str_eq(again, sealed)); // a nonce of its own
+    EXPECT_EQ(queue_seal_open(s, 8, STR("mail"), with_key(sealed, "a"), &a, &out), ERR_DENIED);
+    EXPECT_EQ(queue_seal_open(s, 7, STR("male"), with_key(sealed, "a"), &a, &out), ERR_DENIED);
+    EXPECT_EQ(queue_seal_open(s, 7, STR("mail"), with_key(sealed, "b"), &a, &out), ERR_DENIED);
+    EXPECT_EQ(queue_seal_open(s, 7, STR("mail"), with_key(sealed, "c"), &a, &out), ERR_NOT_FOUND);
+    EXPECT_EQ(queue_seal_open(NULL, 7, STR("mail"), with_key(sealed, "a"), &a, &out),
+              ERR_NOT_FOUND);
+    struct queue_sealed again = queue_seal_write(s, 7, STR("mail"), STR("{\"to\":\"x\"}"), &a);
+    EXPECT(!str_eq(again.text, sealed.text)); // a nonce of its own
     arena_done(&a);
     queue_seal_free(s);
 }
@@ -78,17 +82,17 @@ TEST(queue_seal_takes_other_keys_in_place_of_its_own)
 {
     struct queue_seal *s = keys("a=" KEY_A), *with = keys("b=" KEY_B "\na=" KEY_A);
     struct arena a;
-    struct str id, out;
+    struct str out;
     arena_init(&a);
-    struct str old = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a, &id);
+    struct queue_sealed old = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a);
     queue_seal_use(s, with);
-    EXPECT_EQ(queue_seal_open(s, STR("a"), 1, STR("k"), old, &a, &out), OK);
-    struct str sealed = queue_seal_write(s, 1, STR("k"), STR("[2]"), &a, &id);
-    EXPECT_STR(id, "b");
+    EXPECT_EQ(queue_seal_open(s, 1, STR("k"), with_key(old, "a"), &a, &out), OK);
+    struct queue_sealed sealed = queue_seal_write(s, 1, STR("k"), STR("[2]"), &a);
+    EXPECT_STR(sealed.key_id, "b");
     queue_seal_use(s, keys("b=" KEY_B));
-    EXPECT_EQ(queue_seal_open(s, STR("b"), 1, STR("k"), sealed, &a, &out), OK);
+    EXPECT_EQ(queue_seal_open(s, 1, STR("k"), with_key(sealed, "b"), &a, &out), OK);
     EXPECT_STR(out, "[2]");
-    EXPECT_EQ(queue_seal_open(s, STR("a"), 1, STR("k"), old, &a, &out), ERR_NOT_FOUND);
+    EXPECT_EQ(queue_seal_open(s, 1, STR("k"), with_key(old, "a"), &a, &out), ERR_NOT_FOUND);
     arena_done(&a);
     queue_seal_free(s);
 }
@@ -97,15 +101,18 @@ TEST(queue_seal_refuses_every_changed_or_shortened_text)
 {
     struct queue_seal *s = keys("a=" KEY_A);
     struct arena a;
-    struct str id, out;
+    struct str out;
     arena_init(&a);
-    struct str sealed = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a, &id);
-    for (size_t i = 0; i < sealed.len; i++) {
-        struct str changed = arena_str(&a, sealed);
+    struct queue_sealed sealed = queue_seal_write(s, 1, STR("k"), STR("[1]"), &a);
+    for (size_t i = 0; i < sealed.text.len; i++) {
+        struct str changed = arena_str(&a, sealed.text);
         char *bytes = (char *)(uintptr_t)changed.at;
         bytes[i] = bytes[i] == 'A' ? 'B' : 'A';
-        EXPECT_EQ(queue_seal_open(s, STR("a"), 1, STR("k"), changed, &a, &out), ERR_DENIED);
-        EXPECT_EQ(queue_seal_open(s, STR("a"), 1, STR("k"), (struct str){sealed.at, i}, &a, &out),
+        EXPECT_EQ(
+            queue_seal_open(s, 1, STR("k"), (struct queue_sealed){changed, STR("a")}, &a, &out),
+            ERR_DENIED);
+        EXPECT_EQ(queue_seal_open(s, 1, STR("k"),
+                                  (struct queue_sealed){{sealed.text.at, i}, STR("a")}, &a, &out),
                   ERR_DENIED);
     }
     arena_done(&a);
