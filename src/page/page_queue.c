@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "page/page_draw.h"
 #include "page/page_form.h"
+#include "page/page_queue_limit.h"
 #include "page/page_time.h"
 #include "queue/queue_census.h"
 #include "queue/queue_history.h"
@@ -155,9 +156,7 @@ static void add_queue(struct api_call *call, cJSON *queues, const struct queue_a
     page_json_add(row, "url",
                   arena_printf(call->arena, "/admin/queues/jobs?queue=%.*s",
                                STR_ARG(page_form_encode(c->name, call->arena))));
-    page_json_add(row, "limits_url",
-                  arena_printf(call->arena, "/admin/queues/limits?queue=%.*s",
-                               STR_ARG(page_form_encode(c->name, call->arena))));
+    page_json_add(row, "limits_url", page_queue_limit_path(call, c->name));
     add_state(call, row, "ready", c->name, c->ready);
     add_state(call, row, "running", c->name, c->running);
     add_state(call, row, "scheduled", c->name, c->scheduled);
@@ -328,7 +327,7 @@ static void add_charts(struct api_call *call, struct str queue)
     cJSON_AddBoolToObject(view, "has_history", history.count > 1);
     if (queue.len > 0) {
         page_json_add(view, "of_queue", queue);
-        page_json_add(view, "of_queue_query", page_form_encode(queue, call->arena));
+        page_json_add(view, "of_queue_limits_url", page_queue_limit_path(call, queue));
     }
     add_span_url(call, "hour_url", queue, false);
     add_span_url(call, "day_url", queue, true);

@@ -125,7 +125,7 @@ static void dress(struct api_call *call)
 static const struct page_kind kind = {
     .template = "queue_limits", .load = load, .dress = dress, .nav = "is_queues", .is_admin = true};
 
-static struct str path_of(struct api_call *call, struct str queue)
+struct str page_queue_limit_path(struct api_call *call, struct str queue)
 {
     return arena_printf(call->arena, "/admin/queues/limits?queue=%.*s",
                         STR_ARG(page_form_encode(queue, call->arena)));
@@ -147,7 +147,7 @@ static enum err set_queue(struct api_call *call, struct order *o, struct str que
         ask->kind = &page_problem_kind;
         return api_refuse(call, 400, "malformed");
     }
-    ask->back = ask->path = ask->location = path_of(call, queue);
+    ask->back = ask->path = ask->location = page_queue_limit_path(call, queue);
     return OK;
 }
 

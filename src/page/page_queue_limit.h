@@ -9,4 +9,7 @@
 extern const struct api_endpoint page_queue_limit_get;
 extern const struct api_endpoint page_queue_limit_post;
 
+/* The address of the page, in the call's arena. */
+struct str page_queue_limit_path(struct api_call *call, struct str queue);
+
 #endif
