@@ -303,6 +303,15 @@ static bool open_payload(struct queue_run *run)
     return !err;
 }
 
+/* In front of what the handler says, unless that is all it says. */
+static struct str tell_time(struct queue_run *run, struct str why)
+{
+    bool says_more = !str_eq(why, str_of(err_text(ERR_TIMEOUT)));
+    return arena_printf(&run->job.arena, "timed out after %lld ms%s%.*s",
+                        (long long)run->job.timeout_ms, says_more ? ": " : "",
+                        STR_ARG(says_more ? why : STR("")));
+}
+
 static void run_job(struct queue_run *run)
 {
     const struct queue_handler *handler = run->handler;
@@ -316,12 +325,12 @@ static void run_job(struct queue_run *run)
     struct str why = {NULL, 0};
     enum err err =
         handler->run ? FAILPOINT("queue.run", handler->run(&run->job, handler->ctx, &why)) : OK;
+    if (err && why.len == 0)
+        why = str_of(err_text(err));
     if (err && queue_watch_is_over_time(run))
-        why = arena_printf(&run->job.arena, "timed out after %lld ms: %.*s",
-                           (long long)run->job.timeout_ms,
-                           STR_ARG(why.len > 0 ? why : str_of(err_text(err))));
+        why = tell_time(run, why);
     if (err)
-        fail_as_told(run, why.len > 0 ? why : str_of(err_text(err)));
+        fail_as_told(run, why);
     else if (!handler->is_async) // else it may be gone by now
         submit(run, commit_fn, on_committed);
 }

@@ -921,10 +921,11 @@ TEST_BOTH(queue_puts_retries_off_that_there_is_no_budget_for)
 static enum err run_until_given_up(struct queue_job *job, void *ctx, struct str *why_out)
 {
     struct world *w = ctx;
-    (void)why_out;
     note(w, &w->runs);
     while (!queue_is_given_up(job))
         sched_yield();
+    if (job->attempt > 0)
+        *why_out = STR("at page 2");
     return ERR_TIMEOUT;
 }
 
@@ -946,7 +947,10 @@ TEST_BOTH(queue_tells_a_thread_that_the_time_of_its_job_is_over)
     EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &job), OK);
     WAIT_STATS(w, stats.dead == 1);
     EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE attempt = 2 AND "
-                                         "last_error LIKE 'timed out after 50 ms: %'"),
+                                         "last_error = 'timed out after 50 ms: at page 2'"),
+              1);
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job_error WHERE n = 1 AND "
+                                         "text = 'timed out after 50 ms'"),
               1);
     EXPECT_EQ(w->runs, 2);
     end(w);
