@@ -1,13 +1,17 @@
 #include "queue/queue_test.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/failpoint.h"
+#include "core/mem.h"
 #include "queue/queue_internal.h"
 #include "queue/queue_worker.h"
 
@@ -145,18 +149,87 @@ void queue_test_assert_enqueued(struct queue_test *t, const struct queue_test_li
 
 /* ---- crashes ---- */
 
+enum { MAX_POINTS = 1000, NEVER_PASSED = 70 };
+
+/* What a play is killed at, and what it passes. */
+struct passing {
+    const char *point;
+    int left; // passes of the point to the end
+    bool is_passed;
+    pthread_mutex_t mutex;
+    const char *names[MAX_POINTS]; // literals, each once
+    size_t count;
+};
+
+static void on_pass(const char *name, void *ctx)
+{
+    struct passing *p = ctx;
+    size_t i = 0;
+    pthread_mutex_lock(&p->mutex);
+    while (i < p->count && strcmp(p->names[i], name) != 0)
+        i++;
+    if (i == p->count && i < MAX_POINTS)
+        p->names[p->count++] = name;
+    if (strcmp(name, p->point) == 0) {
+        p->is_passed = true;
+        if (--p->left == 0)
+            kill(getpid(), SIGKILL);
+    }
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* Points that a play has passed: one of these may be passed no more, and is not misspelt. */
+struct known {
+    struct known *next;
+    char name[];
+};
+static struct known *known_points;
+
+static bool is_known(const char *point)
+{
+    const struct known *k = known_points;
+    while (k && strcmp(k->name, point) != 0)
+        k = k->next;
+    return k != NULL;
+}
+
+static void know(const char *point)
+{
+    if (is_known(point))
+        return;
+    struct known *k = mem_zalloc(sizeof(*k) + strlen(point) + 1);
+    memcpy(k->name, point, strlen(point) + 1);
+    k->next = known_points;
+    known_points = k;
+}
+
+/* In the child; the status to end with. */
+static int play_to_end(struct passing *p, void (*play)(void *arg), void *arg)
+{
+    failpoint_listen(on_pass, p);
+    play(arg);
+    if (p->is_passed || is_known(p->point))
+        return 0;
+    fprintf(stderr, "nothing passes the point \"%s\"; what was passed:\n", p->point);
+    for (size_t i = 0; i < p->count; i++)
+        fprintf(stderr, "%s\n", p->names[i]);
+    return NEVER_PASSED;
+}
+
 bool queue_test_crash(const char *point, int nth, void (*play)(void *arg), void *arg)
 {
     int status = 0;
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        failpoint_kill_at(point, nth);
-        play(arg);
-        _exit(0);
+        struct passing passing = {.point = point, .left = nth, .mutex = PTHREAD_MUTEX_INITIALIZER};
+        _exit(play_to_end(&passing, play, arg));
     }
     CHECK(waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NEVER_PASSED)
+        abort(); // it has said why
     bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     CHECK(is_killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0)); // else play went wrong
+    know(point);
     return is_killed;
 }

@@ -69,8 +69,10 @@ void queue_test_print(struct queue_test *t);
 void queue_test_assert_enqueued(struct queue_test *t, const struct queue_test_like *like);
 
 /* Runs play(arg) in a forked child that is killed with SIGKILL when it passes the named point for
- * the nth time. True: it was. False: play returned first, and the child ended. Call it while no
- * store is open and no other thread runs: play opens what it needs. */
+ * the nth time. True: it was. False: play returned first, and the child ended. Ends the process
+ * with a message and the names of what was passed when neither this play nor an earlier one has
+ * passed such a point: it is misspelt. Call it while no store is open and no other thread runs:
+ * play opens what it needs. */
 bool queue_test_crash(const char *point, int nth, void (*play)(void *arg), void *arg);
 
 #endif

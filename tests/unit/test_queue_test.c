@@ -1,5 +1,9 @@
 #include "queue/queue_test.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "core/clock.h"
 #include "core/failpoint.h"
 #include "core/log.h"
@@ -214,6 +218,45 @@ static void play(void *arg)
     EXPECT(queue_test_run_until_idle(&t, 10));
     queue_test_end(&t);
     store_close(shop->t.store);
+}
+
+/* In a child, so that what it prints can be read. */
+static int misspell(struct shop *shop, char *out, size_t cap)
+{
+    int pipe_fds[2], status = 0;
+    size_t len = 0;
+    EXPECT_EQ(pipe(pipe_fds), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(pipe_fds[1], STDERR_FILENO);
+        (void)queue_test_crash("mail.snet", 1, play, shop);
+        _exit(0);
+    }
+    close(pipe_fds[1]);
+    for (ssize_t got = 1; got > 0; len += (size_t)got) {
+        got = read(pipe_fds[0], out + len, cap - 1 - len);
+        EXPECT(got >= 0);
+    }
+    out[len] = '\0';
+    close(pipe_fds[0]);
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return status;
+}
+
+TEST(queue_test_ends_with_the_name_of_a_point_that_nothing_passes)
+{
+    struct shop shop = {.refusals = 0};
+    char said[4000];
+    test_queue_begin(&shop.t);
+    enqueue(shop.t.store, "mail", 0);
+    store_close(shop.t.store);
+    int status = misspell(&shop, said, sizeof(said));
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    EXPECT(str_starts(str_of(said),
+                      STR("nothing passes the point \"mail.snet\"; what was passed:\n")));
+    EXPECT(strstr(said, "\nmail.sent\n") != NULL);
+    EXPECT_EQ(test_store_open(&shop.t, true), OK);
+    test_store_end(&shop.t);
 }
 
 TEST(queue_test_crashes_a_child_at_a_point_of_the_handler)
