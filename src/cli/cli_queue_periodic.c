@@ -4,6 +4,7 @@
 #include "cli/cli_queue.h"
 #include "cli/cli_table.h"
 #include "core/clock.h"
+#include "queue/queue_admin_json.h"
 #include "queue/queue_cron.h"
 #include "queue/queue_periodic.h"
 
@@ -96,7 +97,7 @@ static cJSON *write_state(const struct cli_queue_call *call, const struct queue_
     cJSON_AddStringToObject(row, "zone", s->periodic.zone.at);
     cJSON_AddStringToObject(row, "queue", s->periodic.queue.at);
     cJSON_AddStringToObject(row, "kind", s->periodic.kind.at);
-    cJSON_AddStringToObject(row, "payload", cli_queue_hide(call, s->periodic.payload).at);
+    queue_admin_json_add_value(row, "payload", cli_queue_hide(call, s->periodic.payload));
     cJSON_AddStringToObject(row, "overlap", queue_periodic_overlap_text(s->periodic.overlap));
     cJSON_AddNumberToObject(row, "catch_up_ms", (double)s->periodic.catch_up_ms);
     cJSON_AddStringToObject(row, "source", s->periodic.source.at);

@@ -51,8 +51,7 @@ static void add_given(cJSON *object, const char *name, int64_t number)
         add_number(object, name, number);
 }
 
-/* As it stands, when it is a JSON value. */
-static void add_value(cJSON *object, const char *name, struct str text)
+void queue_admin_json_add_value(cJSON *object, const char *name, struct str text)
 {
     if (json_scan_document(text) != OK) {
         queue_admin_json_add(object, name, text);
@@ -99,7 +98,7 @@ cJSON *queue_admin_json_job(const struct queue_admin_job *job)
     add_number(row, "run_at_ms", job->run_at_ms);
     add_text(row, "unique_key", job->unique_key);
     if (!job->is_cut)
-        add_value(row, "payload", job->payload);
+        queue_admin_json_add_value(row, "payload", job->payload);
     else
         queue_admin_json_add(row, "payload", job->payload);
     add_number(row, "payload_bytes", (int64_t)job->payload_bytes);
@@ -174,7 +173,7 @@ static void add_run(cJSON *root, const struct queue_admin_show *show)
         add_number(root, "percent", show->percent);
     add_text(root, "progress", show->progress);
     if (show->result.at)
-        add_value(root, "result", show->result);
+        queue_admin_json_add_value(root, "result", show->result);
 }
 
 static void add_history(cJSON *root, const struct queue_admin_show *show)
@@ -199,7 +198,7 @@ static void add_history(cJSON *root, const struct queue_admin_show *show)
         queue_admin_json_add(row, "name", show->steps[i].name);
         add_number(row, "at_ms", show->steps[i].at_ms);
         if (show->steps[i].result.at)
-            add_value(row, "result", show->steps[i].result);
+            queue_admin_json_add_value(row, "result", show->steps[i].result);
     }
 }
 

@@ -16,5 +16,7 @@ cJSON *queue_admin_json_show(const struct queue_admin_show *show);
 cJSON *queue_admin_json_batch(const struct queue_batch *batch, struct str name);
 /* Adds a text to an object. */
 void queue_admin_json_add(cJSON *object, const char *name, struct str text);
+/* Adds the JSON value that the text is; the text, when it is none. */
+void queue_admin_json_add_value(cJSON *object, const char *name, struct str text);
 
 #endif

@@ -198,6 +198,8 @@ test('what is paused says so', () => {
     queue(dir, 'periodic', 'add', 'q', '@daily', 'a', '{}');
     queue(dir, 'periodic', 'pause', 'p');
     assert.match(queue(dir, 'periodic', 'list'), /^p .* skip +yes/m);
+    queue(dir, 'periodic', 'add', 'r', '@daily', 'a', '{"days":1,"key":"x"}');
+    assert.deepEqual(queueJson(dir, 'periodic', 'list', '--redact', 'key').periodic.map((p) => p.payload), [{}, {}, { days: 1, key: '…' }]);
     assert.doesNotMatch(queue(dir, 'periodic', 'list'), /^q .* yes/m);
 });
 
