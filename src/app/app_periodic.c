@@ -1,10 +1,10 @@
 #include "app/app_periodic.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 
 #include "core/conf.h"
+#include "core/ini_file.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "queue/queue_periodic.h"
@@ -85,15 +85,14 @@ static enum err sync_fn(struct store_tx *tx, void *arg)
 
 static enum err read_file(struct file *f, const char *path, char *why_out, size_t why_cap)
 {
-    int line = ini_parse(path, on_line, f);
-    if (line == 0)
-        return OK;
-    if (line < 0)
+    int line = 0;
+    const char *why = "";
+    enum err err = ini_file_read(path, on_line, f, &line, &why);
+    if (err == ERR_INVALID)
+        snprintf(why_out, why_cap, "%s:%d: %s", path, line, f->why.at ? f->why.at : why);
+    else if (err)
         snprintf(why_out, why_cap, "cannot read %s: %s", path, strerror(errno));
-    else
-        snprintf(why_out, why_cap, "%s:%d: %s", path, line,
-                 f->why.at ? f->why.at : "not of the form name = value");
-    return line < 0 ? ERR_NOT_FOUND : ERR_INVALID;
+    return err;
 }
 
 enum err app_periodic_declare(struct store *store, const char *path, char *why_out, size_t why_cap)

@@ -2,12 +2,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/ini_file.h"
 #include "core/mem.h"
 
 enum { MAX_NAME = 64, MAX_NEAR = 3 };
@@ -160,15 +160,16 @@ static enum err read_file(struct reader *r, const char *path)
         snprintf(r->why, r->why_cap, "the config file %s is not a file", path);
         return ERR_INVALID;
     }
-    int rc = ini_parse(path, on_file_line, &f);
-    if (f.err || rc == 0)
+    int line = 0;
+    const char *why = "";
+    enum err err = ini_file_read(path, on_file_line, &f, &line, &why);
+    if (f.err || err == OK)
         return f.err;
-    if (rc > 0) {
-        snprintf(r->why, r->why_cap, "%s:%d: not of the form name = value", path, rc);
-        return ERR_INVALID;
-    }
-    snprintf(r->why, r->why_cap, "cannot read the config file %s: %s", path, strerror(errno));
-    return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+    if (err == ERR_INVALID)
+        snprintf(r->why, r->why_cap, "%s:%d: %s", path, line, why);
+    else
+        snprintf(r->why, r->why_cap, "cannot read the config file %s: %s", path, strerror(errno));
+    return err;
 }
 
 static char upper_or_underscore(char c)

@@ -271,6 +271,9 @@ test('a file of periodic jobs with a mistake is refused with its line', () => {
         [`${job('a')}kin = k\n`, ':4: the names are cron'],
         [`${job('a')}payload = {\n`, ':4: the payload is not JSON'],
         ['[a]\nkind = k\n', ': [a]: not five fields'],
+        [`[a]\n\n; all to come\n${job('b')}`, ':1: nothing stands in this [section]'],
+        [`${job('a')}[b]\n`, ':4: nothing stands in this [section]'],
+        [`${job('a')}payload = "${'x'.repeat(200)}"\n`, ':4: the line is too long'],
     ]) {
         writeFileSync(file, text);
         const r = runViche(['worker', '--data', dir, '--periodic', file]);

@@ -186,6 +186,14 @@ TEST(conf_says_what_is_wrong_with_a_file)
     EXPECT_EQ(read_with_file("lops = 1\n", ""), ERR_INVALID);
     EXPECT(strstr(why, ": there is no option 'lops'") != NULL);
     EXPECT_EQ(read_with_file("[part]\nloops = 1\n", ""), ERR_INVALID);
+    EXPECT_EQ(read_with_file("loops = 1\n\n[part]\n; loops = 2\n", ""), ERR_INVALID);
+    EXPECT(strstr(why, ":3: nothing stands in this [section]") != NULL);
+    EXPECT_EQ(read_with_file("\xef\xbb\xbf [a]\n[b]\nloops = 1", ""), ERR_INVALID);
+    EXPECT(strstr(why, ":1: nothing stands in this [section]") != NULL);
+    char line[300] = "#";
+    memset(line + 1, 'x', sizeof(line) - 2);
+    EXPECT_EQ(read_with_file(line, ""), ERR_INVALID);
+    EXPECT(strstr(why, ":1: the line is too long") != NULL);
     EXPECT_EQ(read_with_file("loops = 1\nrubbish\n", ""), ERR_INVALID);
     EXPECT(strstr(why, ":2: not of the form name = value") != NULL);
     EXPECT_EQ(read_line("--config /nowhere/viche.conf"), ERR_NOT_FOUND);
