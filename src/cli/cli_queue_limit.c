@@ -247,9 +247,19 @@ struct setting {
     struct asking asking;
     struct numbers numbers;
     bool is_clearing;
+    const char *lacks_rate; // the option of a burst that has no rate
 };
 
-static enum err set_queue(struct store_tx *tx, const struct setting *s)
+/* A burst of no rate would say nothing. */
+static enum err check_burst(struct setting *s, const char *option, int64_t burst, int rate)
+{
+    if (burst <= 0 || rate > 0)
+        return OK;
+    s->lacks_rate = option;
+    return ERR_INVALID;
+}
+
+static enum err set_queue(struct store_tx *tx, struct setting *s)
 {
     const struct numbers *n = &s->numbers;
     struct queue_limits l = {0};
@@ -269,11 +279,14 @@ static enum err set_queue(struct store_tx *tx, const struct setting *s)
         set(&l.keep_dead, n->keep_dead);
         set_ms(&l.keep_dead_ms, n->keep_dead_ms);
         set(&l.retry_percent, n->retry_percent);
+        err = check_burst(s, "burst", n->burst, l.rate);
+        if (!err)
+            err = check_burst(s, "key-burst", n->key_burst, l.key_rate);
     }
-    return queue_set_limits(tx, s->asking.queue, &l);
+    return err ? err : queue_set_limits(tx, s->asking.queue, &l);
 }
 
-static enum err set_key(struct store_tx *tx, const struct setting *s)
+static enum err set_key(struct store_tx *tx, struct setting *s)
 {
     const struct asking *a = &s->asking;
     struct queue_admin_limit_key own = {.limits = {.max_running = -1, .rate = -1}};
@@ -281,24 +294,30 @@ static enum err set_key(struct store_tx *tx, const struct setting *s)
         s->is_clearing ? OK : queue_admin_limit_get_key(tx, a->queue, a->key, a->arena, &own);
     if (err && err != ERR_NOT_FOUND)
         return err;
+    err = OK;
     if (!s->is_clearing) {
         set(&own.limits.max_running, s->numbers.running);
         set(&own.limits.rate, s->numbers.rate);
         set_ms(&own.limits.rate_ms, s->numbers.rate_ms);
         set(&own.limits.burst, s->numbers.burst);
+        err = check_burst(s, "burst", s->numbers.burst, own.limits.rate);
     }
-    return queue_set_key_limits(tx, a->queue, a->key, &own.limits);
+    return err ? err : queue_set_key_limits(tx, a->queue, a->key, &own.limits);
 }
 
 static enum err set_fn(struct store_tx *tx, void *arg)
 {
-    const struct setting *s = arg;
+    struct setting *s = arg;
+    s->lacks_rate = NULL;
     return s->asking.key.len > 0 ? set_key(tx, s) : set_queue(tx, s);
 }
 
 static int write(const struct cli_queue_call *call, struct setting *s)
 {
     enum err err = store_write_wait(call->store, set_fn, s);
+    if (s->lacks_rate)
+        return cli_fail(CLI_USAGE, "--%s is of a rate, and there is none: say which with --%s",
+                        s->lacks_rate, s->lacks_rate[0] == 'k' ? "key-rate" : "rate");
     return err ? cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err)) : CLI_DONE;
 }
 

@@ -49,9 +49,9 @@ static const struct conf_option options[] = {
     CLI_QUEUE_TEXT("unique", unique, "KEY", "no second job while one has this key: its id instead"),
     {.name = "unique-until",
      .kind = CONF_TEXT,
-     .value = "start",
+     .value = "",
      .meaning = "start|end",
-     .help = "the key is taken until the job begins, or until it has ended",
+     .help = "the key is taken until the job begins (else it is), or until it has ended",
      .at = CLI_QUEUE_AT(unique_until)},
     CLI_QUEUE_TIME("unique-for", unique_for_ms, "the key is taken at least so long"),
     CLI_QUEUE_TEXT("idempotency-key", idempotency_key, "KEY",
@@ -174,10 +174,30 @@ static int read_numbers(struct push *push, const struct cli_queue_target *t)
                            priority < -QUEUE_MAX_PRIORITY || priority > QUEUE_MAX_PRIORITY))
         return cli_fail(CLI_USAGE, "--priority: '%.100s' is not from -100 to 100", t->priority);
     push->job.priority = (int)priority;
-    bool until_end = str_eq(str_of(t->unique_until), STR("end"));
-    if (!until_end && !str_eq(str_of(t->unique_until), STR("start")))
+    struct str until = str_of(t->unique_until);
+    bool until_end = str_eq(until, STR("end"));
+    if (!until_end && until.len > 0 && !str_eq(until, STR("start")))
         return cli_fail(CLI_USAGE, "--unique-until: '%.100s' is not start or end", t->unique_until);
     push->job.unique_until = until_end ? QUEUE_UNTIL_END : QUEUE_UNTIL_START;
+    return CLI_DONE;
+}
+
+/* What is said of a key that is not there would be lost. */
+static int check_keys(const struct cli_queue_target *t)
+{
+    const struct {
+        const char *option, *of;
+        bool is_given, has_key;
+    } rows[] = {
+        {"weight", "key", t->weight > 0, t->key[0]},
+        {"unique-until", "unique", t->unique_until[0], t->unique[0]},
+        {"unique-for", "unique", t->unique_for_ms > 0, t->unique[0]},
+        {"idempotency-for", "idempotency-key", t->idempotency_ms > 0, t->idempotency_key[0]},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].is_given && !rows[i].has_key)
+            return cli_fail(CLI_USAGE, "--%s is of a key: say which with --%s", rows[i].option,
+                            rows[i].of);
     return CLI_DONE;
 }
 
@@ -205,7 +225,9 @@ static int read_job(struct push *push, const struct cli_queue_target *t,
         status = cli_queue_parse_time("deadline", t->deadline, &push->job.deadline_ms);
     if (status == CLI_DONE)
         status = read_tags(push, t->tag);
-    return status == CLI_DONE ? read_numbers(push, t) : status;
+    if (status == CLI_DONE)
+        status = read_numbers(push, t);
+    return status == CLI_DONE ? check_keys(t) : status;
 }
 
 /* What shall not be seen by `ps` nor stay in a shell's history. */

@@ -55,6 +55,8 @@ test('push takes all that a job can have, and show tells it', () => {
     refused(dir, ['push', 'a', '{}', '--at', '2026-02-30'], 2, /is not a time/);
     refused(dir, ['push', 'a', '{}', '--at', '+1h', '--delay-ms', '5'], 2, /exclude each other/);
     refused(dir, ['push', 'a', '{}', '--unique-until', 'never'], 2, /start or end/);
+    for (const [option, value, of] of [['weight', '2', 'key'], ['unique-until', 'start', 'unique'], ['unique-for', '1m', 'unique'], ['idempotency-for', '1d', 'idempotency-key']])
+        refused(dir, ['push', 'a', '{}', `--${option}`, value], 2, new RegExp(`--${option} is of a key: say which with --${of}$`, 'm'));
     refused(dir, ['push', 'a', '{}', '--trace', 'xyz'], 2, /traceparent/);
     refused(dir, ['push', 'a', '{}', '--tag', 'two words'], 2, /tag/);
 });
@@ -224,9 +226,12 @@ test('limits of a queue and of a key are shown, set and cleared', () => {
     assert.deepEqual(queueJson(dir, 'limit', 'list'), { queues: [] });
     for (const [args, why] of [[[], /say what to set/], [['--running', '-1'], /--running: '-1' is not a number from 0/], [['--rate', '5/'], /not a rate like/],
         [['--rate', '5/0s'], /not a rate like/], [['--rate', 'x'], /not a rate like/], [['--retry-percent', '101'], /from 0 to 100/], [['--keep-dead-for', 'x'], /30d/],
-        [['--key', 'k', '--keep-dead', '1'], /a key has --running, --rate and --burst alone/]])
+        [['--key', 'k', '--keep-dead', '1'], /a key has --running, --rate and --burst alone/], [['--burst', '2'], /--burst is of a rate, and there is none: say which with --rate$/m],
+        [['--rate', '1/s', '--key-burst', '2'], /--key-burst is of a rate, and there is none: say which with --key-rate$/m],
+        [['--key', 'k', '--running', '1', '--burst', '2'], /say which with --rate$/m]])
         refused(dir, ['limit', 'set', 'mail', ...args], 2, why);
     refused(dir, ['limit', 'set', 'two words', '--running', '1'], 2, /without spaces/);
+    assert.deepEqual(queueJson(dir, 'limit', 'list'), { queues: [] });
 });
 
 test('limits hold for a running server as soon as they are set, and no longer than that', async () => {
