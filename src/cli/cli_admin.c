@@ -6,6 +6,7 @@
 
 #include "cli/cli_text.h"
 #include "core/check.h"
+#include "core/clock.h"
 
 /* What is whole, and keeps the rest. False: who reads a pipe went away. */
 static bool print_lines(struct buf *lines)
@@ -29,6 +30,22 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
     return !a->is_streamed || print_lines(&a->body) ? len : 0;
 }
 
+struct waiting {
+    CURL *curl;
+    int64_t until_ms; // of clock_mono_ms
+};
+
+/* curl asks at least once a second. */
+static int on_wait(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                   curl_off_t up)
+{
+    const struct waiting *w = ctx;
+    long status = 0;
+    (void)down_total, (void)down, (void)up_total, (void)up;
+    curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
+    return status == 0 && clock_mono_ms() >= w->until_ms; // else the head has come
+}
+
 static CURLcode perform(CURL *curl, const char *socket, const char *path,
                         struct cli_admin_answer *out)
 {
@@ -41,7 +58,14 @@ static CURLcode perform(CURL *curl, const char *socket, const char *path,
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, out->timeout_ms);
+    struct waiting waiting = {curl, clock_mono_ms() + out->timeout_ms};
+    if (out->is_streamed) {
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_wait);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &waiting);
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    } else {
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, out->timeout_ms);
+    }
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
     buf_done(&url);
@@ -64,6 +88,11 @@ enum err cli_admin_get(const char *data, const char *path, struct cli_admin_answ
                  "no server answers at %s; is it running, and is --data its directory?", socket);
         return ERR_NOT_FOUND;
     }
+    if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) {
+        snprintf(why_out, why_cap, "the server does not answer at %s within %ld ms; does it hang?",
+                 socket, out->timeout_ms);
+        return ERR_TIMEOUT;
+    }
     snprintf(why_out, why_cap, "%s: %s", socket, curl_easy_strerror(code));
-    return code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_IO;
+    return ERR_IO;
 }

@@ -12,10 +12,15 @@
 #include "core/check.h"
 #include "core/json.h"
 
-enum { MAX_ANSWER_BYTES = 64 * 1024 * 1024, MAX_PATH_BYTES = 16 * 1024 };
+enum {
+    MAX_ANSWER_BYTES = 64 * 1024 * 1024,
+    MAX_PATH_BYTES = 16 * 1024,
+    MAX_TIMEOUT_MS = 24 * 3600 * 1000,
+};
 
 struct hub_target {
     const char *config, *data, *app, *channel, *socket;
+    int64_t timeout_ms;
     int limit;
     bool is_json;
 };
@@ -55,6 +60,13 @@ static const struct conf_option options[] = {
      .max = 1000,
      .help = "rows of a list",
      .at = AT(limit)},
+    {.name = "timeout",
+     .kind = CONF_DURATION,
+     .value = "3s",
+     .min = 1,
+     .max = MAX_TIMEOUT_MS,
+     .help = "an answer comes within it, or the server hangs; of tail: its beginning",
+     .at = AT(timeout_ms)},
     {.name = "json",
      .kind = CONF_SWITCH,
      .value = "off",
@@ -134,7 +146,8 @@ static int print_list(struct str body, const char *const *names)
 static int ask(const struct hub_target *t, const char *what, const char *const *names)
 {
     bool is_one = strcmp(what, "connections") == 0 && t->socket[0];
-    struct cli_admin_answer a = {.is_streamed = strcmp(what, "tail") == 0};
+    struct cli_admin_answer a = {.is_streamed = strcmp(what, "tail") == 0,
+                                 .timeout_ms = (long)t->timeout_ms};
     buf_init(&a.body, MAX_ANSWER_BYTES);
     int status = get(t, what, is_one, &a);
     struct str body = {(const char *)buf_head(&a.body), buf_len(&a.body)};

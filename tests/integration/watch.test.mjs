@@ -434,6 +434,19 @@ test('an address that cannot be had is said at the start', () => {
     assert.match(r.stderr, /--admin: cannot listen on nowhere/);
 });
 
+test('viche hub does not wait for a server that hangs', () => {
+    server.child.kill('SIGSTOP');
+    try {
+        for (const what of ['channels', 'tail']) {
+            const r = runViche(['hub', what, '--timeout', '100ms', '--data', server.dataDir]);
+            assert.equal(r.status, 1, what);
+            assert.match(r.stderr, /the server does not answer at .*admin\.sock within 100 ms; does it hang\?/);
+        }
+    } finally {
+        server.child.kill('SIGCONT');
+    }
+});
+
 test('viche hub says from the shell what the server does', async () => {
     const c = await connect('tail');
     await c.join('shell-room');
@@ -449,13 +462,18 @@ test('viche hub says from the shell what the server does', async () => {
     for (const id of ['1.1', 'a b', '../frames']) assert.match(hub('connections', '--socket', id).stderr, /no such connection/);
     assert.match(hub('channels', '--channel', 'ї'.repeat(10000)).stderr, /longer than any name/);
 
-    const tail = spawn(viche, ['hub', 'tail', '--channel', 'shell-room', '--data', server.dataDir], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const tail = spawn(viche, ['hub', 'tail', '--timeout', '1s', '--channel', 'shell-room', '--data', server.dataDir], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const began = Date.now();
     let lines = '';
     tail.stdout.on('data', (text) => (lines += text));
-    await until(async () => {
-        await backend('tail').trigger('shell-room', 'hello\u202e\u009b', {});
-        return /"what":"published".*hello\\u202e\\u009b"/.test(lines); // nothing that a terminal obeys
-    });
+    const hears = (event, printed) =>
+        until(async () => {
+            await backend('tail').trigger('shell-room', event, {});
+            return printed.test(lines);
+        });
+    await hears('hello\u202e\u009b', /"what":"published".*hello\\u202e\\u009b"/); // nothing that a terminal obeys
+    await until(() => Date.now() - began > 1000, 'the time that its beginning has');
+    await hears('later', /"what":"published".*later"/);
     tail.kill('SIGTERM');
     c.destroy();
 
