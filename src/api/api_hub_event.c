@@ -203,14 +203,13 @@ bool api_hub_event_check(const struct api_hub_call *call, const struct api_hub_e
     return !app->is_strict || check_strict(call, e);
 }
 
-void api_hub_event_publish(const struct api_hub_call *call, const struct api_hub_event *e)
+struct hub_relay_event api_hub_event_on(const struct api_hub_event *e, size_t channel)
 {
-    for (size_t i = 0; i < e->channel_count; i++) {
-        struct hub_relay_event out = {.channel = e->channels[i],
-                                      .event_json = e->name_json,
-                                      .data_json = e->data_json,
-                                      .except_socket_id = e->socket_id,
-                                      .idempotency_key = e->idempotency_key};
-        hub_relay_send(hub_relay_of(call->hub), call->app, &out);
-    }
+    return (struct hub_relay_event){
+        .channel = e->channels[channel],
+        .event_json = e->name_json,
+        .data_json = e->data_json,
+        .except_socket_id = e->socket_id,
+        .idempotency_key = e->idempotency_key,
+    };
 }

@@ -4,6 +4,7 @@
 #define API_HUB_EVENT_H
 
 #include "api/api_hub_bag.h"
+#include "hub/hub_relay.h"
 
 enum { API_HUB_EVENT_MAX_ITEMS = 1000 }; // channels of an event, events of a batch
 
@@ -26,6 +27,7 @@ void api_hub_event_read(const struct json_field *fields, size_t count, bool is_i
  * answered. */
 bool api_hub_event_check(const struct api_hub_call *call, const struct api_hub_event *e);
 
-void api_hub_event_publish(const struct api_hub_call *call, const struct api_hub_event *e);
+/* As it is published on one of its channels. */
+struct hub_relay_event api_hub_event_on(const struct api_hub_event *e, size_t channel);
 
 #endif

@@ -1,5 +1,10 @@
 /* api_hub_events.c -- JSON -> fields -> limits -> publish -> 200; a batch is published whole or not
- * at all. When the caller asks for info, the hubs are asked behind the publishing. */
+ * at all. When the caller asks for info, the hubs are asked behind the publishing.
+ *
+ * The answer waits until the channels' owners have passed the events on: who publishes one call
+ * after the other, on whichever connections, is heard in that order on all channels, and so are the
+ * events of a batch, as from a hub with one loop. The channels of one event have no order.
+ */
 #include "api/api_hub_events.h"
 
 #include "api/api_hub_event.h"
@@ -9,7 +14,9 @@
 /* An answer that waits for what the hubs say of the channels that were published to. */
 struct info {
     struct http_exchange *x;
-    bool is_batch;
+    struct hub *hub;
+    const struct hub_app *app;
+    bool is_batch, is_wanted;
     struct hub_backend_question *questions;
     size_t count;
 };
@@ -18,6 +25,8 @@ static struct info *info_new(const struct api_hub_call *call, bool is_batch, siz
 {
     struct info *info = ARENA_NEW(call->arena, struct info);
     info->x = call->x;
+    info->hub = call->hub;
+    info->app = call->app;
     info->is_batch = is_batch;
     info->questions = arena_alloc(call->arena, (max + 1) * sizeof(*info->questions));
     return info;
@@ -26,6 +35,7 @@ static struct info *info_new(const struct api_hub_call *call, bool is_batch, siz
 /* What is cached is the event itself, so it is not told: the answer stays small. */
 static void info_add(struct info *info, const struct api_hub_event *e, size_t channel)
 {
+    info->is_wanted |= e->info.len > 0;
     info->questions[info->count++] = (struct hub_backend_question){
         .channel = e->channels[channel],
         .attributes = hub_backend_attributes(e->info) & ~(unsigned)HUB_BACKEND_CACHE};
@@ -70,10 +80,20 @@ static void on_info(void *ctx, enum err err, const struct str *texts, size_t cou
     buf_done(&body);
 }
 
-static void ask(const struct api_hub_call *call, struct info *info)
+static void ask(struct info *info)
 {
-    hub_backend_describe(call->hub, call->app, info->questions, info->count, on_info, info);
+    hub_backend_describe(info->hub, info->app, info->questions, info->count, on_info, info);
 }
+
+/* ---- answers without info ---- */
+
+static void on_event_settled(void *const *parts, size_t count, void *x)
+{
+    (void)parts, (void)count;
+    api_hub_call_reply_json(x, 200, STR("{}"));
+}
+
+/* ---- events ---- */
 
 /* False when it was answered with 400. */
 static bool read_body(struct http_exchange *x, struct json_field fields[static JSON_MAX_FIELDS],
@@ -110,15 +130,18 @@ void api_hub_events_post(struct http_exchange *x, void *ctx)
     if (api_hub_bag_reply(&bag) || !api_hub_event_check(&call, &e) || !may_publish(&call))
         return;
 
-    api_hub_event_publish(&call, &e);
+    for (size_t i = 0; i < e.channel_count; i++) {
+        struct hub_relay_event out = api_hub_event_on(&e, i);
+        hub_relay_send(call.hub, call.app, &out);
+    }
     if (e.info.len == 0) {
-        api_hub_call_reply_json(x, 200, STR("{}"));
+        hub_relay_settle(call.hub, call.app, e.channels, e.channel_count, on_event_settled, x);
         return;
     }
     struct info *info = info_new(&call, false, e.channel_count);
     for (size_t i = 0; i < e.channel_count; i++)
         info_add(info, &e, i);
-    ask(&call, info);
+    ask(info);
 }
 
 /* ---- batches ---- */
@@ -168,6 +191,28 @@ static bool check_batch(const struct api_hub_call *call, const struct api_hub_ev
     return true;
 }
 
+static void on_batch_sent(void *const *parts, size_t count, void *ctx)
+{
+    struct info *info = ctx;
+    (void)parts, (void)count;
+    if (info->is_wanted)
+        ask(info);
+    else
+        api_hub_call_reply_json(info->x, 200, STR("{\"batch\":{}}"));
+}
+
+static void publish_batch(const struct api_hub_call *call, const struct api_hub_event *events,
+                          size_t count)
+{
+    struct hub_relay_event *out = arena_alloc(call->arena, (count + 1) * sizeof(*out));
+    struct info *info = info_new(call, true, count);
+    for (size_t i = 0; i < count; i++) {
+        out[i] = api_hub_event_on(&events[i], 0);
+        info_add(info, &events[i], 0);
+    }
+    hub_relay_send_in_order(call->hub, call->app, out, count, on_batch_sent, info);
+}
+
 void api_hub_events_post_batch(struct http_exchange *x, void *ctx)
 {
     struct json_field fields[JSON_MAX_FIELDS] __attribute__((uninitialized));
@@ -181,15 +226,5 @@ void api_hub_events_post_batch(struct http_exchange *x, void *ctx)
     if (api_hub_bag_reply(&bag) || !check_batch(&call, events, count) || !may_publish(&call))
         return;
 
-    struct info *info = info_new(&call, true, count);
-    bool wants_info = false;
-    for (size_t i = 0; i < count; i++) {
-        api_hub_event_publish(&call, &events[i]);
-        info_add(info, &events[i], 0);
-        wants_info |= events[i].info.len > 0;
-    }
-    if (wants_info)
-        ask(&call, info);
-    else
-        api_hub_call_reply_json(x, 200, STR("{\"batch\":{}}"));
+    publish_batch(&call, events, count);
 }

@@ -16,7 +16,7 @@ static void forward(struct hub_socket *s, const struct hub_message *m, struct st
     hub_message_init(&frame, event->text.len + data.len + channel.len + user_id.len);
     hub_message_client_event_frame(&frame, event->text, data, channel, user_id);
     hub_post_to_owner(
-        s->hub->relay,
+        s->hub->relay, s->hub,
         hub_post_new(s->hub->relay, &(struct hub_publication){
                                         .kind = HUB_CLIENT_EVENT,
                                         .app = s->tenant->app,

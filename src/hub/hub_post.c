@@ -144,12 +144,15 @@ static void post_to(struct hub_publication *p, struct hub *h, void (*run)(struct
     io_loop_post(h->loop, &post->task);
 }
 
-void hub_post_to_owner(const struct hub_relay *r, struct hub_publication *p)
+void hub_post_to_owner(const struct hub_relay *r, const struct hub *from, struct hub_publication *p)
 {
+    struct hub *owner = hub_post_owner(r, p->app, p->channel);
     if (r->is_closed)
         hub_post_free(p);
+    else if (owner == from)
+        hub_room_publish(owner, p);
     else
-        post_to(p, hub_post_owner(r, p->app, p->channel), on_owner);
+        post_to(p, owner, on_owner);
 }
 
 void hub_post_to_hubs(struct hub *owner, struct hub_publication *p)

@@ -47,8 +47,10 @@ struct hub_publication {
 
 /* Strings are copied. Goes on with hub_post_to_owner or hub_post_to_hubs. Any thread. */
 struct hub_publication *hub_post_new(const struct hub_relay *r, const struct hub_publication *like);
-/* Any thread: hub_room_publish runs on the owner's loop. Takes p. */
-void hub_post_to_owner(const struct hub_relay *r, struct hub_publication *p);
+/* Any thread: hub_room_publish runs on the owner's loop; now, when from, the hub on whose loop this
+ * is called, is the owner. from: NULL on no hub's loop. Takes p. */
+void hub_post_to_owner(const struct hub_relay *r, const struct hub *from,
+                       struct hub_publication *p);
 /* The owner's thread: every hub's subscribers get the frame. Takes p. */
 void hub_post_to_hubs(struct hub *owner, struct hub_publication *p);
 void hub_post_free(struct hub_publication *p);

@@ -6,6 +6,10 @@
  * Each channel is owned by one hub, through which all its events pass, so that all subscribers, on
  * whichever loop, get them in one order. The bytes are shared by all loops and freed by the last. A
  * hub on another machine will be one more receiver behind the same call.
+ *
+ * Events of different channels have no common order, but for who waits with hub_relay_settle or
+ * hub_relay_send_in_order: what was sent before comes before what is sent after it, wherever both
+ * arrive.
  */
 #ifndef HUB_RELAY_H
 #define HUB_RELAY_H
@@ -35,7 +39,8 @@ struct hub_relay_event {
     struct str except_socket_id;
     struct str idempotency_key; // the same key on the same channel is delivered once; empty: always
 };
-void hub_relay_send(struct hub_relay *r, const struct hub_app *app,
+/* On from's loop. */
+void hub_relay_send(struct hub *from, const struct hub_app *app,
                     const struct hub_relay_event *event);
 
 /* From now on these are the apps; they and those before live as long as the hubs. Sockets of an app
@@ -53,5 +58,15 @@ typedef bool hub_relay_visit_fn(struct hub *h, void *part, const void *ctx);
 typedef void hub_relay_done_fn(void *const *parts, size_t count, void *ctx);
 void hub_relay_ask(struct hub *asking, size_t part_bytes, hub_relay_visit_fn *visit,
                    hub_relay_done_fn *on_done, void *ctx);
+
+/* on_done, with no parts, when the owners of the channels have passed on what from's loop sent
+ * there before: at once when from is their only owner, else later, on from's loop. */
+void hub_relay_settle(struct hub *from, const struct hub_app *app, const struct str *channels,
+                      size_t count, hub_relay_done_fn *on_done, void *ctx);
+/* Sends the events so that who gets several of them gets them in their order, and settles. They
+ * stand until on_done. On from's loop. */
+void hub_relay_send_in_order(struct hub *from, const struct hub_app *app,
+                             const struct hub_relay_event *events, size_t count,
+                             hub_relay_done_fn *on_done, void *ctx);
 
 #endif

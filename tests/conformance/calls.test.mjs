@@ -232,7 +232,10 @@ conform('C250', 'MUST', 'a broadcast to 250 channels, in three calls as Laravel 
         const answer = await backend.trigger(all.slice(at, at + 100), 'broadcast', {});
         assert.equal(answer.status, 200);
     }
-    for (const channel of ['c0', 'c99', 'c100', 'c249']) await c.expect({ event: 'broadcast', data: '{}', channel });
+    const channels = [];
+    for (let i = 0; i < 4; i++) channels.push((await c.json()).channel);
+    // A call's channels have no order, calls have.
+    assert.deepEqual([...channels.slice(0, 2).sort(), ...channels.slice(2)], ['c0', 'c99', 'c100', 'c249']);
     c.destroy();
 });
 

@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "core/crypto.h"
+#include "hub/hub_backend.h"
 #include "hub/hub_message.h"
 #include "hub/hub_post.h"
 #include "hub/hub_relay.h"
+#include "hub/hub_room.h"
 #include "hub/hub_ws.h"
 #include "test.h"
 #include "ws/ws_inflate.h"
@@ -365,4 +367,50 @@ TEST(hub_channel_types_follow_the_prefixes_of_reverb_or_strictly_those_of_pusher
     EXPECT_STR(str_of(kind_of("presence-x", true)), "guarded presence ");
     EXPECT_STR(str_of(kind_of("presence-cache-x", true)), "guarded presence cache ");
     EXPECT_STR(str_of(kind_of("#server-to-user-1", true)), "user ");
+}
+
+/* Other work of a loop, which counts the turns that it gets. */
+struct turns {
+    struct io_task task;
+    struct io_loop *loop;
+    size_t count, listed_bytes;
+    bool is_over;
+};
+
+static void on_other_work(struct io_task *task)
+{
+    struct turns *t = LIST_ENTRY(task, struct turns, task);
+    t->count++;
+    if (!t->is_over)
+        io_loop_post(t->loop, task);
+}
+
+static void on_list(void *ctx, enum err err, const struct str *texts, size_t count)
+{
+    struct turns *t = ctx;
+    EXPECT_EQ(err, OK);
+    EXPECT_EQ(count, 1);
+    t->listed_bytes = texts[0].len;
+    t->is_over = true;
+    io_loop_stop(t->loop);
+}
+
+TEST(hub_backend_list_of_many_channels_leaves_turns_to_other_work)
+{
+    enum { ROOMS = 3 * HUB_BACKEND_ROOMS_A_TURN };
+    struct rig *r = rig_new();
+    struct turns turns = {.task.run = on_other_work, .loop = r->loop};
+    char name[32];
+    for (int i = 0; i < ROOMS; i++) {
+        snprintf(name, sizeof(name), "room-%05d", i);
+        hub_room_take(
+            r->hub, &(struct hub_note){
+                        .kind = HUB_JOIN, .app = &r->app, .from = r->hub, .channel = str_of(name)});
+    }
+    hub_backend_list(r->hub, &r->app, STR("room-"), 0, on_list, &turns);
+    io_loop_post(r->loop, &turns.task);
+    io_loop_run(r->loop);
+    EXPECT(turns.count >= 3);
+    EXPECT_EQ(turns.listed_bytes, ROOMS * strlen("\"room-00000\":{},") - 1);
+    rig_free(r);
 }
