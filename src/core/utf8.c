@@ -104,6 +104,15 @@ size_t utf8_first(struct str s, uint32_t *code_out)
     return 0;
 }
 
+struct str utf8_cut(struct str s, size_t max)
+{
+    if (s.len <= max)
+        return s;
+    while (max > 0 && ((uint8_t)s.at[max] & 0xc0) == 0x80)
+        max--;
+    return (struct str){s.at, max};
+}
+
 size_t utf8_length(struct str s)
 {
     size_t count = 0;

@@ -25,6 +25,9 @@ bool utf8_is_valid(struct str s);
 /* The bytes of the first character, and its code point; 0: s is empty, or begins with none. */
 size_t utf8_first(struct str s, uint32_t *code_out);
 
+/* The beginning of s that has no more than max bytes and does not end inside a character. */
+struct str utf8_cut(struct str s, size_t max);
+
 /* Code points in a valid s. */
 size_t utf8_length(struct str s);
 

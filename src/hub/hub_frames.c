@@ -1,6 +1,7 @@
 #include "hub/hub_frames.h"
 
 #include "core/mem.h"
+#include "core/utf8.h"
 #include "hub/hub_message.h"
 #include "hub/hub_post.h"
 #include "hub/hub_socket.h"
@@ -29,7 +30,7 @@ static struct hub_frame *keep(struct hub *h, enum hub_frames_way way, const stru
     struct hub_frames *f = h->frames;
     struct hub_frames_ring *ring = way == HUB_FRAMES_PUBLISHED ? &f->published : &f->talk;
     struct hub_frame *slot = &ring->at[ring->count++ % HUB_FRAMES_KEPT];
-    struct str shown = hub_watch_cut(text, HUB_FRAMES_SHOWN_BYTES);
+    struct str shown = utf8_cut(text, HUB_FRAMES_SHOWN_BYTES);
     slot->at_ms = io_loop_now_ms(h->loop);
     slot->serial = f->serial++;
     slot->bytes = (uint32_t)text.len;

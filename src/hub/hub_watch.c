@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 #include "hub/hub_post.h"
 #include "hub/hub_socket.h"
 #include "hub/hub_tail_internal.h"
@@ -58,17 +59,7 @@ void hub_watch_free(struct hub_watch *w)
 
 struct str hub_watch_shorten(struct str s)
 {
-    return hub_watch_cut(s, HUB_WATCH_SHOWN_BYTES);
-}
-
-struct str hub_watch_cut(struct str s, size_t max_bytes)
-{
-    if (s.len <= max_bytes)
-        return s;
-    s.len = max_bytes;
-    while (s.len > 0 && ((uint8_t)s.at[s.len] & 0xC0) == 0x80)
-        s.len--;
-    return s;
+    return utf8_cut(s, HUB_WATCH_SHOWN_BYTES);
 }
 
 static void put_text(struct buf *out, const char *name, struct str value)

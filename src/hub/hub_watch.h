@@ -90,8 +90,6 @@ void hub_watch_delivered(struct hub *h, const struct hub_publication *p,
 /* At most HUB_WATCH_SHOWN_BYTES of the text, ending at a character: what clients say may be long.
  */
 struct str hub_watch_shorten(struct str s);
-/* The same with another maximum. */
-struct str hub_watch_cut(struct str s, size_t max_bytes);
 /* Appends the event as a JSON object. out has room for HUB_WATCH_MAX_LINE_BYTES. */
 void hub_watch_write(struct buf *out, const struct hub_watch_event *e, int64_t at_ms);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/json.h"
+#include "core/utf8.h"
 #include "queue/queue_internal.h"
 #include "queue/queue_redact.h"
 
@@ -72,16 +73,6 @@ bool queue_admin_list_is_held(const struct queue_held *held, int64_t id)
     return false;
 }
 
-/* Not inside a character. */
-static struct str shorten(struct str text, size_t cap)
-{
-    if (text.len <= cap)
-        return text;
-    while (cap > 0 && ((unsigned char)text.at[cap] & 0xc0) == 0x80)
-        cap--;
-    return (struct str){text.at, cap};
-}
-
 static enum queue_state state_of(const struct store_tx *tx, const struct queue_admin_job *job)
 {
     if (job->is_held)
@@ -121,9 +112,9 @@ void queue_admin_list_keep(struct queue_admin_job *job, size_t cap, struct arena
     job->kind = arena_str(a, job->kind);
     job->unique_key = arena_str(a, job->unique_key);
     job->is_cut = job->payload.len > cap;
-    job->payload = arena_str(a, shorten(job->payload, cap));
+    job->payload = arena_str(a, utf8_cut(job->payload, cap));
     if (job->error.at)
-        job->error = arena_str(a, shorten(job->error, QUEUE_ADMIN_LIST_EXCERPT_BYTES));
+        job->error = arena_str(a, utf8_cut(job->error, QUEUE_ADMIN_LIST_EXCERPT_BYTES));
 }
 
 /* ---- does the filter want it? ---- */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/failpoint.h"
+#include "core/utf8.h"
 #include "queue/queue_batch.h"
 #include "queue/queue_internal.h"
 
@@ -82,16 +83,6 @@ enum err queue_row_claimed(struct store_tx *tx, const struct queue_job *job, str
     return out->epoch == job->epoch && is_ours ? OK : ERR_CONFLICT;
 }
 
-static struct str shorten(struct str text)
-{
-    if (text.len <= MAX_ERROR_BYTES)
-        return text;
-    size_t len = MAX_ERROR_BYTES;
-    while (len > 0 && ((unsigned char)text.at[len] & 0xc0) == 0x80) // not inside a character
-        len--;
-    return (struct str){text.at, len};
-}
-
 enum err queue_row_save(struct store_tx *tx, const struct queue_row *row, struct str why)
 {
     struct store_stmt *st;
@@ -111,7 +102,7 @@ enum err queue_row_save(struct store_tx *tx, const struct queue_row *row, struct
     store_bind_int(st, 7, row->attempt);
     store_bind_int(st, 8, row->crash);
     store_bind_int(st, 9, row->options);
-    store_bind_text(st, 10, shorten(why));
+    store_bind_text(st, 10, utf8_cut(why, MAX_ERROR_BYTES));
     err = FAILPOINT("queue.save", store_run(st, NULL));
     return err || row->moved_key == 0 ? err : queue_key_admit(tx, row->moved_key);
 }
@@ -154,7 +145,7 @@ enum err queue_row_note(struct store_tx *tx, struct queue_row *row, const char *
     store_bind_int(st, 3, row->attempt);
     store_bind_int(st, 4, store_now_ms(tx));
     store_bind_text(st, 5, str_of(class));
-    store_bind_text(st, 6, text.at ? shorten(text) : STR(""));
+    store_bind_text(st, 6, text.at ? utf8_cut(text, MAX_ERROR_BYTES) : STR(""));
     err = FAILPOINT("queue.note", store_run(st, NULL));
     if (!err)
         err = drop_errors_between(tx, row->id, last + 1);

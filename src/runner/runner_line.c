@@ -172,12 +172,7 @@ enum err runner_line_parse(struct str line, struct arena *a, struct runner_line 
 
 struct str runner_line_clean(struct str text, size_t max, struct arena *a)
 {
-    struct str cut = text;
-    if (cut.len > max) {
-        cut.len = max;
-        while (cut.len > 0 && ((unsigned char)text.at[cut.len] & 0xc0) == 0x80)
-            cut.len--;
-    }
+    struct str cut = utf8_cut(text, max);
     char *copy = arena_alloc(a, cut.len + 1);
     bool is_valid = utf8_is_valid(cut);
     for (size_t i = 0; i < cut.len; i++) {

@@ -38,15 +38,10 @@ enum err ws_close_parse(struct str payload, struct ws_close *out)
 
 size_t ws_close_write(const struct ws_close *close, uint8_t out[static WS_FRAME_MAX_CONTROL_BYTES])
 {
-    size_t len = close->reason.len;
-    if (len > MAX_REASON_BYTES) {
-        len = MAX_REASON_BYTES;
-        while (len > 0 && ((uint8_t)close->reason.at[len] & 0xC0) == 0x80)
-            len--; // not in the middle of a character
-    }
+    struct str reason = utf8_cut(close->reason, MAX_REASON_BYTES);
     out[0] = (uint8_t)(close->code >> 8);
     out[1] = (uint8_t)close->code;
-    if (len > 0)
-        memcpy(out + CODE_BYTES, close->reason.at, len);
-    return CODE_BYTES + len;
+    if (reason.len > 0)
+        memcpy(out + CODE_BYTES, reason.at, reason.len);
+    return CODE_BYTES + reason.len;
 }

@@ -59,6 +59,16 @@ TEST(utf8_fails_at_the_first_byte_that_no_text_could_have)
     EXPECT(!utf8_feed(&u, (const uint8_t *)"a", 1)); // and stays failed
 }
 
+TEST(utf8_cuts_in_front_of_a_character)
+{
+    EXPECT_STR(utf8_cut(STR("їжак"), 8), "їжак");
+    EXPECT_STR(utf8_cut(STR("їжак"), 7), "їжа");
+    EXPECT_STR(utf8_cut(STR("їжак"), 6), "їжа");
+    EXPECT_STR(utf8_cut(STR("a👍b"), 4), "a");
+    EXPECT_STR(utf8_cut(STR("👍"), 3), "");
+    EXPECT_STR(utf8_cut(STR("\x80\x80"), 1), "");
+}
+
 TEST(utf8_counts_code_points)
 {
     EXPECT_EQ(utf8_length(STR("")), 0);
