@@ -171,11 +171,21 @@ struct tail {
     bool has_begun;
 };
 
+/* Else the job's last error is of an earlier run. */
+static bool is_of_error(const char *event)
+{
+    static const char *const events[] = {"failed", "crashed", "dead", "cancelled"};
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        if (strcmp(event, events[i]) == 0)
+            return true;
+    return false;
+}
+
 static void print_event(const struct tail *t, const char *event, const struct queue_admin_job *job)
 {
     int64_t now_ms = clock_unix_ms();
     char time[21];
-    bool has_error = job->error.at && job->error.len > 0 && event[0] != 'e' && event[0] != 's';
+    bool has_error = job->error.at && job->error.len > 0 && is_of_error(event);
     if (t->call->target->is_json) {
         cJSON *row = cJSON_CreateObject();
         cJSON_AddNumberToObject(row, "at_ms", (double)now_ms);

@@ -317,7 +317,9 @@ test('tail tells what becomes of jobs, and ends with Ctrl-C', async () => {
     push(dir, 'test.sleep', { ms: 0 }, '--queue', 'other');
     const events = (id) => out.split('\n').slice(0, -1).map((line) => JSON.parse(line)).filter((e) => e.id === id);
     const until_ = (id, event) => until(() => events(id).find((e) => e.event === event), `${event} of ${id}: ${out}`);
+    const [late] = push(dir, 'test.fail', { times: 1 }, '--keep', '1h');
     await until_(kept, 'done');
+    assert.ok(!('error' in (await until_(late, 'done'))), 'that was of another run');
     assert.match((await until_(bad, 'dead')).error, /^failure \d of 1000$/);
     await until_(long, 'started');
     assert.equal(events(bad)[0].event, 'enqueued');
