@@ -4,6 +4,7 @@
 
 #include <glob.h>
 
+#include "core/clock.h"
 #include "queue/queue.h"
 #include "test_store.h"
 
@@ -49,6 +50,14 @@ static inline void test_queue_begin(struct test_store *t)
         test_store_run(t->store,
                        "CREATE TABLE effect (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL)"),
         OK);
+}
+
+/* The same, and the clocks stand still but for clock_test_advance: no lease ends, and no time that
+ * is set comes, because the machine is slow. Not for tests with workers, who wait for the time. */
+static inline void test_queue_begin_still(struct test_store *t)
+{
+    clock_test_stop();
+    test_queue_begin(t);
 }
 
 static inline enum err test_queue_add_effect(struct store_tx *tx, int64_t job_id)

@@ -82,7 +82,7 @@ TEST(queue_keeps_no_more_jobs_that_are_over_than_its_queue_says)
     struct test_store t;
     struct act act = {.keep_ms = HOUR_MS,
                       .limits = {.keep_done = 100, .keep_dead = 10, .keep_dead_ms = HOUR_MS}};
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, limit_fn, &act), OK);
     for (int i = 0; i < 4; i++) {
         act.is_dead = i == 3;
@@ -109,7 +109,7 @@ TEST(queue_file_does_not_grow_with_jobs_and_keys_that_come_and_go)
     struct test_store t;
     struct act act = {.keep_ms = HOUR_MS};
     int64_t pages[ROUNDS];
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < EACH; i++)
             run(&t, &act);
@@ -133,7 +133,7 @@ TEST(queue_does_not_forget_a_key_that_has_jobs_or_settings)
 {
     struct test_store t;
     struct act act = {.keep_ms = HOUR_MS};
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, enqueue_fn, &act), OK);
     EXPECT_EQ(store_write_wait(t.store, run_fn, &act), OK);
     EXPECT_EQ(test_store_run(t.store, "UPDATE job_key SET max_running = 3 WHERE id = 1"), OK);
@@ -158,7 +158,7 @@ TEST(queue_prunes_by_index)
         "finished_at_ms LIMIT $2",
     };
     struct test_store t;
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
         EXPECT(test_queue_plan_uses_indexes(t.store, plans[i]));
     test_store_end(&t);

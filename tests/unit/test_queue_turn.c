@@ -78,7 +78,7 @@ static void serve(struct test_store *t, const char *kind)
 TEST(queue_gives_the_single_job_of_a_key_the_next_turn)
 {
     struct test_store t;
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     add(&t, "many", "a", 0, 500);
     for (int i = 0; i < 20; i++)
         serve(&t, "many");
@@ -110,7 +110,7 @@ static void find(struct test_store *t, const char *kind, bool needs_claim)
 TEST(queue_holds_in_memory_no_job_behind_one_whose_turn_comes_first)
 {
     struct test_store t;
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     add(&t, "before", "", 0, 1);
     clock_test_advance(1000);
     add(&t, "turn", "a", 0, 2);
@@ -127,7 +127,7 @@ TEST(queue_holds_in_memory_no_job_behind_one_whose_turn_comes_first)
 TEST(queue_forgets_what_a_key_had_while_nobody_waited)
 {
     struct test_store t;
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     add(&t, "a", "a", 0, 300);
     for (int i = 0; i < 300; i++)
         serve(&t, "a");
@@ -144,7 +144,7 @@ TEST(queue_shares_its_turns_by_weight)
     struct test_store t;
     struct act act;
     int heavy = 0;
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     add(&t, "heavy", "h", 4, 100);
     add(&t, "light", "l", 1, 100);
     for (int i = 0; i < 50; i++) {
@@ -161,7 +161,7 @@ TEST(queue_gives_a_delayed_job_of_a_key_its_turn_when_it_is_due)
 {
     struct test_store t;
     const struct queue_new later = {.kind = STR("later"), .key = STR("b"), .delay_ms = 1000};
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     test_queue_add(&t, &later, 1);
     add(&t, "many", "a", 0, 100);
     for (int i = 0; i < 10; i++)
@@ -176,7 +176,7 @@ TEST(queue_runs_no_more_at_once_than_its_limit)
 {
     struct test_store t;
     struct act act, more, set = {.limits = {.max_running = 2}};
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
     add(&t, "a", "", 0, 5);
     EXPECT_EQ(claim(&t, &act, 8), 2);
@@ -195,8 +195,7 @@ TEST(queue_begins_jobs_at_its_rate_with_a_burst)
 {
     struct test_store t;
     struct act act, set = {.limits = {.rate = 10, .rate_ms = 1000, .burst = 3}};
-    test_queue_begin(&t);
-    clock_test_stop();
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
     add(&t, "a", "", 0, 20);
     EXPECT_EQ(claim(&t, &act, 8), 3);
@@ -215,8 +214,7 @@ TEST(queue_waits_no_longer_for_its_rate_when_the_clock_was_set_back)
 {
     struct test_store t;
     struct act act, set = {.limits = {.rate = 10, .rate_ms = 1000, .burst = 3}};
-    test_queue_begin(&t);
-    clock_test_stop();
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
     add(&t, "a", "", 0, 20);
     clock_test_set_forward(24 * 3600 * 1000);
@@ -239,7 +237,7 @@ TEST(queue_takes_the_slowest_rate_and_the_largest_burst)
     set.limits.key_rate = 1;
     set.limits.key_rate_ms = QUEUE_MAX_MS;
     set.limits.key_burst = INT32_MAX;
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
     add(&t, "a", "", 0, 4);
     add(&t, "b", "key", 0, 4);
@@ -254,7 +252,7 @@ TEST(queue_with_limits_and_nothing_to_do_waits_for_no_time)
 {
     struct test_store t;
     struct act act, set = {.limits = {.max_running = 2, .rate = 10, .rate_ms = 1000, .burst = 3}};
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     EXPECT_EQ(store_write_wait(t.store, limit_fn, &set), OK);
     EXPECT_EQ(claim(&t, &act, 8), 0);
     EXPECT_EQ(act.next_ms, 0);
@@ -264,8 +262,8 @@ TEST(queue_with_limits_and_nothing_to_do_waits_for_no_time)
 TEST(queue_claims_nothing_while_it_is_paused)
 {
     struct test_store t;
+    test_queue_begin_still(&t);
     struct act act, set = {.until_ms = clock_unix_ms() + 5000};
-    test_queue_begin(&t);
     add(&t, "a", "", 0, 2);
     EXPECT_EQ(store_write_wait(t.store, pause_fn, &set), OK);
     EXPECT_EQ(claim(&t, &act, 8), 0);
@@ -289,7 +287,7 @@ TEST(queue_prunes_what_was_kept_long_enough)
     struct act act;
     const struct queue_new kept = {
         .kind = STR("a"), .keep_ms = 5000, .idempotency_key = STR("i"), .idempotency_ms = 5000};
-    test_queue_begin(&t);
+    test_queue_begin_still(&t);
     test_queue_add(&t, &kept, 1);
     serve(&t, "a");
     add(&t, "b", "", 0, 1);

@@ -290,27 +290,27 @@ TEST_BOTH(queue_runs_one_job_after_the_other_where_that_is_the_limit)
     EXPECT_EQ(w->runs, 1);
     hold(w, false);
     wait_for(w, &w->dones, 20);
-    for (int i = 1; i < 20; i++)
-        EXPECT(w->done_ids[i] > w->done_ids[i - 1]);
+    // By their commits; who has committed may be told late that it is done.
+    EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM effect WHERE job_id = id"), 20);
     end(w);
 }
 
 TEST_BOTH(queue_lets_a_key_wait_no_longer_than_the_jobs_that_run)
 {
-    struct world *w = begin(2);
+    struct world *w = begin(1); // of two one might sleep over many runs of the other
     struct queue_new many = {.kind = STR("a"), .key = STR("many")};
     struct queue_new single = {.kind = STR("a"), .key = STR("single")};
     hold(w, true);
     for (int i = 0; i < 100; i++)
         EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &many), OK);
-    wait_for(w, &w->held, 2);
+    wait_for(w, &w->held, 1);
     EXPECT_EQ(store_write_wait(w->t.store, enqueue_fn, &single), OK); // id 101
     hold(w, false);
     wait_for(w, &w->dones, 101);
     int place = 0;
     while (w->done_ids[place] != 101)
         place++;
-    EXPECT(place <= 4); // two ran, two may have been claimed meanwhile
+    EXPECT(place <= 2); // one ran, one may have been claimed meanwhile
     end(w);
 }
 
