@@ -11,14 +11,14 @@ import { startServer } from '../integration/lib.mjs';
 import { TEXT, frame, rawSocket } from '../integration/ws_client.mjs';
 
 export { hmac } from '../integration/hub_client.mjs';
-export { until } from '../integration/lib.mjs';
+export { until, within } from '../integration/lib.mjs';
 export * from '../integration/ws_client.mjs';
 
 const PusherClient = PusherClientModule.default ?? PusherClientModule;
 
 /** One case: its id, MUST, COMPAT or IMPROVE, what holds. docs/conformance.md lists them all (tools/conformance). */
 export function conform(id, level, sentence, fn) {
-    test(`${id} ${level}: ${sentence}`, { timeout: 120000 }, fn);
+    test(`${id} ${level}: ${sentence}`, { timeout: 600000 }, fn);
 }
 
 // The three apps of most cases.

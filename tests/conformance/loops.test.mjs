@@ -28,7 +28,7 @@ conform('C237', 'MUST', 'whoever is asked, the answer is of all loops', async ()
     const clients = await many(counted);
     for (const [i, c] of clients.entries()) {
         await c.join('open');
-        c.ask('presence-open', { user_id: String(i % 8), user_info: {} });
+        await c.join('presence-open', { user_id: String(i % 8), user_info: {} });
     }
     const read = async (path) => (await hub.get(path, { app: counted })).json;
     for (let i = 0; i < 8; i++) {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import {
-    PING, PONG, TEXT, UNAUTHORIZED, app1, appWith, bound, conform, frame, memberAdded, memberRemoved, opened, roster,
-    startHub, subscriptionError, succeeded,
+    PING, PONG, UNAUTHORIZED, app1, appWith, bound, conform, frame, memberAdded, memberRemoved, opened, roster,
+    startHub, subscriptionError, succeeded, within,
 } from './lib.mjs';
 
 const small = appWith('small-members', { max_presence_member_size: 100 });
@@ -179,16 +179,22 @@ conform('C113', 'MUST', 'a roster has its count, its ids as an array and its has
 });
 
 conform('C114', 'MUST', 'the others are told of a member that fell silent', async () => {
-    const channel = 'presence-silent';
-    const watcher = await hub.connect(pruned, { query: '?client=java-client' }), silent = await hub.connect(pruned);
-    await watcher.join(channel, user(1));
-    await silent.join(channel, user(2));
-    await watcher.expect(memberAdded(channel, user(2)));
-    for (;;) {
-        const f = await watcher.next();
-        if (f.opcode === PING) watcher.send(frame(PONG, f.payload));
-        if (f.opcode !== TEXT) continue;
-        assert.deepEqual(opened(JSON.parse(f.payload)), opened(memberRemoved(channel, 2)));
-        break;
-    }
+    await within(2000, async (clock, i) => { // after so long a silence it is closed
+        const channel = `presence-silent-${i}`;
+        const watcher = await hub.connect(pruned, { query: '?client=java-client' }), silent = await hub.connect(pruned);
+        const hears = async (want) => {
+            let f;
+            while ((f = await watcher.next())?.opcode === PING) {
+                watcher.send(frame(PONG, f.payload));
+                clock.lap();
+            }
+            assert.deepEqual(opened(JSON.parse(f.payload)), opened(want));
+        };
+        watcher.ask(channel, user(1));
+        await hears(roster(channel, [[1, user(1).user_info]]));
+        silent.ask(channel, user(2));
+        await hears(memberAdded(channel, user(2)));
+        await hears(memberRemoved(channel, 2));
+        watcher.destroy();
+    });
 });

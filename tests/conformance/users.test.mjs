@@ -1,7 +1,7 @@
 // Users who sign in: their own events, watchlists, and apps that let nobody else stay.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { app1, appWith, bound, conform, hmac, opened, startHub, until } from './lib.mjs';
+import { TEXT, app1, appWith, bound, conform, frame, hmac, opened, startHub, subscribed, until, within } from './lib.mjs';
 
 const closed = appWith('closed', { require_authorized_connections: true, authorized_connection_timeout: 1 });
 
@@ -71,10 +71,16 @@ conform('C232', 'IMPROVE', 'the channel of a user is for that user alone', async
 });
 
 conform('C233', 'IMPROVE', 'an app may require that a connection shows in time whose it is', async () => {
-    const idle = await hub.connect(closed), publicOnly = await hub.connect(closed);
-    const member = await hub.connect(closed), user = await signedIn({ id: '1' }, closed);
-    await publicOnly.join('public');
-    await member.join('private-a');
+    const member = await within(1000, async () => {
+        const c = await hub.connect(closed);
+        await c.join('private-a');
+        return c;
+    });
+    const user = await within(1000, () => signedIn({ id: '1' }, closed));
+    const idle = await hub.connect(closed);
+    const early = frame(TEXT, '{"event":"pusher:subscribe","data":{"channel":"public"}}');
+    const publicOnly = await hub.connect(closed, { early });
+    await publicOnly.expect(subscribed('public'));
     for (const c of [idle, publicOnly]) {
         assert.equal(opened(await c.json()).data.string.code, 4009);
         await c.expectClose(4009);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import PusherClientModule from 'pusher-js';
 import PusherServer from 'pusher';
-import { startServer, until } from './lib.mjs';
+import { startServer, until, within } from './lib.mjs';
 import { CLOSE, TEXT, frame, rawSocket } from './ws_client.mjs';
 
 const PusherClient = PusherClientModule.default ?? PusherClientModule;
@@ -20,7 +20,7 @@ const apps = {
     rate: { rate_limiting: { enabled: true, max_attempts: 3, decay_seconds: 1 } },
     ends: { rate_limiting: { enabled: true, max_attempts: 1, decay_seconds: 60, terminate_on_limit: true } },
     strict: { strict: true },
-    few: { max_presence_members: 2, max_presence_member_size: 60, presence_leave_delay: 0.5 },
+    few: { max_presence_members: 2, max_presence_member_size: 60, presence_leave_delay: 1 },
     none: { accept_client_events_from: 'nobody' },
     all: { accept_client_events_from: 'all' },
     counting: { subscription_count: true },
@@ -214,12 +214,27 @@ test('a presence channel is full at its limit, a member has a size, a short abse
     assert.equal((await late.json()).event, succeeded);
     late.destroy();
     b.destroy();
-    const again = await connect('few');
-    again.join(channel, '{"user_id":"b"}');
-    assert.equal(JSON.parse((await again.json()).data).presence.count, 2);
-    again.destroy();
-    const removed = await a.json(); // not one word before it
-    assert.deepEqual(removed, { event: 'pusher_internal:member_removed', data: '{"user_id":"b"}', channel });
+    const removed = (of) => ({ event: 'pusher_internal:member_removed', data: '{"user_id":"b"}', channel: of });
+    assert.deepEqual(await a.json(), removed(channel));
+    const back = await within(apps.few.presence_leave_delay * 1000, async (clock, i) => {
+        const room = `presence-back-${i}`;
+        const [watcher, first, again] = [await connect('few'), await connect('few'), await connect('few')];
+        for (const [c, who] of [[watcher, 'a'], [first, 'b']]) {
+            c.join(room, `{"user_id":"${who}"}`);
+            assert.equal((await c.json()).event, succeeded);
+        }
+        assert.match((await watcher.json()).event, /member_added/);
+        clock.start();
+        first.destroy();
+        again.join(room, '{"user_id":"b"}');
+        assert.equal(JSON.parse((await again.json()).data).presence.count, 2);
+        return { room, watcher, again };
+    });
+    back.watcher.say('pusher:ping', {});
+    assert.deepEqual(await back.watcher.json(), { event: 'pusher:pong' }, 'it was never away');
+    back.again.destroy();
+    assert.deepEqual(await back.watcher.json(), removed(back.room));
+    back.watcher.destroy();
     a.destroy();
 });
 
@@ -320,15 +335,19 @@ test('subscribers are told how many they are, where the app wants it', async () 
 });
 
 test('where sockets must be authorised, one that is not in time is closed with 4009', async () => {
-    const [idle, open, signed, subscribed] = await Promise.all(Array.from({ length: 4 }, () => connect('authorized')));
+    const authorized = (show) =>
+        within(apps.authorized.authorized_connection_timeout * 1000, async () => {
+            const c = await connect('authorized');
+            show(c);
+            assert.match((await c.json()).event, /success|succeeded/);
+            return c;
+        });
+    const signed = await authorized((c) => c.signIn({ id: '1' })), subscribed = await authorized((c) => c.join('private-x'));
+    const [idle, open] = [await connect('authorized'), await connect('authorized')];
     open.join('public');
-    await open.json();
-    signed.signIn({ id: '1' });
-    subscribed.join('private-x');
     assert.equal(await idle.closed(), 4009);
     assert.equal(await open.closed(), 4009);
     for (const c of [signed, subscribed]) {
-        await c.json();
         c.say('pusher:ping', {});
         assert.deepEqual(await c.json(), { event: 'pusher:pong' });
         c.destroy();

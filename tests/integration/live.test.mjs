@@ -118,6 +118,7 @@ test('a storm of signatures makes at most two events a second, and the last valu
     for (const person of people) {
         const r = await put(person, `/api/v1/proposals/${proposal.id}/support`);
         assert.equal(r.status, 201, r.text);
+        if (person === people[0]) await until(() => watching.events.length > 0, 'the first count');
         await new Promise((done) => setTimeout(done, 120)); // the storm itself takes time
     }
     const last = () => watching.events.filter((e) => e.event === 'proposal.supported').at(-1);

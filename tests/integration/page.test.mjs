@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { request } from 'node:http';
-import { api, newUser, startServer } from './lib.mjs';
+import { api, newUser, startServer, until } from './lib.mjs';
 
 let server;
 before(async () => (server = await startServer({ seed: true })));
@@ -470,10 +470,10 @@ test('notifications are listed and marked read', async () => {
     const made = await author.submit(await author.get('/proposals/new'), '/proposals', { title: 'Про сповіщення', summary: 'с', body: 'т' });
     const other = await member();
     await other.submit(await other.get(made.location), `${made.location}/comments`, { body: 'новина' });
-    const deadline = Date.now() + 10000;
-    let page;
-    do page = await author.get('/notifications');
-    while (!page.html.includes('is-unread') && Date.now() < deadline);
+    const page = await until(async () => {
+        const now = await author.get('/notifications');
+        return now.html.includes('is-unread') && now;
+    }, 'the notification');
     assert.match(page.html, /1 new notification</);
     assert.match(page.html, /data-bell-count>1</);
     const link = decode(page.html.match(/<li class="notification[^>]*><a href="([^"]*)"/)[1]);
@@ -579,18 +579,16 @@ const raw = (path, headers, url = server.url) =>
 
 test('a page is kept for anonymous readers: the same bytes, compressed, 304 when they have it', async () => {
     const path = await openProposal();
-    let page;
-    const deadline = Date.now() + 10000;
-    do page = await raw(path, { 'Accept-Language': 'en', 'Accept-Encoding': 'gzip' });
-    while (!page.headers.etag && Date.now() < deadline);
+    const asked = async (more, isIt) => {
+        const page = await raw(path, { 'Accept-Language': 'en', 'Accept-Encoding': 'gzip', ...more });
+        return isIt(page) && page;
+    };
+    const page = await until(() => asked({}, ({ headers }) => headers.etag), 'the page to be kept');
     assert.match(page.headers.etag, /^"[0-9a-f]{16}-gz"$/);
     assert.equal(page.headers['content-encoding'], 'gzip');
     assert.match(gunzipSync(page.body).toString(), /<html lang="en">/);
     assert.match(page.headers.vary, /Cookie/);
-    let same;
-    do same = await raw(path, { 'Accept-Language': 'en', 'Accept-Encoding': 'gzip', 'If-None-Match': page.headers.etag });
-    while (same.status !== 304 && Date.now() < deadline);
-    assert.equal(same.status, 304);
+    const same = await until(() => asked({ 'If-None-Match': page.headers.etag }, ({ status }) => status === 304), 'a 304');
     assert.equal(same.body.length, 0);
     const uk = await raw(path, { 'Accept-Language': 'uk' });
     assert.match(uk.body.toString(), /<html lang="uk">/, 'each language has its own');
@@ -618,19 +616,14 @@ test('a signature has its own page drawn again, and no other proposal’s', asyn
             (await api(one.url, 'POST', '/api/v1/proposals', { token, body: { title, summary: '', body: 'текст' } })).json.id;
         const [here, there] = [await make('Тут'), await make('Там')];
         const isKept = async (path) => Boolean((await raw(path, {}, one.url)).headers.etag);
-        const deadline = Date.now() + 10000;
-        let isSeen = false; // a page may grow old just between two requests: then the round is tried again
-        while (!isSeen && Date.now() < deadline) {
-            for (const path of [`/proposals/${here}`, `/proposals/${there}`, '/proposals']) {
-                while (!(await isKept(path)) && Date.now() < deadline);
-            }
+        await until(async () => { // a page may grow old just between two requests: then the round is tried again
+            for (const path of [`/proposals/${here}`, `/proposals/${there}`, '/proposals']) await until(() => isKept(path), `${path} to be kept`);
             await api(one.url, 'PUT', `/api/v1/proposals/${here}/support`, { token });
             await api(one.url, 'DELETE', `/api/v1/proposals/${here}/support`, { token });
             assert.equal(await isKept(`/proposals/${here}`), false);
             assert.equal(await isKept('/proposals'), false, 'the list counts signatures');
-            isSeen = await isKept(`/proposals/${there}`);
-        }
-        assert.ok(isSeen);
+            return isKept(`/proposals/${there}`);
+        }, 'the other page to stay');
     } finally {
         await one.stop();
     }

@@ -1,6 +1,7 @@
 // queue_client.mjs -- the queue as an operator uses it: the shell, and sqlite3 for what must be true of the file.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runViche, until } from './lib.mjs';
 
@@ -28,6 +29,18 @@ export function sql(dir, statement) {
 }
 
 export const effects = (dir) => sql(dir, 'SELECT job_id, id, at FROM test_effect ORDER BY job_id');
+
+/** Stops the process by SIGSTOP while it does not write: who is stopped in the middle of a transaction stops everybody. */
+export async function stopBetweenWrites(child, dir) {
+    const tasks = `/proc/${child.pid}/task`;
+    const isStopped = (task) => / T \d/.test(readFileSync(join(tasks, task, 'stat'), 'utf8'));
+    await until(async () => {
+        child.kill('SIGSTOP');
+        await until(() => readdirSync(tasks).every(isStopped), 'all its threads to stop');
+        const { status } = spawnSync('sqlite3', [join(dir, 'viche.db'), 'BEGIN IMMEDIATE; ROLLBACK']);
+        return status === 0 || void child.kill('SIGCONT');
+    }, 'a moment between two writes');
+}
 
 /** Waits for so many effects; gives them. */
 export async function effectsOf(dir, count) {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { root, runViche, startServer, until, viche } from './lib.mjs';
-import { effects, effectsOf, push, sql, stats } from './queue_client.mjs';
+import { effects, effectsOf, push, sql, stats, stopBetweenWrites } from './queue_client.mjs';
 
 const dirs = [], workers = new Set();
 const newDir = () => {
@@ -109,7 +109,7 @@ test('a server that hangs loses its jobs to a worker after a lease, and does not
     const dir = server.dataDir;
     const slow = push(dir, 'test.effect', { id: 'slow', sleep_ms: 2000 }, '--deadline', '+1h', '--count', '2');
     await until(() => running(dir) === 2, 'the server to have claimed two');
-    server.child.kill('SIGSTOP');
+    await stopBetweenWrites(server.child, dir);
     const looked = runViche(['queue', 'stats', '--json', '--data', dir]);
     assert.match(looked.stderr, /the server does not answer/);
     assert.equal(JSON.parse(looked.stdout).queues[0].name, 'default', 'who looks does not hang too');

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { MAX_STEP_MS } from './lib.mjs';
 
 export const TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10;
 
@@ -75,17 +76,17 @@ export async function rawSocket(port, path, { headers, early = '', request, tls 
     socket.on('close', over);
     socket.on('error', over);
 
-    async function waitFor(what, ms = 15000) {
-        const end = Date.now() + ms;
-        for (;;) {
+    async function waitFor(what, ms = 60000) {
+        for (let left = ms; ; ) {
             const value = what();
             if (value !== undefined) return value;
             if (client.ended) return null;
-            const left = end - Date.now();
             if (left <= 0) throw new Error('nothing came in time');
+            const began = performance.now(), step = Math.min(left, MAX_STEP_MS);
             let timer;
-            await Promise.race([changed(), new Promise((done) => (timer = setTimeout(done, left)))]);
+            await Promise.race([changed(), new Promise((done) => (timer = setTimeout(done, step)))]);
             clearTimeout(timer);
+            left -= Math.min(performance.now() - began, step); // as in until: what stood still is not waited for
         }
     }
     function has(bytes) {

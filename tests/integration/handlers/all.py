@@ -29,6 +29,8 @@ for text in sys.stdin:
             time.sleep(600)
     if "sleep" in p:
         time.sleep(p["sleep"])
+    while "hold" in p and not os.path.exists(p["hold"]):
+        time.sleep(0.02)
     if "wait_cancel" in p:
         line = json.loads(sys.stdin.readline())
         if line["type"] == "cancel":
