@@ -17,6 +17,7 @@ enum {
     JOIN_MS = 10,        // while it waits for one
     CLOCK_STEP_MS = 100, // less is drift
 };
+#define LATE_NS (SHARE_MS * INT64_C(1000000))
 
 /* ---- leases ---- */
 
@@ -125,6 +126,33 @@ void queue_keeper_release_ready(struct queue *q)
     pthread_mutex_lock(&q->mutex);
     while ((node = list_shift(&unbegun)))
         queue_worker_end_run(q, LIST_ENTRY(node, struct queue_run, place));
+}
+
+static bool has_claimed(const struct list *ready)
+{
+    for (struct list *node = ready->next; node != ready; node = node->next)
+        if (!LIST_ENTRY(node, struct queue_run, place)->job.is_held)
+            return true;
+    return false;
+}
+
+/* What was claimed behind jobs that turn out to be slow goes back: others may be free for it, and
+ * nobody shall be told that it runs. */
+static void release_late(struct queue *q)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - q->late_at_ms < SHARE_MS)
+        return;
+    if (q->begun == q->late_begun && q->busy >= q->options.workers && q->run_ns < LATE_NS)
+        q->run_ns = LATE_NS; // none has ended for so long
+    q->late_at_ms = now_ms;
+    q->late_begun = q->begun;
+    if (q->run_ns * q->ready_count < LATE_NS * q->options.workers || !has_claimed(&q->ready))
+        return;
+    queue_keeper_release_ready(q);
+    queue_look_anew(q);
+    q->may_be_ready = true;
+    queue_look_maybe(q);
 }
 
 static enum err claim_held_fn(struct store_tx *tx, void *arg)
@@ -340,6 +368,8 @@ void *queue_keeper_run(void *arg)
         (void)queue_keeper_set_forward_ms(q); // notices a step when it happens
         if (!q->is_over)
             queue_watch_hand(q);
+        if (!q->is_over)
+            release_late(q);
         if (!q->is_over)
             share(q);
     }

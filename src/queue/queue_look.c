@@ -76,13 +76,13 @@ static void on_claimed(struct store_write *write, enum err err)
     pthread_mutex_unlock(&q->mutex);
 }
 
-/* How many jobs to have at hand that no worker has begun: where others could run them meanwhile, no
- * more than the workers here begin at once; where keys take turns, which a claim is, no more than
- * workers are free. */
+/* How many jobs to have at hand that no worker has begun: no more than the workers here begin at
+ * once, since others could run them meanwhile, and they are not running; where keys take turns,
+ * which a claim is, no more than workers are free. */
 static int reserve_of(const struct queue *q)
 {
     int batch = q->options.batch, workers = q->options.workers;
-    if (!q->is_crowded && !q->is_fair)
+    if (workers <= 0) // inline
         return batch;
     int64_t ahead = q->run_ns > 0 && !q->is_fair ? (int64_t)workers * AHEAD_NS / q->run_ns : 0;
     int64_t reserve = workers - q->busy + ahead;
@@ -115,8 +115,9 @@ static void claim(struct queue *q)
     queue_keeper_list_claimed(q, &q->claim_hand);
     q->look_options.hand = q->claim_hand.jobs;
     q->look_options.hand_count = q->claim_hand.count;
-    if (q->is_crowded || q->is_fair)
-        q->look_options.batch = reserve_of(q) - q->ready_count;
+    if (q->hand_count == 0) // what comes after a rest may be of another kind
+        q->run_ns = 0;
+    q->look_options.batch = reserve_of(q) - q->ready_count;
     if (q->look_options.batch < 1) // taken by a look meanwhile
         q->look_options.batch = 1;
     // A claim that a loss of power takes back was nobody's: soft, so that a job waits for no sync.

@@ -97,6 +97,7 @@ struct queue {
     bool is_fair;    // its keys take turns: none is claimed before a worker is free for it
     bool is_sated;   // inline: as many have run as may, it looks for no more
     int64_t begun;   // runs, ever
+    int64_t late_at_ms, late_begun; // the last look for jobs that wait in hand; begun at that time
     int ready_count, hand_count;
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
     struct queue_cursor cursor; // what was found so far

@@ -21,6 +21,7 @@ struct world {
     int runs, dones;             // guarded
     int64_t done_ids[20000];     // guarded
     bool is_held;                // guarded: runs wait until it is false
+    int hold_from;               // guarded: not 0: that run and those after it wait, too
     int held;                    // guarded: how many wait
     _Atomic int failures;        // runs that shall still fail
     _Atomic int commit_failures; // attempts whose commit shall fail
@@ -38,10 +39,10 @@ static enum err on_run(struct queue_job *job, void *ctx, struct str *why_out)
 {
     struct world *w = ctx;
     pthread_mutex_lock(&w->mutex);
-    w->runs++;
+    int number = ++w->runs;
     w->held++;
     pthread_cond_broadcast(&w->changed);
-    while (w->is_held)
+    while (w->is_held || (w->hold_from > 0 && number >= w->hold_from))
         pthread_cond_wait(&w->changed, &w->mutex);
     w->held--;
     pthread_mutex_unlock(&w->mutex);
@@ -152,6 +153,7 @@ static void hold(struct world *w, bool is_held)
 {
     pthread_mutex_lock(&w->mutex);
     w->is_held = is_held;
+    w->hold_from = 0;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->mutex);
 }
@@ -533,13 +535,11 @@ TEST_BOTH(queue_gives_back_what_no_worker_has_begun_when_it_stops)
     for (int i = 0; i < 6; i++)
         enqueue(w, "a");
     queue_free(w->queue);
-    hold(w, true);
-    start(w, 1); // looks once, and sees them all
-    wait_for(w, &w->held, 1);
-    if (!is_alone) // else claims are no rows
-        EXPECT(stats_of(w).running > 1);
+    w->hold_from = 2; // the first one is quick: all the others are claimed at once
+    start(w, 1);
+    wait_for(w, &w->runs, 2);
     EXPECT(!queue_stop(w->queue, 1)); // one runs and does not end
-    WAIT_STATS(w, stats.running == 1 && stats.ready == 5);
+    WAIT_STATS(w, stats.running == 1 && stats.ready == 4);
     EXPECT_EQ(test_store_int(w->t.store, "SELECT sum(attempt + crash) FROM job"), 0);
     hold(w, false);
     end(w); // stops again: now it ends
@@ -599,6 +599,49 @@ TEST(queue_runs_the_jobs_of_a_process_that_died_while_others_live)
     wait_for(w, &w->dones, 2);
     EXPECT_EQ(w->done_ids[1], 1);
     EXPECT_EQ(test_store_int(w->t.store, "SELECT count(*) FROM job WHERE queue = 'other'"), 1);
+    end(w);
+}
+
+static enum err enqueue_six_fn(struct store_tx *tx, void *arg)
+{
+    const struct queue_new *job = arg;
+    const struct queue_new jobs[] = {*job, *job, *job, *job, *job, *job};
+    struct queue_receipt receipts[6];
+    return queue_enqueue_many(tx, jobs, 6, receipts);
+}
+
+static void enqueue_six(struct world *w)
+{
+    struct queue_new job = {.kind = STR("a"), .payload = STR("{}")};
+    EXPECT_EQ(store_write_wait(w->t.store, enqueue_six_fn, &job), OK);
+}
+
+TEST(queue_claims_no_more_than_can_begin_after_a_rest)
+{
+    struct world *w = begin(2);
+    enqueue(w, "a"); // a quick one
+    WAIT_STATS(w, stats.done == 1);
+    hold(w, true);
+    enqueue_six(w);
+    wait_for(w, &w->held, 2);
+    EXPECT_EQ(stats_of(w).running, 2);
+    EXPECT_EQ(stats_of(w).ready, 4);
+    hold(w, false);
+    WAIT_STATS(w, stats.done == 7);
+    end(w);
+}
+
+TEST(queue_gives_back_what_waits_behind_jobs_that_turn_out_to_be_slow)
+{
+    struct world *w = begin(1);
+    w->hold_from = 2; // the first one is quick
+    enqueue_six(w);
+    wait_for(w, &w->held, 1);
+    WAIT_STATS(w, w->runs == 2 && stats.running == 1 && stats.ready == 4);
+    hold(w, false);
+    WAIT_STATS(w, stats.done == 6);
+    EXPECT_EQ(w->runs, 6);
+    EXPECT_EQ(stats_of(w).refused, 0);
     end(w);
 }
 
