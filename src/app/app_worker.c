@@ -21,13 +21,13 @@
 #include "queue/queue_scheduler.h"
 #include "queue/queue_tally.h"
 
-enum { LIMIT_TICK_MS = 100, TELL_MS = 1000, MAX_NAME_BYTES = 128 };
+enum { LIMIT_TICK_MS = 100, TELL_MS = 1000 };
 
 /* Handlers that do not end in time are killed so long before the queue has waited enough. */
 enum { HAND_BACK_MS = 1000 };
 
 struct served {
-    char name[MAX_NAME_BYTES];
+    char name[QUEUE_MAX_NAME_BYTES + 1];
     struct queue_handler *handlers;
     struct queue *queue;
 };
@@ -57,6 +57,12 @@ static bool has_name(const struct worker *w, struct str name)
     return false;
 }
 
+/* Whether a job could ever be in a queue of that name. */
+static bool is_queue(struct str name)
+{
+    return queue_check(&(struct queue_new){.kind = STR("worker"), .queue = name}, NULL) == OK;
+}
+
 static enum err read_names(struct worker *w)
 {
     struct str rest = str_of(w->options->queues);
@@ -64,12 +70,13 @@ static enum err read_names(struct worker *w)
         struct str name = str_trim(str_cut(rest, ',', &rest));
         if (name.len == 0 || has_name(w, name))
             continue;
-        if (w->count == APP_WORKER_MAX_QUEUES || name.len >= MAX_NAME_BYTES) {
-            snprintf(w->why, w->why_cap, "--queues: more than %d, or a name of over %d bytes",
-                     APP_WORKER_MAX_QUEUES, MAX_NAME_BYTES - 1);
+        if (w->count == APP_WORKER_MAX_QUEUES || !is_queue(name)) {
+            snprintf(w->why, w->why_cap,
+                     "--queues: more than %d, or a name with spaces or of over %d bytes",
+                     APP_WORKER_MAX_QUEUES, QUEUE_MAX_NAME_BYTES);
             return ERR_INVALID;
         }
-        snprintf(w->queues[w->count++].name, MAX_NAME_BYTES, "%.*s", STR_ARG(name));
+        snprintf(w->queues[w->count++].name, sizeof(w->queues[0].name), "%.*s", STR_ARG(name));
     }
     if (w->count > 0)
         return OK;

@@ -188,8 +188,7 @@ static enum err count(struct store_tx *tx, void *arg)
     return err ? err : queue_admin_find_pauses(tx, &c->counts);
 }
 
-/* Only of a queue that is paused: until when, or true. */
-static void write_pause(cJSON *row, int64_t until_ms)
+void cli_queue_write_pause(cJSON *row, int64_t until_ms)
 {
     char text[21];
     if (until_ms == INT64_MAX) {
@@ -212,7 +211,7 @@ static cJSON *write_counts(const struct queue_admin_counts *counts)
         cJSON_AddNumberToObject(row, "running", (double)c->running);
         cJSON_AddNumberToObject(row, "dead", (double)c->dead);
         cJSON_AddNumberToObject(row, "oldest_ready_ms", (double)c->oldest_ready_ms);
-        write_pause(row, c->paused_until_ms);
+        cli_queue_write_pause(row, c->paused_until_ms);
         cJSON_AddItemToArray(list, row);
     }
     return root;

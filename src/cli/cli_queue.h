@@ -94,6 +94,8 @@ int cli_queue_held(const struct cli_queue_call *call, struct queue_held *out);
 
 /* Prints the document with a line feed. What a terminal would obey is escaped. */
 int cli_queue_print(const cJSON *document);
+/* The member "paused" of a queue: until when, or true (INT64_MAX); none, when it is not (0). */
+void cli_queue_write_pause(cJSON *row, int64_t until_ms);
 /* Prints the object as the call asks: as JSON, or for people, line by line, a row of an array on
  * one. Frees it. Returns the exit status. */
 int cli_queue_show_print(const struct cli_queue_call *call, cJSON *object);

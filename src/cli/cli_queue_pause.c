@@ -24,6 +24,18 @@ static enum err pause_fn(struct store_tx *tx, void *arg)
     return queue_pause(tx, p->name, p->until_ms);
 }
 
+static int print_pause(const struct pausing *p)
+{
+    cJSON *row = cJSON_CreateObject();
+    cJSON_AddStringToObject(row, "name", p->name.at);
+    cli_queue_write_pause(row, p->until_ms);
+    if (p->until_ms == 0)
+        cJSON_AddFalseToObject(row, "paused");
+    int status = cli_queue_print(row);
+    cJSON_Delete(row);
+    return status;
+}
+
 static int write_pause(const struct cli_queue_call *call, int64_t until_ms)
 {
     struct pausing p = {str_of(call->words.at[0]), until_ms};
@@ -32,7 +44,9 @@ static int write_pause(const struct cli_queue_call *call, int64_t until_ms)
     if (p.name.len == 0 || queue_check(&as_new, &why) != OK)
         return cli_fail(CLI_USAGE, "%s", why ? why : "the name is empty");
     enum err err = store_write_wait(call->store, pause_fn, &p);
-    return err ? cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err)) : CLI_DONE;
+    if (err)
+        return cli_fail(CLI_FAILED, "cannot write: %s", store_err_text(err));
+    return call->target->is_json ? print_pause(&p) : CLI_DONE;
 }
 
 static int pause_queue(struct cli_queue_call *call)

@@ -194,7 +194,10 @@ test('what is paused says so', () => {
     queue(dir, 'pause', 'default', '--until', '2100-01-02T03:04:05Z');
     assert.equal(stats(dir).paused, '2100-01-02T03:04:05Z');
     assert.match(queue(dir, 'stats'), /^default .* 2100-01-02T03:04:05Z *$/m);
-    queue(dir, 'resume', 'default');
+    const inJson = (...args) => JSON.parse(queue(dir, ...args, '--json'));
+    assert.deepEqual(inJson('pause', 'default', '--until', '2100-01-02'), { name: 'default', paused: '2100-01-02T00:00:00Z' });
+    assert.deepEqual(inJson('pause', 'default'), { name: 'default', paused: true });
+    assert.deepEqual(inJson('resume', 'default'), { name: 'default', paused: false });
     assert.equal('paused' in stats(dir), false);
     queue(dir, 'periodic', 'add', 'p', '@daily', 'a', '{}');
     queue(dir, 'periodic', 'add', 'q', '@daily', 'a', '{}');

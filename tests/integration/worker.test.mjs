@@ -96,7 +96,7 @@ test('what a worker counts is in its own metrics, and in those of the server, by
 });
 
 test('wrong options of worker are wrong usage', () => {
-    for (const args of [['--queues', ','], ['--concurrency', '0'], ['--max-jobs', 'x'], ['extra'], ['--log-level', 'loud'], ['--handlers', '/nowhere'],
+    for (const args of [['--queues', ','], ['--queues', 'a,two words'], ['--concurrency', '0'], ['--max-jobs', 'x'], ['extra'], ['--log-level', 'loud'], ['--handlers', '/nowhere'],
         ['--periodic', '/nowhere'], ['--test-jobs', '--queues', 'a,b,c,d,e,f,g,h,i,j,k']]) {
         const r = runViche(['worker', '--data', newDir(), ...args]);
         assert.ok(r.status > 0, `${args}`);
