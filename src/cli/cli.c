@@ -273,7 +273,7 @@ static int refuse(int argc, char **argv)
     return status;
 }
 
-int cli_main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_commands(stderr);
@@ -297,4 +297,12 @@ int cli_main(int argc, char **argv)
         return commands[i].run(&commands[i], rest, arguments);
     }
     return refuse(argc, argv);
+}
+
+int cli_main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    if (status == CLI_DONE && (fflush(stdout) != 0 || ferror(stdout)))
+        return cli_fail(CLI_FAILED, "it is done, but the standard output cannot be written");
+    return status;
 }

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { api, runViche, startServer } from './lib.mjs';
+import { api, runViche, startServer, viche } from './lib.mjs';
 
 const dirs = [];
 const newDir = () => {
@@ -275,4 +275,27 @@ test('a role alone answers /up and leaves the rest out', async () => {
 test('SIGTERM ends the server with 0', async () => {
     const server = await startServer();
     await server.stop();
+});
+
+test('an output that cannot be written is told, and a stream that is closed leads into no file of ours', () => {
+    const dir = newDir();
+    const sh = (command) => spawnSync('bash', ['-c', command, 'bash', viche, dir], { encoding: 'utf8', timeout: 60000 });
+    const full = sh('"$1" queue push a {} --data "$2" >/dev/full');
+    assert.equal(full.status, 1);
+    assert.match(full.stderr, /viche: it is done, but the standard output cannot be written\n$/);
+    // The descriptors of the server, which has closed ones below those of its files.
+    const fds = sh('"$1" serve --listen 127.0.0.1:0 --data "$2" <&- >&- 2>&- & ' +
+        'until [ -e "$2/app.json" ]; do sleep 0.1; done; readlink /proc/$!/fd/[012]; kill $!; wait $!');
+    assert.deepEqual(fds.stdout.trim().split('\n'), ['/dev/null', '/dev/null', '/dev/null']);
+    assert.equal(fds.status, 0, fds.stderr);
+});
+
+test('a file over ulimit -f is an error, and nothing is lost of what was there', () => {
+    const dir = newDir();
+    assert.equal(runViche(['queue', 'push', 'a', '{}', '--data', dir]).status, 0);
+    const r = spawnSync('bash', ['-c', 'ulimit -f 2000; "$1" queue push a - --count 1000 --data "$2"', 'bash', viche, dir],
+        { input: JSON.stringify('x'.repeat(20000)), encoding: 'utf8', timeout: 60000 });
+    assert.equal(r.status, 1, r.stderr);
+    assert.match(r.stderr, /viche: 0 of 1000 jobs are enqueued, then: the disk/);
+    assert.equal(runViche(['check', '--data', dir]).status, 0);
 });
