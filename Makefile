@@ -84,6 +84,7 @@ lint: $(OBJ)                                       ## format, layers, symbol nam
 	npx --no-install tsc --noEmit -p web
 
 tidy:                                              ## clang-tidy; minutes
+	@clang-tidy --version >/dev/null
 	printf '%s\n' $(SRC) $(MAIN) | xargs -P 2 -I {} clang-tidy --quiet {} -- $(CPPFLAGS) $(GLIB) 2>/dev/null | { ! grep -E ': (error|warning):' -A 5; }
 
 format:                                            ## reformat every C file

@@ -51,7 +51,7 @@ static const struct conf_option options[] = {
      .kind = CONF_TEXT,
      .value = "",
      .meaning = "start|end",
-     .help = "the key is taken until the job begins (else it is), or until it has ended",
+     .help = "the key is taken until the job begins (the default), or until it has ended",
      .at = CLI_QUEUE_AT(unique_until)},
     CLI_QUEUE_TIME("unique-for", unique_for_ms, "the key is taken at least so long"),
     CLI_QUEUE_TEXT("idempotency-key", idempotency_key, "KEY",
