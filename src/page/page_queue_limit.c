@@ -214,6 +214,13 @@ static enum err read_rate(struct api_call *call, const char *name, int *rate, in
     return OK;
 }
 
+/* A burst of no rate would say nothing. name: of the rate's field. */
+static void need_rate(struct api_call *call, const char *name, int rate, int burst)
+{
+    if (burst > 0 && rate <= 0)
+        (void)api_refuse_field(call, pointer_of(call, name), "required", 0);
+}
+
 static enum err read_limits(struct api_call *call, struct queue_limits *l)
 {
     enum err err = read_number(call, "running", &l->max_running);
@@ -227,7 +234,11 @@ static enum err read_limits(struct api_call *call, struct queue_limits *l)
         err = read_rate(call, "key_rate", &l->key_rate, &l->key_rate_ms);
     if (!err)
         err = read_number(call, "key_burst", &l->key_burst);
-    return err;
+    if (err || call->problem.status) // perhaps a rate that is none
+        return err;
+    need_rate(call, "rate", l->rate, l->burst);
+    need_rate(call, "key_rate", l->key_rate, l->key_burst);
+    return OK;
 }
 
 static enum err read_own(struct api_call *call, struct order *o)
@@ -242,6 +253,8 @@ static enum err read_own(struct api_call *call, struct order *o)
         err = read_number(call, "own_burst", &o->own.burst);
     if (err)
         return err;
+    if (!call->problem.status)
+        need_rate(call, "own_rate", o->own.rate, o->own.burst);
     if (o->key.len == 0)
         (void)api_refuse_field(call, "/key", "required", 0);
     else if (!are_names(o->queue, o->key))

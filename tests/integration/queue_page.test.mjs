@@ -311,7 +311,12 @@ test('limits that are none are refused beside their fields, with what was typed,
     assert.equal(own.status, 422);
     assert.match((await post('/admin/queues/limits', { queue: 'odd', action: 'set_key', key: 'x'.repeat(256) })).html, /id="key-error">Not an acceptable/);
     for (const part of ['id="key-error">', 'id="own_rate-error">']) assert.ok(own.html.includes(part), part);
+    const bursts = await post('/admin/queues/limits', { queue: 'odd', action: 'set', burst: '5', key_burst: '2' });
+    assert.equal(bursts.status, 422);
+    for (const part of ['id="rate-error">', 'id="key_rate-error">', 'value="5"']) assert.ok(bursts.html.includes(part), part);
+    assert.match((await post('/admin/queues/limits', { queue: 'odd', action: 'set_key', key: 'k', own_burst: '2' })).html, /id="own_rate-error">/);
     assert.equal(queueJson(dir, 'limit', 'show', 'odd').max_running, 0);
+    assert.deepEqual(queueJson(dir, 'limit', 'show', 'odd').keys, []);
     for (const bad of [{ queue: 'odd' }, { queue: 'odd', action: 'x' }, { action: 'set' }, { queue: 'x'.repeat(101), action: 'set' }, { queue: 'a b', action: 'set' }])
         assert.equal((await post('/admin/queues/limits', bad)).status, 400, JSON.stringify(bad));
     for (const path of ['/admin/queues/limits', `/admin/queues/limits?queue=${'x'.repeat(101)}`]) assert.equal((await get(path)).status, 400);
