@@ -223,7 +223,7 @@ test('memory of messages is bounded: the last are kept, heartbeats are not', asy
 
 test('viche hub frames says the same from the shell', async () => {
     const c = await connect();
-    const r = runViche(['hub', 'frames', '--socket', c.id, '--data', server.dataDir]);
+    const r = runViche(['hub', 'frames', '--socket', c.id, '--timeout', '1m', '--data', server.dataDir]);
     assert.equal(r.status, 0, r.stderr);
     assert.match(r.stdout, /^at_ms +way +bytes +text *\n\d+ +out +\d+ +\{"event":"pusher:connection_established"/);
     c.destroy();
