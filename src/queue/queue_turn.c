@@ -3,7 +3,8 @@
  * A job of a key gets a turn: the end of the key's last one, but not before the turn that is served
  * now; the key's next begins a step later, a step being 1 / weight. So a key that has waited gets
  * the very next turn, and one with a million jobs has its turns far ahead. Where nothing waits the
- * turns go on from the clock, so that they keep company with the ranks of jobs without a key.
+ * turns go on from the clock, also when they or a clock that was wrong had run ahead of it, so that
+ * they keep company with the ranks of jobs without a key; what a key had before is forgotten.
  *
  * job_turn has a row for each key in a queue and a priority, and one (key_id 0) whose turn is
  * behind the last that was served there and whose last is behind the last that was given.
@@ -113,9 +114,10 @@ enum err queue_turn_take(struct store_tx *tx, struct str queue, int priority, in
         err = ask_weight(tx, key_id, &weight);
     if (err)
         return err;
-    if (served >= last && served < now) // nothing waits
-        served = now;
-    int64_t turn = next > served ? next : served;
+    if (served >= last) // nothing waits
+        served = last = now;
+    bool is_owed = next < last + QUEUE_MAX_WEIGHT; // else it is of a time before nothing waited
+    int64_t turn = is_owed && next > served ? next : served;
     err = write_turn(tx, queue, priority, key_id, turn + QUEUE_MAX_WEIGHT / weight, 0);
     if (!err)
         err = write_turn(tx, queue, priority, 0, served, turn >= last ? turn + 1 : last);

@@ -139,6 +139,46 @@ TEST(queue_forgets_what_a_key_had_while_nobody_waited)
     test_store_end(&t);
 }
 
+/* Jobs of the keys are the next, and not behind one without a key that comes later. */
+static void expect_turns_now(struct test_store *t, const char *key, const char *other)
+{
+    add(t, "turn", key, 0, 1);
+    add(t, "turn", other, 0, 1);
+    clock_test_advance(10);
+    add(t, "behind", "", 0, 1);
+    serve(t, "turn");
+    serve(t, "turn");
+    serve(t, "behind");
+}
+
+TEST(queue_gives_turns_by_the_clock_when_nobody_waits_however_many_there_were)
+{
+    struct test_store t;
+    test_queue_begin(&t);
+    clock_test_stop();
+    add(&t, "many", "a", 0, 300); // 300 ms of turns in no time
+    for (int i = 0; i < 300; i++)
+        serve(&t, "many");
+    expect_turns_now(&t, "a", "b");
+    test_store_end(&t);
+}
+
+TEST(queue_gives_turns_by_the_clock_again_after_one_that_had_run_ahead)
+{
+    enum { DAY_MS = 24 * 3600 * 1000 };
+    struct test_store t;
+    test_queue_begin(&t);
+    clock_test_set_forward(DAY_MS);
+    add(&t, "ahead", "a", 0, 3);
+    add(&t, "ahead", "b", 0, 3);
+    clock_test_set_forward(-DAY_MS);
+    for (int i = 0; i < 6; i++)
+        serve(&t, "ahead");
+    expect_turns_now(&t, "c", "a"); // "a" finds somebody who waits
+    expect_turns_now(&t, "b", "b");
+    test_store_end(&t);
+}
+
 TEST(queue_shares_its_turns_by_weight)
 {
     struct test_store t;
