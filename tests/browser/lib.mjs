@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { chromium } from 'playwright-core';
-import { api, until } from '../integration/lib.mjs';
+import { api, until, within } from '../integration/lib.mjs';
 
-export { api, until };
+export { api, until, within };
 
 const ARGS = [
     '--headless=new',
@@ -45,7 +45,7 @@ export async function reader(browser, server, { lang = 'en', scheme = 'light', w
         javaScriptEnabled: js,
         viewport: { width, height: 800 },
     });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(60_000);
     if (user) await giveSession(context, server.url, user);
     const page = await context.newPage();
     const errors = [];

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { newUser, startServer } from '../integration/lib.mjs';
-import { aProposal, aVoting, api, launch, live, reader, shows, until } from './lib.mjs';
+import { aProposal, aVoting, api, launch, live, reader, shows, until, within } from './lib.mjs';
 
 const REST_MS = 900; // a control that has just changed takes no press for a moment
 
@@ -223,12 +223,14 @@ test('a signature that comes too late says so, and the page shows that time is o
 
 test('an open page notices its deadline by itself', async () => {
     const proposal = await aProposal(server.url, borys);
-    setTime('proposal', 'deadline_at_ms', proposal.id, Date.now() + 8000);
     const { page, close } = await reader(browser, server, { user: anna });
-    await page.goto(proposal.path);
-    await live(page);
-    await page.waitForSelector('form[data-form="support"]');
-    await shows(page, '[data-support]', /no longer collected/, 30_000);
+    await within(8000, async () => {
+        setTime('proposal', 'deadline_at_ms', proposal.id, Date.now() + 8000);
+        await page.goto(proposal.path);
+        await live(page);
+        assert.equal(await page.locator('form[data-form="support"]').count(), 1);
+    });
+    await shows(page, '[data-support]', /no longer collected/);
     await close();
 });
 
@@ -437,20 +439,22 @@ test('an open ballot and the front page notice by themselves that the voting clo
     const { closes_at } = (await api(server.url, 'GET', `/api/v1${voting.path}`)).json;
     const one = await reader(browser, server, { user: borys });
     const home = await reader(browser, server);
-    setTime('voting', 'closes_at_ms', voting.id, Date.now() + 15_000);
-    await one.page.goto(voting.path);
-    await home.page.goto('/');
-    for (const { page } of [one, home]) {
-        await live(page);
-        await mark(page);
-    }
-    await one.page.waitForSelector('form[data-form="ballot"]');
-    await shows(home.page, `[data-voting="${voting.id}"]`, /Open.*left/);
-    await shows(one.page, '[data-ballot]', /The voting is closed/, 40_000);
+    await within(15_000, async () => {
+        setTime('voting', 'closes_at_ms', voting.id, Date.now() + 15_000);
+        await one.page.goto(voting.path);
+        await home.page.goto('/');
+        for (const { page } of [one, home]) {
+            await live(page);
+            await mark(page);
+        }
+        assert.equal(await one.page.locator('form[data-form="ballot"]').count(), 1);
+        assert.match(await home.page.textContent(`[data-voting="${voting.id}"]`), /Open[^]*left/);
+    });
+    await shows(one.page, '[data-ballot]', /The voting is closed/);
     assert.equal(await one.page.locator('form[data-form="ballot"]').count(), 0);
     await shows(one.page, '[data-results] h2', /^Final results$/);
     await shows(one.page, '.byline', /^Closed /);
-    await shows(home.page, `[data-voting="${voting.id}"]`, /Closed(?!.*left)/, 30_000);
+    await shows(home.page, `[data-voting="${voting.id}"]`, /Closed(?!.*left)/);
     for (const { page, close } of [one, home]) {
         assert.ok(await isMarked(page), 'without a load');
         await close();
