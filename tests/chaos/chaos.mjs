@@ -1,7 +1,7 @@
 // chaos.mjs -- what the crash tests share: a town under load from two clients, and what must be true afterwards.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,7 +30,12 @@ export async function startTown({ dataDir, args = [], env = {} } = {}) {
     return { server, town, dir, data, followers: readFollowers(data), history: new History(), cleanUp };
 }
 
-/** Two clients that write 1,000 times a second between them. end(): waits until they stopped, reads their logs. */
+const acknowledgements = (log) => (existsSync(log) ? (readFileSync(log, 'utf8').match(/"t":"answer".*"status":2/g)?.length ?? 0) : 0);
+
+/**
+ * Two clients that write 1,000 times a second between them. written(): how many writes were acknowledged so far;
+ * areAtWork(): waits until the load is real; end(): waits until they stopped, reads their logs.
+ */
 export function startClients(world, round) {
     const share = world.town.users.length / CLIENTS;
     const clients = Array.from({ length: CLIENTS }, (_, i) => {
@@ -49,7 +54,10 @@ export function startClients(world, round) {
         });
         return { child, log, ended: new Promise((done) => child.on('exit', (code, signal) => done(code ?? signal))) };
     });
+    const written = () => clients.reduce((sum, { log }) => sum + acknowledgements(log), 0);
     return {
+        written,
+        areAtWork: () => until(() => written() > 100, 'a hundred writes'),
         stop: () => clients.forEach(({ child }) => child.kill('SIGTERM')),
         end: async () => {
             for (const { ended, log } of clients) {

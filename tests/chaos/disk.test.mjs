@@ -64,6 +64,6 @@ test('a full disk gives 503 for writes and reads go on; with room again writes w
     assert.equal((await api(url, 'GET', path)).status, 200);
 
     rmSync(ballast);
-    await until(async () => (await write()).status === 201, 'a write to be accepted again', 10000);
+    await until(async () => (await write()).status === 201, 'a write to be accepted again');
     await checkPromises(world);
 });

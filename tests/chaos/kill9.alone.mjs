@@ -13,7 +13,8 @@ test(`after each of ${rounds} kills with -9 every acknowledged write is there on
     for (let round = 1; round <= rounds; round++) {
         const before = world.history.acknowledged;
         const clients = startClients(world, round);
-        const loadMs = Math.round(700 + Math.random() * 1800);
+        await clients.areAtWork();
+        const loadMs = Math.round(Math.random() * 1800);
         await wait(loadMs); // the random moment of the crash, not a wait for anything
         await world.server.kill9();
         await clients.end();
@@ -24,7 +25,6 @@ test(`after each of ${rounds} kills with -9 every acknowledged write is there on
         await checkPromises(world);
         const acknowledged = world.history.acknowledged - before;
         t.diagnostic(`round ${round}: killed after ${loadMs} ms, ${acknowledged} writes acknowledged, up again in ${upMs} ms`);
-        assert.ok(acknowledged > 50, 'the load was real');
         assert.ok(upMs < 2000, `up again within 2 s, not ${upMs} ms`);
     }
     assert.deepEqual(world.history.refusals.slice(0, 5), []);
