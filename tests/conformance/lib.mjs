@@ -28,7 +28,7 @@ export const app1 = {
     secret: 'reverb-secret',
     allowed_origins: ['*'],
     max_message_size: 10000,
-    ping_interval: 60,
+    ping_interval: 3600,
     activity_timeout: 30,
     accept_client_events_from: 'members',
 };
@@ -38,7 +38,6 @@ export const app2 = {
     key: 'reverb-key-2',
     secret: 'reverb-secret-2',
     max_connections: 1,
-    ping_interval: 10,
     max_message_size: 1000000,
 };
 export const app3 = {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
-import { api, newUser, runViche, startServer, until } from './lib.mjs';
+import { api, newUser, runViche, startServer, until, within } from './lib.mjs';
 
 let server, olena, petro, stranger;
 let proposal; // a fresh public one of olena's
@@ -129,10 +129,8 @@ test('one answer names every field that is wrong', async () => {
 });
 
 test('a password of a megabyte is told that it is too long, fast', async () => {
-    const began = performance.now();
-    const r = await post('/api/v1/users', { email: 'mb@example.org', name: 'x', password: 'x'.repeat(1 << 20) });
-    assertProblem(r, 422, 'invalid', '/password');
-    assert.ok(performance.now() - began < 2000);
+    const register = () => post('/api/v1/users', { email: 'mb@example.org', name: 'x', password: 'x'.repeat(1 << 20) });
+    assertProblem(await within(2000, register), 422, 'invalid', '/password');
 });
 
 test('nobody registers with a role', async () => {

@@ -138,7 +138,7 @@ test('check of a folder without a database fails and makes nothing', () => {
 
 test('an --origin that no browser would send is wrong usage', () => {
     for (const origin of ['viche.example', 'ftp://viche.example', 'https://', 'https://viche.example/', 'https://a b']) {
-        const r = runViche(['serve', '--origin', origin, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 20000 });
+        const r = runViche(['serve', '--origin', origin, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 120000 });
         assert.equal(r.status, 2, `${origin}: ${r.stderr}`);
         oneLine(r);
     }
@@ -147,7 +147,7 @@ test('an --origin that no browser would send is wrong usage', () => {
 test('roles that do not exist and addresses that are none are wrong usage', () => {
     const data = newDir();
     for (const args of [['--roles', 'web,hubs'], ['--roles', ','], ['--listen', '8080'], ['--listen', '127.0.0.1:70000'], ['--listen', '::1:8080'], ['--listen', 'x:y']]) {
-        const r = runViche(['serve', '--data', join(data, 'none'), ...args], { timeout: 20000 });
+        const r = runViche(['serve', '--data', join(data, 'none'), ...args], { timeout: 120000 });
         assert.equal(r.status, 2, `${args}: ${r.stderr}`);
         oneLine(r);
         assert.match(r.stderr, new RegExp(args[0]));
@@ -161,7 +161,7 @@ test('check says that it may not look, not that there is nothing', () => {
     chmodSync(data, 0);
     // To the superuser no directory is closed.
     const nobody = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
-    const r = runViche(['check', '--data', data], { timeout: 20000, ...nobody });
+    const r = runViche(['check', '--data', data], { timeout: 120000, ...nobody });
     chmodSync(data, 0o700);
     assert.equal(r.status, 1, r.stderr);
     oneLine(r);
@@ -171,7 +171,7 @@ test('check says that it may not look, not that there is nothing', () => {
 
 test('a path for --ws-echo that no request could ask for is wrong usage', () => {
     for (const path of ['echo', '/', '/a//b', '/{x}', '/a b', '/e?x', '/e/']) {
-        const r = runViche(['serve', '--ws-echo', path, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 20000 });
+        const r = runViche(['serve', '--ws-echo', path, '--data', newDir(), '--listen', '127.0.0.1:0'], { timeout: 120000 });
         assert.equal(r.status, 2, `${path}: ${r.stderr}`);
         oneLine(r);
     }
@@ -202,7 +202,7 @@ test('the data directory and its files are for the owner only', async () => {
 test('a taken port is one clear sentence', async () => {
     const other = net.createServer().listen(0, '127.0.0.1');
     await new Promise((done) => other.on('listening', done));
-    const r = runViche(['serve', '--data', newDir(), '--listen', `127.0.0.1:${other.address().port}`], { timeout: 20000 });
+    const r = runViche(['serve', '--data', newDir(), '--listen', `127.0.0.1:${other.address().port}`], { timeout: 120000 });
     assert.equal(r.status, 1, r.stderr);
     assert.match(r.stderr, /port \d+ is taken.*--listen/);
     other.close();
@@ -210,7 +210,7 @@ test('a taken port is one clear sentence', async () => {
 
 test('a second server on the same data directory is refused', async () => {
     const server = await startServer();
-    const r = runViche(['serve', '--data', server.dataDir, '--listen', '127.0.0.1:0'], { timeout: 20000 });
+    const r = runViche(['serve', '--data', server.dataDir, '--listen', '127.0.0.1:0'], { timeout: 120000 });
     assert.equal(r.status, 1);
     oneLine(r);
     await server.stop();
@@ -220,14 +220,14 @@ test('a data directory that cannot be made is one clear sentence', () => {
     const dir = newDir();
     writeFileSync(join(dir, 'file'), '');
     for (const data of [join(dir, 'file'), join(dir, 'none', 'deeper')]) {
-        const r = runViche(['serve', '--data', data, '--listen', '127.0.0.1:0'], { timeout: 20000 });
+        const r = runViche(['serve', '--data', data, '--listen', '127.0.0.1:0'], { timeout: 120000 });
         assert.equal(r.status, 1);
         oneLine(r);
         assert.match(r.stderr, /--data/);
     }
     if (process.getuid() !== 0) {
         chmodSync(dir, 0o500);
-        assert.equal(runViche(['serve', '--data', dir], { timeout: 20000 }).status, 1);
+        assert.equal(runViche(['serve', '--data', dir], { timeout: 120000 }).status, 1);
     }
 });
 
@@ -239,7 +239,7 @@ test('a database newer than the binary is refused', () => {
     assert.ok(table && cols.includes('number'), `${table}: ${cols}`);
     const change = spawnSync('sqlite3', [join(data, 'viche.db'), `UPDATE ${table} SET number = 9000 WHERE number = (SELECT max(number) FROM ${table})`], { encoding: 'utf8' });
     assert.equal(change.status, 0, change.stderr);
-    const r = runViche(['serve', '--data', data, '--listen', '127.0.0.1:0'], { timeout: 20000 });
+    const r = runViche(['serve', '--data', data, '--listen', '127.0.0.1:0'], { timeout: 120000 });
     assert.equal(r.status, 1, r.stderr);
     assert.match(r.stderr, /newer/);
 });
@@ -248,12 +248,12 @@ test('options come from the file, the environment and the flags, the later wins'
     const dir = newDir();
     const conf = join(dir, 'viche.conf');
     writeFileSync(conf, 'listen = 127.0.0.1:1\nloops = 99\n');
-    let r = runViche(['serve', '--config', conf, '--data', dir], { timeout: 20000 });
+    let r = runViche(['serve', '--config', conf, '--data', dir], { timeout: 120000 });
     assert.notEqual(r.status, 0);
     assert.match(r.stderr, /loops/);
-    r = runViche(['serve', '--config', conf, '--data', dir], { env: { VICHE_LOOPS: '-3' }, timeout: 20000 });
+    r = runViche(['serve', '--config', conf, '--data', dir], { env: { VICHE_LOOPS: '-3' }, timeout: 120000 });
     assert.match(r.stderr, /loops/i);
-    r = runViche(['serve', '--config', join(dir, 'none.conf'), '--data', dir], { timeout: 20000 });
+    r = runViche(['serve', '--config', join(dir, 'none.conf'), '--data', dir], { timeout: 120000 });
     assert.notEqual(r.status, 0);
     assert.match(r.stderr, /none\.conf/);
 });

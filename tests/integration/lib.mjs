@@ -98,6 +98,7 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
         REVERB_APP_ID: app.id,
         REVERB_APP_KEY: app.key,
         REVERB_APP_SECRET: app.secret,
+        REVERB_APP_PING_INTERVAL: '3600', // clients that only read get nothing else, however long a slow machine takes
         ...env,
     };
     if (seed) {
