@@ -1,5 +1,6 @@
 /* fuzz_utf8.c -- a text is valid however it is cut, and valid exactly when a plain decoder written
- * from the definition (RFC 3629 §3: ranges, shortest form, no surrogates) says so. */
+ * from the definition (RFC 3629 §3: ranges, shortest form, no surrogates) says so; the beginning
+ * that utf8_cut leaves is valid when the whole is. */
 #include "core/check.h"
 #include "core/utf8.h"
 
@@ -43,5 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct utf8 u = {0};
     bool is_fine = utf8_feed(&u, data, cut) && utf8_feed(&u, data + cut, size - cut);
     CHECK((is_fine && utf8_is_whole(&u)) == is_valid);
+
+    struct str front = utf8_cut(text, cut);
+    CHECK(front.at == text.at && front.len <= cut);
+    if (is_valid)
+        CHECK(utf8_is_valid(front) && cut - front.len < 4);
     return 0;
 }
