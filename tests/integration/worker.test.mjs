@@ -39,6 +39,16 @@ const ids = (rows) => rows.map((r) => r.job_id);
 const running = (dir) => sql(dir, 'SELECT count(*) AS n FROM job WHERE state = 1')[0].n;
 const left = (dir) => sql(dir, "SELECT count(*) AS n FROM job WHERE kind LIKE 'test.%' OR kind = 'prog'")[0].n;
 
+/** Pushes jobs that take ms, and where they end before they are seen at work, others that take longer: the ids of the last. */
+async function pushSeen(dir, isSeen, kind, ms, ...args) {
+    for (; ; ms *= 2) {
+        const ids = push(dir, kind, { id: 'slow', sleep_ms: ms, ms }, ...args);
+        const isOver = () => sql(dir, `SELECT 1 FROM job WHERE id IN (${ids})`).length === 0;
+        const how = await until(async () => ((await isSeen()) ? 'seen' : isOver() && 'over'), `jobs of ${ms} ms to be seen at work`);
+        if (how === 'seen') return ids;
+    }
+}
+
 test('a worker runs the jobs of its queues without a server, and ends with 0', async () => {
     const dir = newDir();
     const worker = await startWorker(dir, '--queues', 'a,b', '--concurrency', '3');
@@ -107,20 +117,24 @@ test('wrong options of worker are wrong usage', () => {
 test('a server that hangs loses its jobs to a worker after a lease, and does nothing twice when it goes on', async () => {
     const server = await startServer({ args: ['--test-jobs', '--lease', '1s'] });
     const dir = server.dataDir;
-    const slow = push(dir, 'test.effect', { id: 'slow', sleep_ms: 2000 }, '--deadline', '+1h', '--count', '2');
-    await until(() => running(dir) === 2, 'the server to have claimed two');
-    await stopBetweenWrites(server.child, dir);
+    const isStopped = async () => {
+        if (running(dir) < 2) return false;
+        await stopBetweenWrites(server.child, dir);
+        return running(dir) === 2 || void server.child.kill('SIGCONT');
+    };
+    const slow = await pushSeen(dir, isStopped, 'test.effect', 2000, '--deadline', '+1h', '--count', '2');
+    const before = effects(dir).length;
     const looked = runViche(['queue', 'stats', '--json', '--data', dir]);
     assert.match(looked.stderr, /the server does not answer/);
     assert.equal(JSON.parse(looked.stdout).queues[0].name, 'default', 'who looks does not hang too');
     const all = push(dir, 'test.effect', { id: 'h' }, '--count', '20');
     const worker = await startWorker(dir, '--lease', '1s');
-    assert.deepEqual(ids(await effectsOf(dir, 22)).sort((a, b) => a - b), [...slow, ...all]);
+    assert.deepEqual(ids(await effectsOf(dir, before + 22)).slice(before), [...slow, ...all]);
     assert.match(worker.log(), /at=queue_keeper\.impatient queue=default/);
     server.child.kill('SIGCONT');
     await until(() => server.log().includes('at=queue_keeper.share queue=default'), 'the server to share');
     const more = push(dir, 'test.effect', { id: 'm' }, '--count', '20');
-    assert.deepEqual(ids(await effectsOf(dir, 42)).slice(22), more);
+    assert.deepEqual(ids(await effectsOf(dir, before + 42)).slice(before + 22), more);
     await until(() => left(dir) === 0, 'no job to be left');
     await worker.stop();
     await server.stop();
@@ -175,12 +189,12 @@ test('jobs of a killed worker run in the server that lives; a killed server leav
     assert.deepEqual(ids(await effectsOf(dir, 50)), all, 'the worker goes on');
     await server.restart();
     await until(() => (server.log().match(/at=queue_keeper.join queue=default shared=1/g) ?? []).length >= 1, 'the server to join');
-    push(dir, 'test.sleep', { ms: 2500 }, '--count', '4');
-    await until(() => sql(dir, "SELECT 1 FROM job WHERE state = 1 AND kind = 'test.sleep'").length > 2, 'both to have some');
+    const haveBoth = () => sql(dir, "SELECT 1 FROM job WHERE state = 1 AND kind = 'test.sleep'").length > 2;
+    await pushSeen(dir, haveBoth, 'test.sleep', 2500, '--count', '4');
     worker.child.kill('SIGKILL');
     await worker.ended;
     await until(() => server.log().includes('at=queue_keeper.alone queue=default'), 'the server to be alone');
-    await until(() => left(dir) === 0, "the worker's jobs to run, long before their leases end", 25000);
+    await until(() => left(dir) === 0, "the worker's jobs to run, long before their leases end");
     const more = push(dir, 'test.effect', { id: 'x' }, '--count', '50');
     assert.deepEqual(ids(await effectsOf(dir, 100)).slice(50), more, 'the server goes on');
     await server.stop();
@@ -296,13 +310,13 @@ test('workers serve periodic jobs without a server: one job for each tick', asyn
 test('SIGTERM waits for what runs; past the bound it goes back, neither a try nor a crash', async () => {
     const dir = newDir();
     let worker = await startWorker(dir, '--drain', '30s', '--concurrency', '1');
-    const [slow] = push(dir, 'test.effect', { id: 'slow', sleep_ms: 3000 });
+    const isTold = () => running(dir) === 1 && worker.child.kill('SIGTERM');
+    const [slow] = await pushSeen(dir, isTold, 'test.effect', 3000);
     push(dir, 'test.effect', { id: 'next' });
-    await until(() => running(dir) === 1, 'it to run');
     await worker.stop();
-    assert.deepEqual(ids(effects(dir)), [slow]);
+    assert.equal(effects(dir).at(-1).job_id, slow);
     worker = await startWorker(dir, '--drain', '200ms', '--concurrency', '1');
-    await effectsOf(dir, 2);
+    await until(() => effects(dir).at(-1).id === 'next', 'what it left');
     const [endless] = push(dir, 'test.sleep', { ms: 60000 });
     await until(() => running(dir) === 1, 'it to run');
     worker.child.kill('SIGTERM');
@@ -330,13 +344,12 @@ test('--max-memory ends a worker that takes more', async () => {
 test('SIGHUP lets jobs finish and starts the worker anew in the same process', async () => {
     const dir = newDir();
     const worker = await startWorker(dir, '--concurrency', '2');
-    const [one] = push(dir, 'test.effect', { id: 1, sleep_ms: 2500 });
-    await until(() => running(dir) === 1, 'it to run');
-    worker.child.kill('SIGHUP');
+    const isTold = () => running(dir) === 1 && worker.child.kill('SIGHUP');
+    const [one] = await pushSeen(dir, isTold, 'test.effect', 2500);
     await until(() => worker.log().split('at=app_worker.ready').length === 3, 'it to be ready again');
-    assert.deepEqual(ids(effects(dir)), [one]);
+    assert.equal(effects(dir).at(-1).job_id, one);
     push(dir, 'test.effect', { id: 2 });
-    await effectsOf(dir, 2);
+    await until(() => effects(dir).at(-1).id === 2, 'the next one');
     await worker.stop();
 });
 
