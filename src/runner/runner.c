@@ -11,9 +11,9 @@
 #include "queue/queue_report.h"
 #include "runner/runner_process.h"
 #include "runner/runner_push.h"
+#include "runner/runner_recall.h"
 
 enum {
-    MAX_LINE = 32, // of a lane: the queue's other kinds need places in hand too
     DEFAULT_TIMEOUT_MS = 60 * 1000,
     DEFAULT_GRACE_MS = 5 * 1000,
     DEFAULT_MAX_JOBS = 1000,
@@ -23,16 +23,51 @@ enum {
 
 /* ---- lanes ---- */
 
+static void send_back(struct runner_task *t)
+{
+    struct runner_lane *lane = t->lane;
+    int64_t delay_ms =
+        queue_turns_send(&lane->turns, t->job, lane->rest_until_ms, runner_recall_pace_ms(lane));
+    runner_task_send_back(t, delay_ms);
+}
+
 static void accept_task(struct runner_task *t)
 {
     struct runner_lane *lane = t->lane;
-    if (lane->waiting >= MAX_LINE || clock_mono_ms() < lane->rest_until_ms ||
+    runner_recall_note(lane);
+    if (lane->waiting >= runner_recall_line(lane) || clock_mono_ms() < lane->rest_until_ms ||
         queue_turns_are_before(&lane->turns, t->job)) {
-        runner_task_send_back(t, queue_turns_take(&lane->turns, lane->rest_until_ms));
+        send_back(t);
         return;
     }
     list_append(&lane->line, &t->node);
     lane->waiting++;
+}
+
+/* Those who came when jobs seemed to be quicker. */
+static void shorten_line(struct runner_lane *lane)
+{
+    int place = 0, line = runner_recall_line(lane);
+    for (struct list *node = lane->line.next, *next; node != &lane->line; node = next) {
+        next = node->next;
+        if (place++ < line)
+            continue;
+        list_remove(node);
+        lane->waiting--;
+        send_back(LIST_ENTRY(node, struct runner_task, node));
+    }
+}
+
+static void measure_lanes(struct runner *r)
+{
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < r->count; i++)
+        r->lanes[i].running_ms = 0;
+    for (struct list *node = r->running.next; node != &r->running; node = node->next) {
+        const struct runner_task *t = LIST_ENTRY(node, struct runner_task, node);
+        if (t->lane->running_ms < now_ms - t->began_ms)
+            t->lane->running_ms = now_ms - t->began_ms;
+    }
 }
 
 static struct runner_task *take_first(struct runner_lane *lane)
@@ -83,6 +118,13 @@ static void fill(struct runner_lane *lane)
             return;
         runner_process_take(p, take_first(lane));
     }
+}
+
+static void serve(struct runner_lane *lane)
+{
+    fill(lane);
+    shorten_line(lane);
+    runner_recall_some(lane);
 }
 
 /* ---- tasks that do not end by themselves ---- */
@@ -212,13 +254,14 @@ static int64_t turn(void *ctx)
     struct list taken, *node;
     int64_t stop_by_ms = 0, nap_ms = INT64_MAX;
     list_init(&taken);
+    measure_lanes(r);
     if (take_inbox(r, &taken, &stop_by_ms))
         nap_ms = stop_all(r, &taken, stop_by_ms);
     while ((node = list_shift(&taken)))
         accept_task(LIST_ENTRY(node, struct runner_task, node));
     for (size_t i = 0; i < r->count; i++) {
         struct runner_lane *lane = &r->lanes[i];
-        fill(lane);
+        serve(lane);
         nap_ms = min_of(nap_ms, runner_process_sweep(lane));
         if (lane->waiting > 0 && lane->rest_until_ms > clock_mono_ms())
             nap_ms = min_of(nap_ms, lane->rest_until_ms - clock_mono_ms());
@@ -233,7 +276,7 @@ static void on_posted(void *ctx, struct post *post, CURLcode result)
     struct runner_lane *lane = t->lane;
     (void)ctx;
     runner_push_end(t, result);
-    fill(lane);
+    serve(lane);
 }
 
 /* ---- for the queue ---- */
@@ -391,6 +434,7 @@ static void end_thread(struct runner *r)
 {
     post_loop_stop(r->loop);
     runner_beat_end(r);
+    runner_recall_end(r);
     CHECK(list_is_empty(&r->inbox) && list_is_empty(&r->running));
     for (size_t i = 0; i < r->count; i++)
         runner_process_free_all(&r->lanes[i]);
@@ -408,6 +452,8 @@ void runner_free(struct runner *r)
     runner_spawner_free(r->spawner);
     pthread_cond_destroy(&r->beat_done);
     pthread_mutex_destroy(&r->mutex);
+    for (size_t i = 0; i < r->count; i++)
+        queue_turns_done(&r->lanes[i].turns);
     mem_free(r->spawns);
     mem_free(r->lanes);
     mem_free(r->handlers);

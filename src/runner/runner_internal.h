@@ -24,6 +24,9 @@ struct runner_lane {
     int failures; // in a row: no process could be started
     int64_t rest_until_ms;
     struct queue_turns turns;
+    int64_t running_ms;      // how long the oldest runs already
+    int coming;              // were called back, and have not come yet
+    int64_t coming_until_ms; // nor are expected any more then
 };
 
 struct runner {
@@ -41,6 +44,7 @@ struct runner {
 
     pthread_mutex_t mutex; // guards what follows
     pthread_cond_t beat_done;
+    int recalls;       // writes under way
     struct list inbox; // tasks
     bool is_stopping;
     int64_t stop_by_ms; // monotonic

@@ -182,6 +182,15 @@ test('kill -9 of the server takes all processes along, and the jobs run again', 
     for (const id of ids) await gone(server, id);
 });
 
+test('quick jobs do not wait for as long as the slow ones before them would have taken', async (t) => {
+    const server = await start(t, [{ kind: 'lane', program }]);
+    const pushAll = (payload, count) =>
+        assert.equal(runViche(['queue', 'push', 'lane', JSON.stringify(payload), '--count', `${count}`, '--data', server.dataDir]).status, 0);
+    pushAll({ sleep: 0.6 }, 3);
+    pushAll({}, 500); // there is no place in line for most: they go back until their turn
+    await slowly(() => sql(server, 'SELECT count(*) AS n FROM job')[0].n === 0, 'all to be done');
+});
+
 test('SIGTERM gives a job its time, then hands it back, not as a try', async (t) => {
     const server = await start(t, [{ kind: 'a', program, concurrency: 2, grace: 1 }], { args: ['--drain', '3s'] });
     const mark = server.file('mark');
