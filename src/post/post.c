@@ -76,6 +76,7 @@ static size_t keep_body(const char *bytes, size_t size, size_t count, void *ctx)
 {
     struct post *p = ctx;
     size_t len = count_field(bytes, size, count, ctx);
+    p->is_cut = len == 0 && size * count > 0;
     return len > 0 && buf_append(&p->answer, bytes, len) == OK ? len : 0;
 }
 
@@ -138,7 +139,7 @@ enum err post_begin(struct post *p, CURLM *multi)
     char *url = str_dup(p->url);
     buf_init(&p->answer, POST_MAX_ANSWER_BYTES);
     p->answer_bytes = 0;
-    p->is_refused = false;
+    p->is_refused = p->is_cut = false;
     p->detail[0] = '\0';
     p->lines = NULL;
     p->easy = curl_easy_init();
@@ -188,8 +189,10 @@ enum err post_judge(const struct post *p, CURLcode result, struct arena *a, stru
                     struct str *why_out)
 {
     *out = (struct post_answer){0};
-    if (result == CURLE_OK)
-        result = read_answer(p, out);
+    if (result == CURLE_OK || p->is_cut) {
+        CURLcode known = read_answer(p, out);
+        result = p->is_cut && known == CURLE_OK ? result : known;
+    }
     if (result == CURLE_OK)
         return OK;
     if (p->answer_bytes > POST_MAX_ANSWER_BYTES)
@@ -199,5 +202,5 @@ enum err post_judge(const struct post *p, CURLcode result, struct arena *a, stru
             arena_printf(a, "the address is of a private network (see %s)", p->private_option);
     else
         *why_out = arena_str(a, str_of(p->detail[0] ? p->detail : curl_easy_strerror(result)));
-    return ERR_IO;
+    return p->is_cut && out->status > 0 ? ERR_TOO_LARGE : ERR_IO;
 }

@@ -36,6 +36,7 @@ struct post {
     size_t answer_bytes;
     struct buf answer;
     bool is_refused; // no socket was made: a private address
+    bool is_cut;     // the body went on beyond what is read
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -54,7 +55,8 @@ MUST_USE enum err post_begin(struct post *p, CURLM *multi);
 /* Takes it out of the multi handle, ended or not. For post_loop. */
 void post_end(struct post *p, CURLM *multi);
 
-/* OK: an answer came, whatever its status. Else why_out says what went wrong, in the arena. */
+/* OK: an answer came, whatever its status. Else why_out says what went wrong, in the arena;
+ * ERR_TOO_LARGE: out has the answer all the same, with the beginning of its body. */
 MUST_USE enum err post_judge(const struct post *p, CURLcode result, struct arena *a,
                              struct post_answer *out, struct str *why_out);
 

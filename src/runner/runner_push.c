@@ -74,13 +74,15 @@ void runner_push_cancel(struct runner_task *t)
     runner_task_meet_fate(t);
 }
 
+#define TOO_LONG "the answer is too long for a result"
+
 static void keep_result(struct runner_task *t, const struct post_answer *answer)
 {
     bool is_json = str_starts(answer->type, STR("application/json")) &&
                    answer->body.len <= RUNNER_LINE_MAX_RESULT_BYTES &&
                    json_scan_document(answer->body) == OK;
     if (is_json && buf_append(&t->result, answer->body.at, answer->body.len) != OK)
-        runner_report_log(&t->report, STR("the answer is too long for a result"));
+        runner_report_log(&t->report, STR(TOO_LONG));
 }
 
 /* What the receiver says of its refusal, which may help whoever reads it. */
@@ -92,13 +94,16 @@ static struct str describe(struct runner_task *t, const struct post_answer *answ
                         quote.len > 0 ? ": " : "", STR_ARG(quote));
 }
 
-static struct queue_end judge(struct runner_task *t, const struct post_answer *answer)
+static struct queue_end judge(struct runner_task *t, const struct post_answer *answer, bool is_cut)
 {
     bool is_busy = answer->status == 429 || answer->status == 503;
     int64_t after_ms =
         answer->retry_after_ms < MAX_AFTER_MS ? answer->retry_after_ms : MAX_AFTER_MS;
     if (answer->status >= 200 && answer->status <= 299) {
-        keep_result(t, answer);
+        if (is_cut)
+            runner_report_log(&t->report, STR(TOO_LONG));
+        else
+            keep_result(t, answer);
         return (struct queue_end){.verdict = QUEUE_DONE};
     }
     struct str why = describe(t, answer);
@@ -114,8 +119,9 @@ void runner_push_end(struct runner_task *t, CURLcode result)
 {
     struct post_answer answer;
     struct queue_end end = {.verdict = QUEUE_RETRY, .delay_ms = QUEUE_BACKOFF};
-    if (post_judge(&t->post, result, &t->job->arena, &answer, &end.why) == OK)
-        end = judge(t, &answer);
+    enum err err = post_judge(&t->post, result, &t->job->arena, &answer, &end.why);
+    if (!err || err == ERR_TOO_LARGE) // the receiver has spoken
+        end = judge(t, &answer, err != OK);
     post_loop_end(t->lane->runner->loop, &t->post);
     runner_task_finish(t, &end);
 }

@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root, runViche, startServer, until } from './lib.mjs';
 
-const READY = 0, DEAD = 2, SCHEDULED = 3, CANCELLED = 6;
+const READY = 0, DEAD = 2, SCHEDULED = 3, DONE = 5, CANCELLED = 6;
 const program = ['/usr/bin/python3', '-I', '-S', resolve(root, 'tests/integration/handlers/all.py')];
 
 /** What the statement finds, as sqlite3 reads it. */
@@ -310,8 +310,9 @@ test('a job is a POST whose answer says how it went', async (t) => {
 test('a receiver that is gone, broken, slow or private', async (t) => {
     const r = await receiver(t, (request, response) => {
         if (request.url === '/jobs/slow') return;
-        response.writeHead(request.url === '/jobs/gone' ? 410 : 500);
-        response.end('бо так');
+        const [status, body] = { '/jobs/gone': [410, 'бо так'], '/jobs/long': [200, `"${'x'.repeat(1e6)}"`], '/jobs/long.gone': [410, 'x'.repeat(1e6)] }[request.url] ?? [500, 'бо так'];
+        response.writeHead(status, { 'Content-Type': 'application/json' });
+        response.end(body);
     });
     const server = await start(t, [
         { kind: 'gone', url: `${r.url}/gone`, private: true },
@@ -319,8 +320,15 @@ test('a receiver that is gone, broken, slow or private', async (t) => {
         { kind: 'broken', url: r.url, private: true, max_attempts: 1 },
         { kind: 'slow', url: `${r.url}/slow`, private: true, max_attempts: 1, timeout: 1 },
         { kind: 'private', url: r.url, max_attempts: 1 },
+        { kind: 'long', url: `${r.url}/long`, private: true, keep: 60 },
+        { kind: 'long.gone', url: `${r.url}/long.gone`, private: true },
     ]);
     await cancelled(server, push(server, 'gone', {}));
+    await cancelled(server, push(server, 'long.gone', {}));
+    const long = push(server, 'long', {});
+    await slowly(() => find(server, long).state === DONE, 'it to be done, however long the answer');
+    assert.deepEqual(sql(server, `SELECT text FROM job_log WHERE job_id = ${long}`), [{ text: 'the answer is too long for a result' }]);
+    assert.equal(r.posts.length, 3);
     assert.match((await dead(server, push(server, 'gone.dead', {}))).last_error, /answered 410/);
     assert.equal((await dead(server, push(server, 'broken', {}))).last_error, 'the receiver answered 500: бо так');
     assert.match((await dead(server, push(server, 'slow', {}))).last_error, /timed out/i);
