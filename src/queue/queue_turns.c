@@ -8,7 +8,7 @@ enum {
     FIRST_CAP = 64,
     MIN_PACE_MS = 5,
     PACE_PART = 4,       // so much of a new measure goes into the pace
-    MAX_AWAY_MS = 60000, // whoever could call back may have ended; longer for a crowd
+    MAX_AWAY_MS = 60000, // the pace may change, and whoever could call back end; longer for a crowd
 };
 
 static int64_t take(struct queue_turns *t, int64_t not_before_ms, int64_t pace_ms, int64_t max_ms)
@@ -27,7 +27,7 @@ static int64_t take(struct queue_turns *t, int64_t not_before_ms, int64_t pace_m
 
 int64_t queue_turns_take(struct queue_turns *t, int64_t not_before_ms)
 {
-    return take(t, not_before_ms, t->pace_ms, INT64_MAX / 2);
+    return take(t, not_before_ms, t->pace_ms, MAX_AWAY_MS);
 }
 
 void queue_turns_done(struct queue_turns *t)

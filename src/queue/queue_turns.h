@@ -27,10 +27,10 @@ enum { QUEUE_TURNS_MAX_AWAY = 64 * 1024 }; // those behind them come when they a
 
 void queue_turns_done(struct queue_turns *t);
 
-/* The delay until the next turn, at not_before_ms (monotonic) or later. */
+/* The delay until the next turn: up to a minute, or until not_before_ms (monotonic). */
 int64_t queue_turns_take(struct queue_turns *t, int64_t not_before_ms);
 /* The same for a job that is sent back now and can be called back, by a pace that may be guessed;
- * up to a minute, or 5 ms for each that is away. */
+ * up to a minute and 5 ms for each that is away. */
 int64_t queue_turns_send(struct queue_turns *t, const struct queue_job *job, int64_t not_before_ms,
                          int64_t pace_ms);
 /* Takes out up to cap of the first who are away; how many. */
