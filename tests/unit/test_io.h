@@ -210,7 +210,7 @@ static inline void test_io_begin_raw(struct test_io *r, const struct io_conn_han
     r->peer = fds[1];
     r->c = io_conn_new(r->loop, fds[0], h, r, max_out);
     io_timer_init(&r->guard, test_io_on_guard);
-    io_timer_start(r->loop, &r->guard, 20000);
+    io_timer_start(r->loop, &r->guard, 120000);
     if (mode == CLEAR)
         return;
     struct test_io_files files;

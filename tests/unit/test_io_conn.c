@@ -360,7 +360,7 @@ TEST(io_listener_gives_connections_with_tcp_nodelay)
         clients[i] = connect_to(io_listener_port(fd));
     a.li = io_listener_start(a.loop, fd, on_accept, &a);
     io_timer_init(&a.guard, on_accept_guard);
-    io_timer_start(a.loop, &a.guard, 20000);
+    io_timer_start(a.loop, &a.guard, 120000);
     io_loop_run(a.loop);
     EXPECT_EQ(a.count, 3);
     EXPECT(a.nodelay);

@@ -10,6 +10,9 @@ struct flow {
     struct test_store t;
     struct queue *queue;
     _Atomic int plains, others;
+    int before, after; // plains at the commit of the others, and when the last of them was done
+    store_fn *fn;
+    void *arg;
     _Atomic bool is_over;
 };
 
@@ -30,8 +33,17 @@ static enum err commit_plain(struct store_tx *tx, struct queue_job *job, void *c
 
 static void other_done(struct queue_job *job, void *ctx)
 {
+    struct flow *flow = ctx;
     (void)job;
-    ((struct flow *)ctx)->others++;
+    flow->after = flow->plains;
+    flow->others++;
+}
+
+static enum err add_others(struct store_tx *tx, void *arg)
+{
+    struct flow *flow = arg;
+    flow->before = flow->plains;
+    return flow->fn(tx, flow->arg);
 }
 
 static void wake(void *ctx)
@@ -58,7 +70,7 @@ static enum err chain_fn(struct store_tx *tx, void *arg)
 /* How many plain jobs run until these others have. */
 static int plains_beside(store_fn *fn, void *arg, int others)
 {
-    struct flow flow = {.plains = 0};
+    struct flow flow = {.fn = fn, .arg = arg};
     const struct queue_handler handlers[] = {
         {.kind = "plain", .run = run_plain, .commit = commit_plain, .ctx = &flow},
         {.kind = "other", .done = other_done, .ctx = &flow}};
@@ -71,11 +83,10 @@ static int plains_beside(store_fn *fn, void *arg, int others)
     EXPECT_EQ(store_write_wait(flow.t.store, enqueue_fn, &plain), OK);
     while (flow.plains < 10)
         usleep(1000);
-    int before = flow.plains;
-    EXPECT_EQ(store_write_wait(flow.t.store, fn, arg), OK);
+    EXPECT_EQ(store_write_wait(flow.t.store, add_others, &flow), OK);
     while (flow.others < others)
         usleep(1000);
-    int beside = flow.plains - before;
+    int beside = flow.after - flow.before;
     flow.is_over = true;
     EXPECT(queue_stop(flow.queue, 10000));
     store_on_commit(flow.t.store, NULL, NULL);
