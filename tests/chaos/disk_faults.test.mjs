@@ -90,7 +90,7 @@ async function startWorker(disk) {
     let log = '';
     child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
     const ended = new Promise((done) => child.on('exit', (code, signal) => done({ code, signal })));
-    await until(() => log.includes('at=app_worker.ready'), 'the worker to be ready', 30000);
+    await until(() => log.includes('at=app_worker.ready'), 'the worker to be ready');
     return { child, ended, log: () => log, stop: () => (child.kill('SIGTERM'), ended) };
 }
 const startOf = { worker: startWorker, serve: (disk) => startServer({ dataDir: disk.dir, env: disk.env, args: ['--test-jobs'] }) };
@@ -116,7 +116,7 @@ for (const who of ['worker', 'serve']) {
             await until(() => {
                 ids.push(...pushTo(disk, who)); // its own disk works
                 return /at=store_sqlite\.\w+ code=/.test(process.log());
-            }, 'the disk to fail', 30000);
+            }, 'the disk to fail');
             disk.heal();
             await until(() => left(disk.dir, queueOf[who]) === 0, 'the jobs to be done', 60000);
             checkOnce(disk.dir, ids);
@@ -128,7 +128,7 @@ for (const who of ['worker', 'serve']) {
         const process = await startOf[who](disk);
         disk.fail('sync EIO');
         const ids = pushTo(disk, who, '--count', '20'); // its own disk works
-        await until(() => process.child.signalCode === 'SIGABRT', 'the process to stop', 30000);
+        await until(() => process.child.signalCode === 'SIGABRT', 'the process to stop');
         await until(() => /why="fsync failed: stopping, the next start reads the log on disk"/.test(process.log()), 'the message');
         disk.heal();
         const next = await startOf[who](disk);

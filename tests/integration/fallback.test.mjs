@@ -63,7 +63,7 @@ describe('stock pusher-js', { concurrency: true }, () => {
             assert.deepEqual(heard, Array.from({ length: 30 }, (_, n) => n));
             rooms[0].trigger('client-hi', { n: 1 });
             await until(() => whispers.length === 1);
-            const left = until(() => rooms[0].members.count === 1, 'the leave', 30000);
+            const left = until(() => rooms[0].members.count === 1, 'the leave');
             b.disconnect();
             await left;
             a.disconnect();
@@ -106,7 +106,7 @@ test('a client that does not read is let go, and keeps nothing', async () => {
         await sdk.trigger('c', 'e', text);
         return (await post('[]')).status === 404;
     }, 'the session to be closed', 60000);
-    await until(async () => (await total()) === 0, 'nothing to be left of it', 30000);
+    await until(async () => (await total()) === 0, 'nothing to be left of it');
     const closed = once(socket, 'close');
     socket.on('error', () => {}); // it was reset
     socket.resume();

@@ -139,7 +139,6 @@ export async function startServer({ seed = false, args = [], env = {}, dataDir, 
                 return ready.match(/at=app\.ready .*port=(\d+)(?:,(\d+))?/);
             },
             'the server to be ready',
-            30000,
         );
         server.port = Number(match[1]);
         server.tlsPort = Number(match[2] ?? 0);

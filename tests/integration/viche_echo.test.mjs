@@ -138,7 +138,7 @@ test('kill -9 in between loses nothing', async () => {
     await c.comeBack();
     await until(() => c.heard.length === 5);
     assert.deepEqual(c.heard, upTo(5));
-    await until(() => watcher.pusher.channel('orders').subscribed, 'the watcher to be back', 30000);
+    await until(() => watcher.pusher.channel('orders').subscribed, 'the watcher to be back');
     await backend.trigger('orders', 'n', { n: 5 });
     await until(() => c.heard.length === 6 && watcher.heard.length === 3);
     assert.deepEqual(watcher.heard, [3, 4, 5]);

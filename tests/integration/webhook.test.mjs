@@ -224,7 +224,7 @@ test('a failing receiver gets it again after growing delays, with the same signa
     };
     const c = await client(server);
     await c.join('news');
-    await until(() => receiver.posts.length === 4, '4 tries', 30000);
+    await until(() => receiver.posts.length === 4, '4 tries');
     await until(() => jobs(server).length === 0, 'the job to be done');
     assert.equal(new Set(receiver.posts.map((p) => p.body + p.headers['x-pusher-signature'])).size, 1);
     const delays = receiver.posts.slice(1).map((p, i) => p.at - receiver.posts[i].at);
@@ -338,12 +338,11 @@ test('a receiver whose certificate nobody vouches for is told nothing', async (t
     await new Promise((done) => receiver.listen(0, '127.0.0.1', done));
     t.after(() => receiver.close());
     const server = await startHooked(t, [only(`https://localhost:${receiver.address().port}/`, 'channel_occupied')], {
-        args: ['--webhook-private', '--webhook-retry', '1s'],
+        args: ['--webhook-private'],
     });
     const c = await client(server);
     await c.join('news');
-    const dead = await until(() => jobs(server).find((j) => j.state === DEAD), 'the job to be dead');
-    assert.match(dead.last_error, /certificate/i);
+    await until(() => jobs(server).some((j) => /certificate/i.test(j.last_error)), 'the certificate to be refused'); // the handshake may be late at first
     assert.equal(posts, 0);
 });
 
@@ -371,8 +370,8 @@ test('what was gathered survives kill -9 and a receiver that is down meanwhile',
     await server.restart();
     const back = await startReceiver(receiver.port);
     t.after(back.close);
-    await until(() => new Set(back.events().map((e) => e.channel)).size === 20, 'all of them', 30000);
-    await until(() => jobs(server).length === 0, 'all jobs to be done', 30000);
+    await until(() => new Set(back.events().map((e) => e.channel)).size === 20, 'all of them');
+    await until(() => jobs(server).length === 0, 'all jobs to be done');
     assert.deepEqual([...new Set(back.events().map((e) => e.channel))].sort(), Array.from({ length: 20 }, (_, i) => `news-${i}`).sort());
 });
 

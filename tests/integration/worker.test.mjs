@@ -32,7 +32,7 @@ async function startWorker(dir, ...args) {
     await until(() => {
         assert.equal(end, null, log);
         return log.includes('at=app_worker.ready');
-    }, 'the worker to be ready', 30000);
+    }, 'the worker to be ready');
     return worker;
 }
 const ids = (rows) => rows.map((r) => r.job_id);
@@ -85,7 +85,7 @@ test('what a worker counts is in its own metrics, and in those of the server, by
     const agree = (port, more) => until(async () => {
         const now = await metrics(port);
         return Object.entries(expected(more)).every(([name, value]) => (now[name] ?? 0) === value) && now;
-    }, `the metrics of port ${port}`, 30000);
+    }, `the metrics of port ${port}`);
     const mine = await agree(own, '');
     assert.ok(mine.process_resident_memory_bytes > 1e6 && mine.process_cpu_seconds_total > 0);
     assert.ok(!Object.keys(mine).some((name) => /^viche_(hub|webhook|queue_jobs)/.test(name)), 'what it does not do');
@@ -206,7 +206,7 @@ test('what a killed worker ran is ready again long before its lease ends, though
     push(dir, 'test.sleep', { ms: 600000 }, '--count', '3');
     await until(() => running(dir) === 3, 'each to run one');
     fleet[0].child.kill('SIGKILL');
-    await until(() => sql(dir, 'SELECT count(*) AS n FROM job WHERE state = 0 AND crash = 1')[0].n === 1, 'its job to be ready', 30000);
+    await until(() => sql(dir, 'SELECT count(*) AS n FROM job WHERE state = 0 AND crash = 1')[0].n === 1, 'its job to be ready');
     assert.equal(running(dir), 2, 'the others keep theirs');
     const next = await startWorker(dir, ...args);
     await until(() => running(dir) === 3, 'it to run elsewhere');
@@ -220,7 +220,7 @@ function handlersFile(dir, queue = 'default') {
     writeFileSync(file, JSON.stringify([{ kind: 'prog', program, queue, concurrency: 2 }, { kind: 'elsewhere', program, queue: 'z' }]));
     return file;
 }
-const marks = (file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[0])) : []);
+const marks = (file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1).map((line) => Number(line.split(' ')[0])) : []);
 
 test('a fleet of a server and two workers loses no job and doubles no effect, whoever is killed', async () => {
     const dir = newDir(), mark = join(dir, 'mark');
@@ -243,7 +243,7 @@ test('a fleet of a server and two workers loses no job and doubles no effect, wh
         }
     }
     // What the dead ones had claimed comes back.
-    await until(() => left(dir) === 0, 'no job to be left', 30000);
+    await until(() => left(dir) === 0, 'no job to be left');
     assert.deepEqual(ids(effects(dir)), all);
     assert.deepEqual([...new Set(marks(mark))].sort((a, b) => a - b), programs);
     for (const worker of fleet) await worker.stop();
