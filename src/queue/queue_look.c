@@ -22,6 +22,7 @@ enum {
     LOOK_ALL_MS = 20, // so long does wait at most what became ready out of order
     FULL_MS = 1000,
     AHEAD_NS = 5000000,
+    REST_MS = 10, // what follows so long after the last job is not of the same crowd
 };
 
 static const struct queue_cursor from_the_first = {INT64_MIN, 0};
@@ -100,9 +101,15 @@ static bool is_spent(const struct queue *q)
     return q->options.left && atomic_load(q->options.left) <= 0;
 }
 
+static bool is_alone(const struct queue *q)
+{
+    return q->options.is_alone && q->share.mode == QUEUE_SHARE_ALONE;
+}
+
 bool queue_look_is_wanted(const struct queue *q)
 {
-    int reserve = reserve_of(q);
+    // What is held in memory is ready for everybody else.
+    int reserve = is_alone(q) && !q->is_fair ? q->options.batch : reserve_of(q);
     return q->is_started && !q->is_stopping && !q->is_sated && !q->is_claiming && q->may_be_ready &&
            clock_mono_ms() >= q->paused_until_ms && !q->is_switching && !is_joining(q) &&
            !is_spent(q) && reserve > 0 && q->ready_count <= reserve / 2 &&
@@ -115,8 +122,8 @@ static void claim(struct queue *q)
     queue_keeper_list_claimed(q, &q->claim_hand);
     q->look_options.hand = q->claim_hand.jobs;
     q->look_options.hand_count = q->claim_hand.count;
-    if (q->hand_count == 0) // what comes after a rest may be of another kind
-        q->run_ns = 0;
+    if (q->hand_count == 0 && clock_mono_ms() - q->emptied_at_ms >= REST_MS)
+        q->run_ns = 0; // what comes now may be of another kind
     q->look_options.batch = reserve_of(q) - q->ready_count;
     if (q->look_options.batch < 1) // taken by a look meanwhile
         q->look_options.batch = 1;
@@ -220,16 +227,15 @@ static void take_found(struct queue *q, const struct look *look, bool is_all)
 void queue_look_once(struct queue *q)
 {
     int64_t now_ms = clock_mono_ms();
-    bool is_alone = q->options.is_alone && q->share.mode == QUEUE_SHARE_ALONE;
     bool is_all =
-        !is_alone || now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
+        !is_alone(q) || now_ms - q->looked_all_at_ms >= LOOK_ALL_MS || q->looked_all_at_ms == 0;
     struct look look = {.queue = q, .after = is_all ? from_the_first : q->cursor};
-    if (is_alone)
+    if (is_alone(q))
         look.cap = (size_t)q->options.batch + (is_all ? (size_t)q->hand_count : 0);
     else
         look.cap = 1; // to know whether to claim
     q->look_options = q->options;
-    q->look_options.is_alone = is_alone;
+    q->look_options.is_alone = is_alone(q);
     // The clock may be set between this and the claim's transaction.
     q->look_options.asked_at_ms = clock_unix_ms();
     q->look_options.set_forward_ms = queue_keeper_set_forward_ms(q);

@@ -81,7 +81,8 @@ void queue_worker_add_run(struct queue *q, const struct queue_job *job)
 void queue_worker_end_run(struct queue *q, struct queue_run *run)
 {
     list_remove(&run->in_hand);
-    q->hand_count--;
+    if (--q->hand_count == 0)
+        q->emptied_at_ms = clock_mono_ms();
     if (run->job.seal.len > 0)
         arena_wipe(&run->job.arena);
     else

@@ -99,6 +99,7 @@ struct queue {
     int64_t begun;   // runs, ever
     int64_t late_at_ms, late_begun; // the last look for jobs that wait in hand; begun at that time
     int ready_count, hand_count;
+    int64_t emptied_at_ms; // the hand, monotonic
     bool is_started, is_stopping, is_over, is_claiming, may_be_ready, is_telling;
     struct queue_cursor cursor; // what was found so far
     int64_t looked_all_at_ms;   // from the beginning, monotonic

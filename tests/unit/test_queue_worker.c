@@ -621,6 +621,7 @@ TEST(queue_claims_no_more_than_can_begin_after_a_rest)
     struct world *w = begin(2);
     enqueue(w, "a"); // a quick one
     WAIT_STATS(w, stats.done == 1);
+    clock_test_advance(1000);
     hold(w, true);
     enqueue_six(w);
     wait_for(w, &w->held, 2);
