@@ -120,11 +120,12 @@ static void fill(struct runner_lane *lane)
     }
 }
 
-static void serve(struct runner_lane *lane)
+/* Returns the milliseconds until it has more to do. */
+static int64_t serve(struct runner_lane *lane)
 {
     fill(lane);
     shorten_line(lane);
-    runner_recall_some(lane);
+    return runner_recall_some(lane);
 }
 
 /* ---- tasks that do not end by themselves ---- */
@@ -261,7 +262,7 @@ static int64_t turn(void *ctx)
         accept_task(LIST_ENTRY(node, struct runner_task, node));
     for (size_t i = 0; i < r->count; i++) {
         struct runner_lane *lane = &r->lanes[i];
-        serve(lane);
+        nap_ms = min_of(nap_ms, serve(lane));
         nap_ms = min_of(nap_ms, runner_process_sweep(lane));
         if (lane->waiting > 0 && lane->rest_until_ms > clock_mono_ms())
             nap_ms = min_of(nap_ms, lane->rest_until_ms - clock_mono_ms());
@@ -276,7 +277,7 @@ static void on_posted(void *ctx, struct post *post, CURLcode result)
     struct runner_lane *lane = t->lane;
     (void)ctx;
     runner_push_end(t, result);
-    serve(lane);
+    (void)serve(lane); // the turn that follows looks again
 }
 
 /* ---- for the queue ---- */

@@ -5,9 +5,9 @@
 #include "core/mem.h"
 
 enum {
-    MAX_LINE = 32,    // of a lane: the queue's other kinds need places in hand too
-    LINE_MS = 1000,   // so long does the last in line wait
-    COMING_MS = 1000, // so long are those expected that were called
+    MAX_LINE = 32,   // of a lane: the queue's other kinds need places in hand too
+    LINE_MS = 1000,  // so long does the last in line wait
+    COMING_MS = 300, // so long are those expected that were called; others may take them
 };
 
 struct recall {
@@ -59,25 +59,18 @@ static void count_recall(struct runner *r, int change)
     pthread_mutex_unlock(&r->mutex);
 }
 
-void runner_recall_some(struct runner_lane *lane)
+static void call_back(struct runner_lane *lane, size_t cap)
 {
     struct runner *r = lane->runner;
-    int64_t now_ms = clock_mono_ms();
-    int line = runner_recall_line(lane);
-    if (now_ms >= lane->coming_until_ms)
-        lane->coming = 0;
-    if (lane->waiting + lane->coming > line / 2 || lane->turns.count == 0 ||
-        now_ms < lane->rest_until_ms)
-        return;
     struct recall *call = MEM_NEW(struct recall);
     call->lane = lane;
-    call->count = queue_turns_call(&lane->turns, call->turns, (size_t)(line - lane->waiting));
-    if (call->count == 0) {
+    call->count = queue_turns_call(&lane->turns, call->turns, cap);
+    if (call->count == 0) { // they have come by themselves
         mem_free(call);
         return;
     }
     lane->coming = (int)call->count;
-    lane->coming_until_ms = now_ms + COMING_MS;
+    lane->coming_until_ms = clock_mono_ms() + COMING_MS;
     // What a loss of power takes back comes when it is due.
     call->write =
         (struct store_write){.fn = recall_fn, .arg = call, .on_done = on_recalled, .is_soft = true};
@@ -86,6 +79,22 @@ void runner_recall_some(struct runner_lane *lane)
         return;
     count_recall(r, -1); // the store is closing
     mem_free(call);
+}
+
+int64_t runner_recall_some(struct runner_lane *lane)
+{
+    int64_t now_ms = clock_mono_ms();
+    int line = runner_recall_line(lane);
+    if (now_ms >= lane->coming_until_ms)
+        lane->coming = 0;
+    if (lane->turns.count == 0 || lane->waiting > line / 2) // the end of one comes first
+        return INT64_MAX;
+    if (now_ms < lane->rest_until_ms)
+        return lane->rest_until_ms - now_ms;
+    if (lane->waiting + lane->coming > line / 2)
+        return lane->coming_until_ms - now_ms;
+    call_back(lane, (size_t)(line - lane->waiting));
+    return COMING_MS;
 }
 
 void runner_recall_note(struct runner_lane *lane)

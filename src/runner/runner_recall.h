@@ -9,8 +9,9 @@ int64_t runner_recall_pace_ms(const struct runner_lane *lane);
 /* How many may wait in line: no more than begin within about a second, since other processes could
  * run them meanwhile. */
 int runner_recall_line(const struct runner_lane *lane);
-/* Calls back as many as there is room for, if any are away. */
-void runner_recall_some(struct runner_lane *lane);
+/* Calls back as many as there is room for, if any are away. Returns the milliseconds until it has
+ * to look again. */
+int64_t runner_recall_some(struct runner_lane *lane);
 /* One has come, called or not. */
 void runner_recall_note(struct runner_lane *lane);
 /* Waits for the writes that are under way. */

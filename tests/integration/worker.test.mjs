@@ -250,6 +250,15 @@ test('a fleet of a server and two workers loses no job and doubles no effect, wh
     await server.stop();
 });
 
+test('programs of several workers are not idle while there are jobs', async () => {
+    const dir = newDir(), args = ['--handlers', handlersFile(dir)];
+    push(dir, 'prog', { sleep: 0.6 }, '--count', '6');
+    push(dir, 'prog', { sleep: 0.005 }, '--count', '250'); // most go back until their turn
+    const fleet = [await startWorker(dir, ...args), await startWorker(dir, ...args)];
+    await until(() => left(dir) === 0, 'no job to be left', 30000);
+    for (const worker of fleet) await worker.stop();
+});
+
 test('a worker has programs do jobs of its queues; what kills its process is dead as poison', async () => {
     const dir = newDir(), mark = join(dir, 'mark');
     const worker = await startWorker(dir, '--queues', 'a,b', '--handlers', handlersFile(dir, 'a'));
