@@ -106,6 +106,12 @@ size_t app_runner_kind_count(const struct app_runner *r, const char *queue)
     return r ? runner_kind_count(r->runner, queue) : 0;
 }
 
+void app_runner_keep_lines(struct app_runner *r)
+{
+    if (r)
+        runner_keep_lines(r->runner);
+}
+
 void app_runner_bind(struct app_runner *r, const char *queue, struct queue_handler *out)
 {
     if (r)

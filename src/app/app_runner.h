@@ -25,6 +25,7 @@ MUST_USE enum err app_runner_new(const char *file, const struct app_runner_tests
                                  struct app_runner **out, char *why_out, size_t why_cap);
 /* As of runner.h. All that follow accept NULL. */
 size_t app_runner_kind_count(const struct app_runner *r, const char *queue);
+void app_runner_keep_lines(struct app_runner *r);
 void app_runner_bind(struct app_runner *r, const char *queue, struct queue_handler *out);
 /* In a server: makes the other queues; before the store has its first write. */
 void app_runner_build(struct app_runner *r, struct store *store, struct queue_seal *seal,

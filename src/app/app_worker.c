@@ -105,7 +105,10 @@ static enum err new_runner(struct worker *w)
     for (size_t i = 0; i < w->count; i++)
         names[i] = w->queues[i].name;
     const struct app_runner_tests tests = {names, w->options->has_test_jobs ? w->count : 0};
-    return app_runner_new(w->options->handlers, &tests, &w->runner, w->why, w->why_cap);
+    enum err err = app_runner_new(w->options->handlers, &tests, &w->runner, w->why, w->why_cap);
+    if (!err && w->options->max_jobs > 0)
+        app_runner_keep_lines(w->runner);
+    return err;
 }
 
 static void build_queue(struct worker *w, struct served *s, bool has_test_jobs)

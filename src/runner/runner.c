@@ -407,6 +407,11 @@ struct runner *runner_new(const struct runner_handler *handlers, size_t count)
     return NULL;
 }
 
+void runner_keep_lines(struct runner *r)
+{
+    r->keeps_lines = true;
+}
+
 enum err runner_start(struct runner *r, struct store *store)
 {
     r->store = store;

@@ -64,6 +64,9 @@ struct runner *runner_new(const struct runner_handler *handlers, size_t count);
  * runner_kind_count says. */
 size_t runner_kind_count(const struct runner *r, const char *queue);
 void runner_bind(struct runner *r, const char *queue, struct queue_handler *out);
+/* What waits for a handler waits here, however slow that is: where the jobs that begin are counted.
+ * Before runner_start. */
+void runner_keep_lines(struct runner *r);
 /* Starts the thread; before queue_start. ERR_IO: the system refuses (logged). */
 MUST_USE enum err runner_start(struct runner *r, struct store *store);
 /* Before queue_stop: no job begins any more. Those that run have wait_ms, of which the last

@@ -39,6 +39,7 @@ struct runner {
     struct post_loop *loop; // NULL: not started
     struct store *store;
     struct list running; // tasks
+    bool keeps_lines;
     uint64_t last_process_id;
     struct runner_beat beat;
 

@@ -25,7 +25,7 @@ int64_t runner_recall_pace_ms(const struct runner_lane *lane)
 
 int runner_recall_line(const struct runner_lane *lane)
 {
-    int64_t pace_ms = runner_recall_pace_ms(lane);
+    int64_t pace_ms = lane->runner->keeps_lines ? 0 : runner_recall_pace_ms(lane);
     int64_t line = pace_ms > 0 ? LINE_MS / pace_ms : MAX_LINE;
     return line < 1 ? 1 : line < MAX_LINE ? (int)line : MAX_LINE;
 }
