@@ -322,7 +322,7 @@ test('SIGTERM waits for what runs; past the bound it goes back, neither a try no
     const isTold = () => running(dir) === 1 && worker.child.kill('SIGTERM');
     const [slow] = await pushSeen(dir, isTold, 'test.effect', 3000);
     push(dir, 'test.effect', { id: 'next' });
-    await worker.stop();
+    assert.deepEqual(await worker.ended, { code: 0, signal: null }, worker.log()); // a second signal would end it at once
     assert.equal(effects(dir).at(-1).job_id, slow);
     worker = await startWorker(dir, '--drain', '200ms', '--concurrency', '1');
     await until(() => effects(dir).at(-1).id === 'next', 'what it left');
