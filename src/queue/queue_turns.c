@@ -27,7 +27,7 @@ static int64_t take(struct queue_turns *t, int64_t not_before_ms, int64_t pace_m
 
 int64_t queue_turns_take(struct queue_turns *t, int64_t not_before_ms)
 {
-    return take(t, not_before_ms, t->pace_ms, MAX_AWAY_MS);
+    return take(t, not_before_ms, t->pace_ms, INT64_MAX / 2);
 }
 
 void queue_turns_done(struct queue_turns *t)

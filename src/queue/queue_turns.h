@@ -27,7 +27,7 @@ enum { QUEUE_TURNS_MAX_AWAY = 64 * 1024 }; // those behind them come when they a
 
 void queue_turns_done(struct queue_turns *t);
 
-/* The delay until the next turn: up to a minute, or until not_before_ms (monotonic). */
+/* The delay until the next turn, at not_before_ms (monotonic) or later. */
 int64_t queue_turns_take(struct queue_turns *t, int64_t not_before_ms);
 /* The same for a job that is sent back now and can be called back, by a pace that may be guessed;
  * up to a minute and 5 ms for each that is away. */

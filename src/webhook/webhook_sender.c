@@ -86,11 +86,18 @@ static int64_t rest_ms(int failures)
     return full / 2 + (int64_t)(random % (uint64_t)(full / 2 + 1));
 }
 
+/* No longer than it may rest: it may be quicker than it was lately. */
+static int64_t take_turn(struct webhook_receiver *r)
+{
+    int64_t delay_ms = queue_turns_take(&r->turns, r->rest_until_ms);
+    return delay_ms < MAX_REST_MS ? delay_ms : MAX_REST_MS;
+}
+
 static void send_back(struct webhook_sender *s, struct webhook_delivery *d)
 {
     struct webhook_receiver *r = d->receiver;
     if (age_ms(s, d) < s->retry_ms) {
-        finish(d, QUEUE_SNOOZE, queue_turns_take(&r->turns, r->rest_until_ms), STR(""));
+        finish(d, QUEUE_SNOOZE, take_turn(r), STR(""));
         return;
     }
     webhook_meter_add(s->meter, d->app_id, WEBHOOK_METER_DROPPED);
@@ -152,7 +159,7 @@ static void on_failure(struct webhook_sender *s, struct webhook_delivery *d, str
     r->rest_until_ms = clock_mono_ms() + rest_ms(r->failures);
     snprintf(r->why, sizeof(r->why), "%.*s", STR_ARG(why));
     send_line_back(s, r);
-    int64_t turn_ms = queue_turns_take(&r->turns, r->rest_until_ms);
+    int64_t turn_ms = take_turn(r);
     int64_t delay_ms = turn_ms > own_ms ? turn_ms : own_ms;
     bool is_too_late = age_ms(s, d) + delay_ms > s->retry_ms;
     webhook_meter_add(s->meter, d->app_id, WEBHOOK_METER_FAILED);
