@@ -372,7 +372,9 @@ enum err conf_write_help(const struct conf_table *table, struct buf *out)
     for (size_t i = 0; i < table->count; i++) {
         const struct conf_option *o = &table->options[i];
         char left[80], line[512];
-        snprintf(left, sizeof(left), "--%s %s", o->name, meaning_of(o));
+        // A word behind it may be an operand.
+        snprintf(left, sizeof(left), o->kind == CONF_SWITCH ? "--%s[=%s]" : "--%s %s", o->name,
+                 meaning_of(o));
         int len = snprintf(line, sizeof(line), "  %-28s %s%s%s%s\n", left, o->help,
                            o->value[0] ? " (default " : "", o->value, o->value[0] ? ")" : "");
         enum err err =

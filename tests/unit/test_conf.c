@@ -210,6 +210,7 @@ TEST(conf_help_names_every_option_and_the_written_file_reads_back)
     for (size_t i = 0; i < table.count; i++)
         EXPECT(strstr((const char *)buf_head(&out), options[i].name) != NULL);
     EXPECT(strstr((const char *)buf_head(&out), "--listen ADDRESS:PORT") != NULL);
+    EXPECT(strstr((const char *)buf_head(&out), "--rate-limits[=on|off]") != NULL);
     buf_done(&out);
     EXPECT_EQ(conf_write_file(&table, &out), OK);
     EXPECT_EQ(buf_append(&out, "", 1), OK);
