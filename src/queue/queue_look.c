@@ -106,14 +106,20 @@ static bool is_alone(const struct queue *q)
     return q->options.is_alone && q->share.mode == QUEUE_SHARE_ALONE;
 }
 
-bool queue_look_is_wanted(const struct queue *q)
+static bool has_room(const struct queue *q)
 {
     // What is held in memory is ready for everybody else.
     int reserve = is_alone(q) && !q->is_fair ? q->options.batch : reserve_of(q);
+    return reserve > 0 && q->ready_count <= reserve / 2 &&
+           q->hand_count <= (HAND_BATCHES - 1) * q->options.batch;
+}
+
+/* Who stops leaves the share without the mutex: it is not asked then. */
+bool queue_look_is_wanted(const struct queue *q)
+{
     return q->is_started && !q->is_stopping && !q->is_sated && !q->is_claiming && q->may_be_ready &&
            clock_mono_ms() >= q->paused_until_ms && !q->is_switching && !is_joining(q) &&
-           !is_spent(q) && reserve > 0 && q->ready_count <= reserve / 2 &&
-           q->hand_count <= (HAND_BATCHES - 1) * q->options.batch;
+           !is_spent(q) && has_room(q);
 }
 
 /* Called with the mutex held, which it lets go of meanwhile. */
