@@ -4,10 +4,10 @@
  * in memory; those with a unique key, or of an earlier process, and all when other processes run
  * jobs of the queue, are claimed as follows.
  *
- * The claim is one store_write of the queue, never two at once. It fetches what the workers can begin
- * soon (reserve_of), a look what is held in memory up to a batch, while half of that is left to do.
- * A flag, may_be_ready, says that a claim could find something: set by queue_wake, by a full batch
- * and by the clock; so an idle queue does nothing at all.
+ * The claim is one store_write of the queue, never two at once. It fetches what the workers can
+ * begin soon (reserve_of), a look what is held in memory up to a batch, while half of that is left
+ * to do. A flag, may_be_ready, says that a claim could find something: set by queue_wake, by a full
+ * batch and by the clock; so an idle queue does nothing at all.
  */
 #include <stdatomic.h>
 
